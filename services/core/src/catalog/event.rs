@@ -1,0 +1,63 @@
+//! The catalog in the log: every log starts with a `_catalog` event and gets one whenever the rules change.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Catalog, CatalogFile};
+use crate::event::Event;
+use crate::ids::{Actor, CATALOG_RECORD, CatalogVersion, InvalidName, RecordId, Scope, Seq, TableName};
+use crate::op::{Intent, Op};
+use crate::value::Fields;
+
+/// Why the fields of a `_catalog` event make no catalog. The log holds only what the server wrote, so this means a
+/// newer server's log, or a damaged one.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogEventError {
+    /// The members are not those of this version.
+    #[error("a _catalog event cannot be read: {0}")]
+    Shape(String),
+    /// The event has no fields: it is not a put.
+    #[error("a _catalog event has no fields")]
+    NoFields,
+}
+
+/// The fields of a `_catalog` event.
+#[derive(Serialize, Deserialize)]
+struct CatalogFields {
+    version: CatalogVersion,
+    catalog: CatalogFile,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refold: bool,
+}
+
+/// The op behind the `_catalog` event of a catalog: the same in every workspace but for its seq, which the log gives.
+pub fn catalog_op(version: CatalogVersion, catalog: &Catalog, refold: bool) -> Result<Op, CatalogEventError> {
+    let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(e.to_string());
+    let fields = CatalogFields { version, catalog: catalog.file.clone(), refold };
+    let bytes = rmp_serde::to_vec_named(&fields).map_err(|e| shape(&e))?;
+    Ok(Op {
+        seq: Seq(1),
+        table: TableName::catalog(),
+        record: RecordId::parse(CATALOG_RECORD).map_err(|e: InvalidName| shape(&e))?,
+        scope: Scope::everyone(),
+        intent: Intent::Put(Fields::from_msgpack(&bytes).map_err(|e| shape(&e))?),
+        base: None,
+        at: None,
+        actor: Actor::nobody(),
+    })
+}
+
+impl Catalog {
+    /// The catalog of a `_catalog` event, with its version.
+    pub fn from_event(event: &Event) -> Result<(CatalogVersion, Self), CatalogEventError> {
+        let fields = event.intent.fields().ok_or(CatalogEventError::NoFields)?;
+        Self::from_fields(fields)
+    }
+
+    /// The catalog in the fields of a `_catalog` event.
+    pub fn from_fields(fields: &Fields) -> Result<(CatalogVersion, Self), CatalogEventError> {
+        let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(e.to_string());
+        let fields: CatalogFields = rmp_serde::from_slice(&fields.to_msgpack()).map_err(|e| shape(&e))?;
+        let catalog = Self::from_file(fields.catalog).map_err(|e| shape(&e))?;
+        Ok((fields.version, catalog))
+    }
+}

@@ -1,0 +1,105 @@
+//! The catalog: an app's tables with their conflict rules, roles and retention.
+//!
+//! Read from TOML ([`Catalog::parse`]) or from a `_catalog` event ([`Catalog::from_event`]); a catalog in hand has
+//! passed every check, so the fold and the judge trust it.
+
+mod event;
+mod file;
+mod parse;
+mod rules;
+
+use std::collections::BTreeMap;
+
+pub use event::{CatalogEventError, catalog_op};
+pub use file::{CatalogFile, FieldFile, TableFile};
+pub use parse::CatalogError;
+pub use rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Retention, Rule, RuleName};
+
+use crate::ids::{Role, TableName};
+
+/// A checked catalog.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalog {
+    /// The form it was written in, without what was left out.
+    pub file: CatalogFile,
+    /// Every role a device may have, first ones first in `role_priority`.
+    pub roles: Vec<Role>,
+    /// Roles that may revoke other devices of their workspace.
+    pub manage_devices: Vec<Role>,
+    /// How far a device's clock may run ahead, in seconds.
+    pub clock_skew_s: u32,
+    /// The tables by name.
+    pub tables: BTreeMap<TableName, Table>,
+}
+
+/// One table of a catalog, with every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// How concurrent writes of a field are decided where the field says nothing itself.
+    pub resolution: Resolution,
+    /// Whether an op is judged field by field or as a whole.
+    pub granularity: Granularity,
+    /// What happens between a delete and concurrent writes.
+    pub on_delete: OnDelete,
+    /// Roles that may push to the table.
+    pub write: Vec<Role>,
+    /// Roles that may pull from the table.
+    pub read: Vec<Role>,
+    /// How long a tombstone keeps its fields.
+    pub retention: Retention,
+    /// Whether fields that are not listed are rejected.
+    pub strict: bool,
+    /// The listed fields.
+    pub fields: BTreeMap<String, Field>,
+}
+
+/// One listed field of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// What values it takes.
+    pub field_type: FieldType,
+    /// Whether null is refused.
+    pub required: bool,
+    /// How it is decided, if not as its table says.
+    pub resolution: Option<Resolution>,
+}
+
+impl Catalog {
+    /// What decides concurrent writes of `field`.
+    pub fn resolution_of(&self, table: &Table, field: &str) -> Resolution {
+        let own = table.fields.get(field).and_then(|field| field.resolution.clone());
+        own.unwrap_or_else(|| table.resolution.clone())
+    }
+
+    /// The tables a role may read.
+    pub fn readable_by<'a>(&'a self, role: &'a Role) -> impl Iterator<Item = &'a TableName> {
+        self.tables.iter().filter(move |(_, table)| table.read.contains(role)).map(|(name, _)| name)
+    }
+
+    /// The first part of the catalog that this version of Tidelog does not fold yet, as a sentence.
+    ///
+    /// A catalog that names one is refused when it is applied: a rule that is silently decided by another would lose
+    /// edits that its author thought safe.
+    pub fn unfolded(&self) -> Option<String> {
+        self.tables.iter().find_map(|(name, table)| table.unfolded().map(|what| format!("tables.{name}: {what}")))
+    }
+}
+
+impl Table {
+    fn unfolded(&self) -> Option<String> {
+        if self.granularity == Granularity::Record {
+            return Some("granularity \"record\" is not folded by this version yet".to_owned());
+        }
+        if self.on_delete != OnDelete::DeleteWins {
+            return Some("only on_delete \"delete_wins\" is folded by this version yet".to_owned());
+        }
+        let own = self.fields.values().filter_map(|field| field.resolution.as_ref());
+        own.chain([&self.resolution]).find_map(|resolution| match resolution {
+            Resolution::Rule(Rule::Custom { .. }) => Some("rule \"custom\" is not folded by this version yet".to_owned()),
+            Resolution::Merge(merge) => Some(format!("merge \"{merge}\" is not folded by this version yet")),
+            Resolution::Rule(
+                Rule::LastWriteWins(_) | Rule::FirstWriteWins | Rule::RolePriority(_) | Rule::Manual,
+            ) => None,
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! From a catalog as written to a checked one, with the line and column of what is wrong.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::file::{CatalogFile, FieldFile, TableFile};
+use super::rules::{Clock, FieldType, Granularity, OnDelete, Resolution, Rule, RuleName};
+use super::{Catalog, Field, Table};
+use crate::ids::{Role, TableName};
+use crate::limits::{CLOCK_SKEW_S_DEFAULT, NAME_BYTES_MAX};
+
+/// What is wrong with a catalog, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct CatalogError {
+    /// Line and column, from 1, where the catalog came as text.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong, on one line.
+    pub message: String,
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl Catalog {
+    /// Reads TOML. Unknown keys, unknown words and contradictions are errors with line and column.
+    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+        let file = toml::from_str::<CatalogFile>(text).map_err(|e| CatalogError {
+            place: e.span().map(|span| place_of(text, span)),
+            message: e.message().replace('\n', ", "),
+        })?;
+        Self::check(file).map_err(|fault| CatalogError {
+            place: span_of(text, &fault.path).map(|span| place_of(text, span)),
+            message: format!("{}: {}", fault.path.join("."), fault.message),
+        })
+    }
+
+    /// Fills in the defaults of a catalog that came by other means than a file.
+    pub fn from_file(file: CatalogFile) -> Result<Self, CatalogError> {
+        Self::check(file).map_err(|fault| CatalogError {
+            place: None,
+            message: format!("{}: {}", fault.path.join("."), fault.message),
+        })
+    }
+
+    fn check(file: CatalogFile) -> Result<Self, Fault> {
+        let roles = file.roles.clone();
+        if roles.is_empty() {
+            return Err(Fault::at(&["roles"], "name at least one role: a device has to have one"));
+        }
+        check_roles(&roles, &roles, &["roles"])?;
+        if let Some(listed) = &file.manage_devices {
+            check_roles(listed, &roles, &["manage_devices"])?;
+        }
+        let mut tables = BTreeMap::new();
+        for (name, table) in &file.tables {
+            if name.is_server_owned() {
+                return Err(Fault::at(&["tables", name.as_str()], "names that start with _ are the server's"));
+            }
+            tables.insert(name.clone(), check_table(name, table, &roles)?);
+        }
+        Ok(Self {
+            manage_devices: file.manage_devices.clone().unwrap_or_default(),
+            clock_skew_s: file.clock_skew_s.unwrap_or(CLOCK_SKEW_S_DEFAULT),
+            roles,
+            tables,
+            file,
+        })
+    }
+}
+
+/// A contradiction at a path of keys.
+struct Fault {
+    path: Vec<String>,
+    message: String,
+}
+
+impl Fault {
+    fn at(path: &[&str], message: impl Into<String>) -> Self {
+        Self { path: path.iter().map(|&key| key.to_owned()).collect(), message: message.into() }
+    }
+}
+
+fn check_table(name: &TableName, file: &TableFile, roles: &[Role]) -> Result<Table, Fault> {
+    let path = ["tables", name.as_str()];
+    let listed = |key: &str, list: &Option<Vec<Role>>| match list {
+        None => Ok(roles.to_vec()),
+        Some(list) => check_roles(list, roles, &[path[0], path[1], key]).map(|()| list.clone()),
+    };
+    let written = RuleWords { rule: file.rule, clock: file.clock, roles: &file.roles, name: &file.name };
+    let mut fields = BTreeMap::new();
+    for (field, written) in &file.fields {
+        fields.insert(field.clone(), check_field(&path, field, written, roles)?);
+    }
+    let rule = written.check(RuleName::LastWriteWins, roles, &path)?;
+    Ok(Table {
+        resolution: Resolution::Rule(rule),
+        granularity: file.granularity.unwrap_or(Granularity::Field),
+        on_delete: file.on_delete.unwrap_or(OnDelete::DeleteWins),
+        write: listed("write", &file.write)?,
+        read: listed("read", &file.read)?,
+        retention: file.retention.unwrap_or_default(),
+        strict: file.strict.unwrap_or(false),
+        fields,
+    })
+}
+
+fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) -> Result<Field, Fault> {
+    let path = [table[0], table[1], "fields", name];
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
+        return Err(Fault::at(&path, "a field name has 1 to 255 bytes without NUL"));
+    }
+    let written = RuleWords { rule: file.rule, clock: file.clock, roles: &file.roles, name: &file.name };
+    let resolution = match (file.merge, file.rule) {
+        (Some(_), Some(_)) => return Err(Fault::at(&path, "give either rule or merge")),
+        (Some(merge), None) => Some(Resolution::Merge(merge)),
+        (None, Some(rule)) => Some(Resolution::Rule(written.check(rule, roles, &path)?)),
+        (None, None) => written.check_unused(&path).map(|()| None)?,
+    };
+    Ok(Field {
+        field_type: file.field_type.unwrap_or(FieldType::Any),
+        required: file.required.unwrap_or(false),
+        resolution,
+    })
+}
+
+/// A rule with the members that belong to single rules, as tables and fields both write them.
+struct RuleWords<'a> {
+    rule: Option<RuleName>,
+    clock: Option<Clock>,
+    roles: &'a Option<Vec<Role>>,
+    name: &'a Option<String>,
+}
+
+impl RuleWords<'_> {
+    fn check(&self, default: RuleName, roles: &[Role], path: &[&str]) -> Result<Rule, Fault> {
+        let rule = self.rule.unwrap_or(default);
+        let misplaced = |key: &str| Err(Fault::at(&[path, &[key]].concat(), format!("does not go with rule \"{rule}\"")));
+        match (rule, self.clock, self.roles, self.name) {
+            (RuleName::LastWriteWins, clock, None, None) => Ok(Rule::LastWriteWins(clock.unwrap_or(Clock::Server))),
+            (RuleName::RolePriority, None, listed, None) => {
+                let listed = listed.as_deref().unwrap_or(roles);
+                check_roles(listed, roles, &[path, &["roles"]].concat())?;
+                Ok(Rule::RolePriority(listed.to_vec()))
+            }
+            (RuleName::FirstWriteWins, None, None, None) => Ok(Rule::FirstWriteWins),
+            (RuleName::Manual, None, None, None) => Ok(Rule::Manual),
+            (RuleName::Custom, None, None, Some(name)) => Ok(Rule::Custom { name: name.clone() }),
+            (RuleName::Custom, None, None, None) => Err(Fault::at(path, "rule \"custom\" needs a name")),
+            (_, Some(_), _, _) if rule != RuleName::LastWriteWins => misplaced("clock"),
+            (_, _, Some(_), _) if rule != RuleName::RolePriority => misplaced("roles"),
+            _ => misplaced("name"),
+        }
+    }
+
+    fn check_unused(&self, path: &[&str]) -> Result<(), Fault> {
+        let given = [("clock", self.clock.is_some()), ("roles", self.roles.is_some()), ("name", self.name.is_some())];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((key, _)) => Err(Fault::at(&[path, &[*key]].concat(), "needs a rule beside it")),
+        }
+    }
+}
+
+fn check_roles(listed: &[Role], known: &[Role], path: &[&str]) -> Result<(), Fault> {
+    for (index, role) in listed.iter().enumerate() {
+        if role.as_str().is_empty() {
+            return Err(Fault::at(path, "a role has at least one letter"));
+        }
+        if !known.contains(role) {
+            return Err(Fault::at(path, format!("role \"{role}\" is not in roles")));
+        }
+        if listed[..index].contains(role) {
+            return Err(Fault::at(path, format!("role \"{role}\" is listed twice")));
+        }
+    }
+    Ok(())
+}
+
+/// Where the deepest existing key of a path stands.
+fn span_of(text: &str, path: &[String]) -> Option<Range<usize>> {
+    let document = DeTable::parse(text).ok()?;
+    let mut span = document.span();
+    let mut table = Some(document.get_ref());
+    for key in path {
+        let Some((found, value)) = table.and_then(|table| table.get_key_value(key.as_str())) else { break };
+        span = found.span();
+        table = match value.get_ref() {
+            DeValue::Table(inner) => Some(inner),
+            _ => None,
+        };
+    }
+    Some(span)
+}
+
+fn place_of(text: &str, span: Range<usize>) -> (usize, usize) {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    (line, column)
+}

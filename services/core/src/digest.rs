@@ -1,0 +1,56 @@
+//! The 8-byte digest that every event keeps: how a repeated push is told from another op under the same seq, and what
+//! a cursor proves.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::ids::DeviceId;
+use crate::op::{Intent, Op};
+
+/// XXH3-64 of an op's content; the stored form is the same 64 bits as a signed integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub i64);
+
+/// Feeds parts so that no two lists of parts feed the same bytes: each has its length in front.
+struct Parts(Xxh3);
+
+impl Parts {
+    fn part(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn number(&mut self, number: i64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    fn optional(&mut self, bytes: Option<&[u8]>) {
+        self.number(i64::from(bytes.is_some()));
+        self.part(bytes.unwrap_or_default());
+    }
+
+    fn digest(&self) -> Digest {
+        Digest(self.0.digest() as i64)
+    }
+}
+
+/// The digest of an op of `device`; `fields` are its fields as they are stored.
+///
+/// The system device's ops count with seq 0: their seq is given under the log's lock, after the digest is made.
+pub(crate) fn of_op(op: &Op, device: DeviceId, fields: Option<&[u8]>) -> Digest {
+    let mut parts = Parts(Xxh3::new());
+    parts.part(device.0.as_bytes());
+    parts.number(if device.is_system() { 0 } else { op.seq.0 });
+    parts.number(op.intent.kind() as i64);
+    parts.part(op.table.as_str().as_bytes());
+    parts.part(op.scope.as_str().as_bytes());
+    parts.part(op.record.as_str().as_bytes());
+    parts.part(op.actor.as_str().as_bytes());
+    parts.number(op.at.map_or(i64::MIN, |at| at.0));
+    parts.optional(op.intent.conflict().map(|conflict| conflict.as_str().as_bytes()));
+    let fields = match op.intent {
+        Intent::Delete | Intent::Resolve { put: None, .. } => None,
+        Intent::Put(_) | Intent::Resolve { put: Some(_), .. } => fields,
+    };
+    parts.optional(fields);
+    parts.digest()
+}

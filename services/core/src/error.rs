@@ -1,0 +1,140 @@
+//! The stable codes of the protocol: the definition of each and its documentation. HTTP statuses live in the gateway.
+
+use std::fmt;
+
+use serde::de;
+
+/// Marks a message of ours inside a deserializer's error. Messages of serde itself never start with it.
+const MARK: char = '\u{1}';
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
+        /// A stable error code. `detail` texts may change, codes do not.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            /// The code as it stands on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text),* }
+            }
+
+            /// One sentence for a person: the `title` of the problem.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => concat!($($doc),*).trim_ascii()),* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request has no body.
+    BodyEmpty = "body_empty",
+    /// The body is not valid JSON.
+    JsonSyntax = "json_syntax",
+    /// The body is not valid MessagePack.
+    MsgpackInvalid = "msgpack_invalid",
+    /// The compressed body cannot be decompressed.
+    EncodingCorrupt = "encoding_corrupt",
+    /// The content coding is not one this server reads.
+    EncodingUnsupported = "encoding_unsupported",
+    /// The body is neither JSON nor MessagePack by its Content-Type.
+    MediaType = "media_type",
+    /// None of the accepted media types can be answered.
+    NotAcceptable = "not_acceptable",
+    /// The body is larger than the limit.
+    BodyTooLarge = "body_too_large",
+    /// The body decompresses to more than the limit.
+    InflatedTooLarge = "inflated_too_large",
+    /// The push has more operations than the limit.
+    BatchTooLarge = "batch_too_large",
+    /// A member is missing or has the wrong shape.
+    ShapeInvalid = "shape_invalid",
+    /// A member is not part of the protocol.
+    UnknownMember = "unknown_member",
+    /// A member or key is given twice.
+    DuplicateKey = "duplicate_key",
+    /// A string contains NUL.
+    NulChar = "nul_char",
+    /// A value is nested deeper than the limit.
+    TooDeep = "too_deep",
+    /// A number is no 64-bit integer and no finite float.
+    NumberRange = "number_range",
+    /// A map has `$binary` as its only key but is no binary value.
+    ReservedKey = "reserved_key",
+    /// A name breaks the rules for its kind.
+    NameInvalid = "name_invalid",
+    /// An id is not a lower-case hyphenated UUID.
+    IdInvalid = "id_invalid",
+    /// A time is not RFC 3339.
+    TimeInvalid = "time_invalid",
+    /// An operation contradicts itself.
+    OpInvalid = "op_invalid",
+    /// The sequence numbers of a push do not ascend by one.
+    SeqOrder = "seq_order",
+    /// An operation's base lies past what its device can have read.
+    BaseAhead = "base_ahead",
+    /// A query parameter is unknown, repeated or out of range.
+    QueryInvalid = "query_invalid",
+    /// The cursor is not one this server made.
+    CursorInvalid = "cursor_invalid",
+    /// The cursor lies past the head of the log: the server was restored from a backup.
+    CursorAhead = "cursor_ahead",
+    /// The log behind the cursor is another one than it was made from.
+    CursorDiverged = "cursor_diverged",
+    /// The log no longer reaches back to the cursor.
+    CursorExpired = "cursor_expired",
+    /// Operations between the last stored one and the first of this push are missing.
+    SeqGap = "seq_gap",
+    /// A sequence number is stored already with other content: a cloned or restored device.
+    SeqConflict = "seq_conflict",
+    /// No credential was given.
+    AuthMissing = "auth_missing",
+    /// The credential is malformed.
+    AuthMalformed = "auth_malformed",
+    /// The credential is not valid.
+    TokenInvalid = "token_invalid",
+    /// The device was revoked.
+    DeviceRevoked = "device_revoked",
+    /// The enrollment key is expired, revoked or used up.
+    KeyExhausted = "key_exhausted",
+    /// The credential does not allow this.
+    Forbidden = "forbidden",
+    /// There is nothing here.
+    NotFound = "not_found",
+    /// The method is not allowed here.
+    MethodNotAllowed = "method_not_allowed",
+    /// Too many requests of this kind.
+    RateLimited = "rate_limited",
+    /// The service cannot answer just now.
+    Unavailable = "unavailable",
+    /// Whether the push was stored is not known: push again.
+    CommitUnknown = "commit_unknown",
+    /// An error of the server's own.
+    Internal = "internal",
+}
+
+impl Code {
+    /// A deserializer's error that carries this code: [`Code::of_message`] reads it back.
+    pub fn custom<E: de::Error>(self, detail: impl fmt::Display) -> E {
+        E::custom(format_args!("{MARK}{}{MARK}{detail}{MARK}", self.as_str()))
+    }
+
+    /// The code and detail that [`Code::custom`] put into an error's message.
+    pub(crate) fn of_message(message: &str) -> Option<(Code, &str)> {
+        let mut parts = message.strip_prefix(MARK)?.split(MARK);
+        let (text, detail) = (parts.next()?, parts.next()?);
+        Self::ALL.iter().find(|code| code.as_str() == text).map(|code| (*code, detail))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

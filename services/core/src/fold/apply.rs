@@ -1,0 +1,163 @@
+//! What one event does to its record.
+
+use std::collections::BTreeMap;
+
+use super::decide::{Decision, decide};
+use super::folder::Folded;
+use super::record::{Delete, FieldState, OpenConflict, Record, Writer};
+use crate::catalog::{Catalog, Table};
+use crate::event::Event;
+use crate::ids::{ConflictId, DeviceId, Position};
+use crate::op::Intent;
+use crate::time::UnixMs;
+use crate::value::{Fields, Value};
+use crate::wire::Verdict;
+
+/// The event at hand with the rules it is judged by.
+pub(super) struct Applying<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) table: &'a Table,
+    pub(super) event: &'a Event,
+}
+
+/// A rule that this version does not fold met a concurrent write.
+pub(super) struct Unfolded;
+
+impl Applying<'_> {
+    /// Applies the event to `record`, `None` if it was never seen.
+    pub(super) fn apply(&self, record: Option<Record>) -> Result<(Record, Folded), Unfolded> {
+        let mut record = record.unwrap_or_else(|| self.unseen());
+        record.touched = self.event.position;
+        let folded = match &self.event.intent {
+            Intent::Put(fields) => self.put(&mut record, fields, None)?,
+            Intent::Delete => self.delete(&mut record, None),
+            Intent::Resolve { conflict, put } => {
+                let settled = record.open_conflicts.remove(conflict);
+                match put {
+                    Some(fields) => self.put(&mut record, fields, settled.as_ref())?,
+                    None => self.delete(&mut record, settled.as_ref()),
+                }
+            }
+        };
+        Ok((record, folded))
+    }
+
+    fn unseen(&self) -> Record {
+        Record {
+            fields: BTreeMap::new(),
+            deleted: false,
+            last_delete: None,
+            open_conflicts: BTreeMap::new(),
+            version: Position::START,
+            touched: self.event.position,
+            updated_at: self.event.received_at,
+        }
+    }
+
+    /// RULE-2: a put that did not know of the last delete never brings the record back, nor writes into its next life.
+    fn put(&self, record: &mut Record, given: &Fields, settled: Option<&OpenConflict>) -> Result<Folded, Unfolded> {
+        if record.last_delete.as_ref().is_some_and(|delete| self.is_concurrent(&delete.writer, settled)) {
+            let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
+            return Ok(Folded { verdict: Verdict::Superseded, conflicts: lost });
+        }
+        let appears = record.deleted || record.version == Position::START;
+        record.deleted = false;
+        let (mut lost, mut open, mut changed) = (Vec::new(), Vec::new(), appears);
+        for (field, value) in &given.0 {
+            let decision = self.decide_field(record, field, settled)?;
+            let stored = record.fields.get(field).map(|stored| &stored.value);
+            let is_kept = stored == Some(value);
+            if decision == Decision::OpWins {
+                changed |= !is_kept;
+                self.take(record, field, value);
+            } else if !is_kept {
+                let id = ConflictId::of(self.event.position, field);
+                if decision == Decision::PersonChooses {
+                    self.open(record, field, &id);
+                    open.push(id);
+                } else {
+                    lost.push(id);
+                }
+            }
+        }
+        if changed {
+            self.show(record);
+        }
+        let verdict = match (open.is_empty(), lost.len()) {
+            (false, _) => Verdict::Conflict,
+            (true, 0) => Verdict::Applied,
+            (true, losses) if losses == given.0.len() => Verdict::Superseded,
+            (true, _) => Verdict::Merged,
+        };
+        open.append(&mut lost);
+        Ok(Folded { verdict, conflicts: open })
+    }
+
+    /// `delete_wins`: whatever wrote beside it, the record is deleted. It leaves a tombstone also of a record never seen.
+    fn delete(&self, record: &mut Record, settled: Option<&OpenConflict>) -> Folded {
+        if !record.deleted {
+            self.show(record);
+        }
+        record.deleted = true;
+        record.fields.clear();
+        record.last_delete = Some(Delete { writer: self.writer(), received_at: self.event.received_at });
+        record.open_conflicts.retain(|_, conflict| !self.overtakes(conflict, settled));
+        Folded { verdict: Verdict::Applied, conflicts: Vec::new() }
+    }
+
+    fn decide_field(&self, record: &Record, field: &str, settled: Option<&OpenConflict>) -> Result<Decision, Unfolded> {
+        match record.fields.get(field) {
+            Some(stored) if self.is_concurrent(&stored.writer, settled) => {
+                let resolution = self.catalog.resolution_of(self.table, field);
+                decide(&resolution, &self.writer(), &stored.writer).ok_or(Unfolded)
+            }
+            Some(_) | None => Ok(Decision::OpWins),
+        }
+    }
+
+    /// Sets a field, which overtakes the open conflicts of it that this op knew of.
+    fn take(&self, record: &mut Record, field: &str, value: &Value) {
+        record.fields.insert(field.to_owned(), FieldState { value: value.clone(), writer: self.writer() });
+        let is_of_field = |id: &ConflictId| id.as_str().split_once('.').is_some_and(|(_, of)| of == field);
+        record.open_conflicts.retain(|id, conflict| !(is_of_field(id) && self.overtakes(conflict, None)));
+    }
+
+    fn open(&self, record: &mut Record, field: &str, id: &ConflictId) {
+        let Some(stored) = record.fields.get(field) else { return };
+        let winner = (stored.writer.position, stored.writer.device);
+        let loser = (self.event.position, self.event.device);
+        record.open_conflicts.insert(id.clone(), OpenConflict { winner, loser });
+    }
+
+    fn show(&self, record: &mut Record) {
+        record.version = self.event.position;
+        record.updated_at = self.event.received_at;
+    }
+
+    fn overtakes(&self, conflict: &OpenConflict, settled: Option<&OpenConflict>) -> bool {
+        let knew = |(position, device)| !self.met(position, device, settled);
+        knew(conflict.winner) && knew(conflict.loser)
+    }
+
+    fn is_concurrent(&self, writer: &Writer, settled: Option<&OpenConflict>) -> bool {
+        self.met(writer.position, writer.device, settled)
+    }
+
+    /// Whether this op was made without knowing of the event at `position`. The system device's ops count as of
+    /// different devices among themselves; the two events of a conflict that this op settles don't count.
+    fn met(&self, position: Position, device: DeviceId, settled: Option<&OpenConflict>) -> bool {
+        let is_foreign = device != self.event.device || device.is_system();
+        let is_settled = settled.is_some_and(|conflict| [conflict.winner.0, conflict.loser.0].contains(&position));
+        position > self.event.base && is_foreign && !is_settled
+    }
+
+    fn writer(&self) -> Writer {
+        let latest = self.event.received_at.0.saturating_add(i64::from(self.catalog.clock_skew_s) * 1_000);
+        Writer {
+            position: self.event.position,
+            device: self.event.device,
+            role: self.event.role.clone(),
+            at: UnixMs(self.event.at.0.min(latest)),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Every limit of the protocol, with its purpose and safe bounds. A server may lower what `/sync/status` advertises.
+
+/// Largest request body on the wire, in bytes. Below a phone's memory, above a day of offline edits.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest request body once decompressed, in bytes: what stops a decompression bomb.
+pub const INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most operations in one push. A batch is never split, so this also bounds how far a page passes its limit.
+pub const BATCH_OPS_MAX: usize = 10_000;
+/// Largest encoded `fields` of one operation, in bytes of MessagePack. A larger op is rejected, not its batch.
+pub const FIELD_BYTES_MAX: usize = 256 * 1024;
+/// Deepest nesting of a value. Keeps every recursive reader far from the end of its stack.
+pub const DEPTH_MAX: usize = 32;
+/// Deepest nesting of a whole request: the envelope around `fields` and the value below it.
+pub const BODY_DEPTH_MAX: usize = DEPTH_MAX + 8;
+/// Longest record id, scope, actor, field name and device name, in bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Longest table name, in bytes: Postgres' own limit for an identifier, since each table gets a view.
+pub const TABLE_BYTES_MAX: usize = 63;
+/// Longest `app` version text, in bytes.
+pub const APP_BYTES_MAX: usize = 64;
+/// Longest role name, in bytes.
+pub const ROLE_BYTES_MAX: usize = 63;
+/// How far a device's clock may run ahead of the server before its effective time is cut, in seconds.
+pub const CLOCK_SKEW_S_DEFAULT: u32 = 60;
+/// Events of one page when the caller names no `limit`.
+pub const PAGE_EVENTS_DEFAULT: usize = 1_000;
+/// Most events a page may be asked for.
+pub const PAGE_EVENTS_MAX: usize = 10_000;
+/// Bytes of stored fields after which a page ends at the next batch boundary.
+pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Positions one page looks at, whatever it finds: bounds the work of a filter that matches nothing.
+pub const PAGE_POSITIONS_MAX: i64 = 50_000;
+/// Longest long poll of a pull, in milliseconds. Below the idle timeouts of common proxies.
+pub const PULL_WAIT_MS_MAX: u64 = 30_000;
+/// Longest wait of a push for the projector, in milliseconds.
+pub const PUSH_WAIT_MS_MAX: u64 = 10_000;
+/// Devices one enrollment key registers in an hour when it names no other limit.
+pub const REGISTRATIONS_PER_HOUR_DEFAULT: i32 = 100;
+/// Scopes one device may hold.
+pub const SCOPES_MAX: usize = 256;

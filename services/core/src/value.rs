@@ -1,0 +1,292 @@
+//! The values of `fields`: one model for JSON and MessagePack, lossless in both directions.
+//!
+//! What reading checks here is all that later stages rely on: no NUL, no NaN, no infinity, -0.0 as 0.0, integers of 64
+//! bits, at most [`DEPTH_MAX`] levels. So what passes push can stop neither Postgres nor a projector.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use crate::error::Code;
+use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
+
+/// The only key of a binary value in JSON: `{"$binary": "<base64>"}`.
+const BINARY_KEY: &str = "$binary";
+
+/// A field's value. Equality is type-strict (`1` is not `1.0`), and maps are unordered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A value, not the absence of one.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A 64-bit integer.
+    Int(i64),
+    /// A finite float, never -0.0.
+    Float(f64),
+    /// Text without NUL.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+    /// A list.
+    Array(Vec<Value>),
+    /// A map with string keys, kept sorted so that equal maps have equal bytes.
+    Map(BTreeMap<String, Value>),
+}
+
+/// The fields of an operation or a record by name. Encoded sorted by name: equal fields have equal bytes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fields(pub BTreeMap<String, Value>);
+
+impl Fields {
+    /// The MessagePack map that the log stores.
+    pub fn to_msgpack(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(128);
+        let written = self.serialize(&mut rmp_serde::Serializer::new(&mut bytes));
+        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+        bytes
+    }
+
+    /// Reads what [`Fields::to_msgpack`] wrote, with the same checks as a push.
+    pub fn from_msgpack(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        rmp_serde::from_slice(bytes)
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Value)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let visitor = ValueVisitor { human: deserializer.is_human_readable(), depth: 0 };
+        match deserializer.deserialize_map(visitor)? {
+            Value::Map(fields) => match fields.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
+                None => Ok(Self(fields)),
+                Some(_) => Err(Code::NameInvalid.custom("a field name has 1 to 255 bytes")),
+            },
+            _ => Err(Code::ShapeInvalid.custom("fields has to be a map")),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) => serializer.serialize_i64(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Text(value) => serializer.serialize_str(value),
+            Self::Binary(value) if serializer.is_human_readable() => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(BINARY_KEY, &BASE64.encode(value))?;
+                map.end()
+            }
+            Self::Binary(value) => serializer.serialize_bytes(value),
+            Self::Array(values) => {
+                let mut array = serializer.serialize_seq(Some(values.len()))?;
+                for value in values {
+                    array.serialize_element(value)?;
+                }
+                array.end()
+            }
+            Self::Map(values) => serializer.collect_map(values),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let human = deserializer.is_human_readable();
+        deserializer.deserialize_any(ValueVisitor { human, depth: 1 })
+    }
+}
+
+/// Reads one value at `depth`: a field's value stands at 1, what is inside it one deeper.
+#[derive(Clone, Copy)]
+struct ValueVisitor {
+    human: bool,
+    depth: usize,
+}
+
+impl ValueVisitor {
+    fn deeper<E: de::Error>(self) -> Result<Self, E> {
+        if self.depth > DEPTH_MAX {
+            return Err(Code::TooDeep.custom(format_args!("values nest at most {DEPTH_MAX} deep")));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+fn text<E: de::Error>(text: String) -> Result<String, E> {
+    if text.contains('\0') { Err(Code::NulChar.custom("text may not contain NUL")) } else { Ok(text) }
+}
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.depth == 0 { "a map of fields" } else { "a value" })
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        let number = i64::try_from(value).map_err(|_| Code::NumberRange.custom("integers have 64 bits, signed"))?;
+        Ok(Value::Int(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        // Adding 0.0 turns -0.0 into 0.0: two zeros that compare equal must not have different bytes.
+        if value.is_finite() { Ok(Value::Float(value + 0.0)) } else { Err(Code::NumberRange.custom("floats are finite")) }
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.visit_string(value.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        text(value).map(Value::Text)
+    }
+
+    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<Value, E> {
+        Ok(Value::Binary(value.to_vec()))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, value: Vec<u8>) -> Result<Value, E> {
+        Ok(Value::Binary(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = Vec::new(); // grown as items come: a length prefix is a claim, not a fact
+        while let Some(value) = items.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = BTreeMap::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(inner)?;
+            if values.insert(text(key)?, value).is_some() {
+                return Err(Code::DuplicateKey.custom("a map has a key twice"));
+            }
+        }
+        self.binary_or_map(values)
+    }
+}
+
+impl ValueVisitor {
+    /// A map with `$binary` alone is a binary value in JSON, and nothing anywhere else.
+    fn binary_or_map<E: de::Error>(self, values: BTreeMap<String, Value>) -> Result<Value, E> {
+        if values.len() != 1 || self.depth == 0 {
+            return Ok(Value::Map(values));
+        }
+        match values.get(BINARY_KEY) {
+            None => Ok(Value::Map(values)),
+            Some(Value::Text(encoded)) if self.human => BASE64
+                .decode(encoded)
+                .map(Value::Binary)
+                .map_err(|_| Code::ReservedKey.custom("$binary holds standard base64 with padding")),
+            Some(_) => Err(Code::ReservedKey.custom("no map may have $binary as its only key")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Result<Value, String> {
+        serde_json::from_str::<Value>(text).map_err(|e| {
+            let message = e.to_string();
+            Code::of_message(&message).map_or(message.clone(), |(code, _)| code.to_string())
+        })
+    }
+
+    #[test]
+    fn values_survive_json_to_msgpack_and_back() {
+        for text in [
+            "null", "true", "9223372036854775807", "-9223372036854775808", "1e300", "0.1", "5.0", "\"text\"", "[1,1.0,\"1\"]",
+            r#"{"$binary":"AAH/"}"#, r#"{"$binary":"AAH/","more":1}"#, r#"{"a":{"b":[{"$binary":""}]}}"#, "1.7976931348623157e308",
+        ] {
+            let value = json(text).unwrap();
+            let packed = rmp_serde::to_vec(&value).unwrap();
+            let unpacked: Value = rmp_serde::from_slice(&packed).unwrap();
+            assert_eq!(unpacked, value, "{text}");
+            assert_eq!(json(&serde_json::to_string(&unpacked).unwrap()).unwrap(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn minus_zero_is_zero_in_both_encodings() {
+        for value in [json("-0.0").unwrap(), rmp_serde::from_slice(&rmp_serde::to_vec(&-0.0f64).unwrap()).unwrap()] {
+            assert!(matches!(value, Value::Float(zero) if zero.to_bits() == 0), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_model_does_not_hold_is_refused_with_its_code() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(json(&deep(DEPTH_MAX)).is_ok());
+        for (text, code) in [
+            (deep(DEPTH_MAX + 1), "too_deep"),
+            (r#""a\u0000b""#.to_owned(), "nul_char"),
+            (r#"{"a\u0000":1}"#.to_owned(), "nul_char"),
+            ("18446744073709551615".to_owned(), "number_range"),
+            (r#"{"a":1,"a":2}"#.to_owned(), "duplicate_key"),
+            (r#"{"$binary":"not base64!"}"#.to_owned(), "reserved_key"),
+            (r#"{"$binary":7}"#.to_owned(), "reserved_key"),
+        ] {
+            assert_eq!(json(&text).unwrap_err(), code, "{text}");
+        }
+        let look_alike = rmp_serde::to_vec(&BTreeMap::from([("$binary", "AAH/")])).unwrap();
+        assert!(rmp_serde::from_slice::<Value>(&look_alike).is_err());
+        assert!(rmp_serde::from_slice::<Value>(&rmp_serde::to_vec(&f64::NAN).unwrap()).is_err());
+    }
+
+    #[test]
+    fn equality_is_type_strict_and_maps_are_unordered() {
+        assert_ne!(json("1").unwrap(), json("1.0").unwrap());
+        assert_eq!(json(r#"{"a":1,"b":2}"#).unwrap(), json(r#"{"b":2,"a":1}"#).unwrap());
+    }
+}

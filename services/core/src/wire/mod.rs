@@ -1,0 +1,27 @@
+//! The shapes of the protocol: what requests and answers hold, the same in JSON and MessagePack.
+
+mod decode;
+mod devices;
+mod encode;
+mod events;
+mod json_scan;
+mod push;
+mod records;
+mod status;
+
+pub use decode::{DecodeError, decode};
+pub use devices::{DeviceList, DeviceView, RegisterAnswer, RegisterRequest};
+pub use encode::encode;
+pub use events::{EventView, PullAnswer, PullEnd, ReadError};
+pub use push::{OpStatus, Outcome, PushAnswer, PushRequest, Rejected, Run, SyncAnswer, SyncRequest, Verdict};
+pub use records::{DeleteView, RecordView, RecordsAnswer, RecordsEnd, WriterView};
+pub use status::{CatalogView, Limits, Status};
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/json`
+    Json,
+    /// `application/msgpack`: maps with string keys.
+    MessagePack,
+}

@@ -1,0 +1,289 @@
+//! Push: operations up, what became of them down.
+
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
+
+use super::PullAnswer;
+use super::decode::Named;
+use crate::cursor::Cursor;
+use crate::error::Code;
+use crate::ids::{Actor, ConflictId, Position, RecordId, Scope, Seq, TableName};
+use crate::limits::APP_BYTES_MAX;
+use crate::op::{Kind, Op, intent_of};
+use crate::time::UnixMs;
+use crate::value::Fields;
+
+/// The body of `POST /sync/push`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PushRequest {
+    /// The device's cursor now; it also acknowledges what was read.
+    pub cursor: Option<Cursor>,
+    /// The app's version, for the operator's device list.
+    pub app: Option<String>,
+    /// The operations in seq order.
+    pub ops: Vec<Op>,
+}
+
+/// The body of `POST /sync`: push and pull in one round trip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncRequest {
+    /// What to push.
+    pub push: PushRequest,
+    /// Most events of the page.
+    pub limit: Option<u64>,
+    /// Tables of the page; all readable ones without.
+    pub tables: Option<Vec<TableName>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SyncWire {
+    cursor: Option<Cursor>,
+    app: Option<String>,
+    ops: Vec<Named<OpWire>>,
+    limit: Option<u64>,
+    tables: Option<Vec<TableName>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PushWire {
+    cursor: Option<Cursor>,
+    app: Option<String>,
+    ops: Vec<Named<OpWire>>,
+}
+
+fn push_request<E: serde::de::Error>(
+    cursor: Option<Cursor>,
+    app: Option<String>,
+    ops: Vec<Named<OpWire>>,
+) -> Result<PushRequest, E> {
+    if app.as_ref().is_some_and(|app| app.len() > APP_BYTES_MAX || app.contains('\0')) {
+        return Err(Code::NameInvalid.custom("app has at most 64 bytes of UTF-8 without NUL"));
+    }
+    Ok(PushRequest { cursor, app, ops: ops.into_iter().map(|op| op.0.0).collect() })
+}
+
+impl<'de> Deserialize<'de> for PushRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Named(PushWire { cursor, app, ops }) = Deserialize::deserialize(deserializer)?;
+        push_request(cursor, app, ops)
+    }
+}
+
+impl<'de> Deserialize<'de> for SyncRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Named(SyncWire { cursor, app, ops, limit, tables }) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { push: push_request(cursor, app, ops)?, limit, tables })
+    }
+}
+
+/// An operation read from its members.
+struct OpWire(Op);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpMembers {
+    seq: Seq,
+    table: TableName,
+    record: RecordId,
+    #[serde(default = "Scope::everyone", skip_serializing_if = "is_default_scope")]
+    scope: Scope,
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Fields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflict: Option<ConflictId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    delete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<UnixMs>,
+    #[serde(default = "Actor::nobody", skip_serializing_if = "is_default_actor")]
+    actor: Actor,
+}
+
+fn is_default_scope(scope: &Scope) -> bool {
+    scope.as_str().is_empty()
+}
+
+fn is_default_actor(actor: &Actor) -> bool {
+    actor.as_str().is_empty()
+}
+
+impl<'de> Deserialize<'de> for OpWire {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let op = OpMembers::deserialize(deserializer)?;
+        if op.table.is_server_owned() {
+            return Err(Code::NameInvalid.custom("tables that start with _ are the server's"));
+        }
+        let intent = intent_of(op.kind, op.fields, op.conflict, op.delete).map_err(|e| Code::OpInvalid.custom::<D::Error>(e))?;
+        Ok(Self(Op {
+            seq: op.seq,
+            table: op.table,
+            record: op.record,
+            scope: op.scope,
+            intent,
+            base: op.base,
+            at: op.at,
+            actor: op.actor,
+        }))
+    }
+}
+
+impl Serialize for Op {
+    /// The members of the wire, for clients.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = OpMembers {
+            seq: self.seq,
+            table: self.table.clone(),
+            record: self.record.clone(),
+            scope: self.scope.clone(),
+            kind: self.intent.kind(),
+            fields: self.intent.fields().cloned(),
+            conflict: self.intent.conflict().cloned(),
+            delete: self.intent.conflict().is_some() && self.intent.fields().is_none(),
+            base: self.base,
+            at: self.at,
+            actor: self.actor.clone(),
+        };
+        members.serialize(serializer)
+    }
+}
+
+impl Serialize for PushRequest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let members = 1 + usize::from(self.cursor.is_some()) + usize::from(self.app.is_some());
+        let mut push = serializer.serialize_struct("PushRequest", members)?;
+        if let Some(cursor) = &self.cursor {
+            push.serialize_field("cursor", cursor)?;
+        }
+        if let Some(app) = &self.app {
+            push.serialize_field("app", app)?;
+        }
+        push.serialize_field("ops", &self.ops)?;
+        push.end()
+    }
+}
+
+/// The answer to a push.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PushAnswer {
+    /// The device's last stored seq after the push.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub last_seq: i64,
+    /// The workspace's last position.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub head: Position,
+    /// Where every op of the push stands, in seq order.
+    pub runs: Vec<Run>,
+    /// How many of them were stored before.
+    pub duplicates: usize,
+    /// The rejected ones among them.
+    pub rejected: Vec<Rejected>,
+    /// The server's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub server_time: UnixMs,
+    /// With `wait`: whether the projector has folded the push.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folded: Option<bool>,
+    /// With `wait`: the ops that did not simply apply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Vec<Outcome>>,
+}
+
+/// Ops that stand side by side in the log: op `seq + i` is at `position + i`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Run {
+    /// The first op.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub seq: Seq,
+    /// How many.
+    pub count: i64,
+    /// The first op's place.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+}
+
+/// An op that was stored without effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Rejected {
+    /// The op.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub seq: Seq,
+    /// Its place.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+    /// Why, as a stable code.
+    pub code: String,
+    /// Why, for a person.
+    pub detail: String,
+}
+
+/// What became of an op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Not folded yet.
+    Pending,
+    /// Stored without effect: it broke the catalog.
+    Rejected,
+    /// All of it took effect.
+    Applied,
+    /// Part of it lost.
+    Merged,
+    /// All of it lost.
+    Superseded,
+    /// A person must choose.
+    Conflict,
+}
+
+/// The verdict of an op that did not simply apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Outcome {
+    /// The op.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub seq: Seq,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The ledger rows it made.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub conflicts: Vec<ConflictId>,
+}
+
+/// The answer of `GET /sync/ops/{seq}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpStatus {
+    /// The op.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub seq: Seq,
+    /// Its place.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+    /// What became of it; `pending` until folded.
+    pub verdict: Verdict,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The ledger rows it made.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub conflicts: Vec<ConflictId>,
+}
+
+/// The answer to `POST /sync`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SyncAnswer {
+    /// As of `POST /sync/push`.
+    pub push: PushAnswer,
+    /// As of `GET /sync/pull`.
+    pub pull: PullAnswer,
+}

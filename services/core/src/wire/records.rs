@@ -1,0 +1,120 @@
+//! Records: snapshot and delta.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cursor::Cursor;
+use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName};
+use crate::time::UnixMs;
+use crate::value::Fields;
+
+/// A record as it is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordView {
+    /// Its table.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub table: TableName,
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub record: RecordId,
+    /// Its scope; left out where empty.
+    #[serde(default = "Scope::everyone", skip_serializing_if = "scope_is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub scope: Scope,
+    /// The position of the last event that changed what a reader sees.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub version: Position,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// Its fields; none of a tombstone.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub fields: Fields,
+    /// When the event at `version` was stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: UnixMs,
+    /// With `state=full`: the position of the last event that named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
+    pub touched: Option<Position>,
+    /// With `state=full`: the writer of each field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writers: Option<BTreeMap<String, WriterView>>,
+    /// With `state=full`: the last delete, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_delete: Option<DeleteView>,
+    /// With `state=full`: the open conflicts, each with the positions of the event that stands and the one that lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub conflicts: Option<BTreeMap<ConflictId, (Position, Position)>>,
+}
+
+fn scope_is_empty(scope: &Scope) -> bool {
+    scope.as_str().is_empty()
+}
+
+/// The event that set a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WriterView {
+    /// Its position.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+    /// Its device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub device: DeviceId,
+    /// Its device's role.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub role: Role,
+    /// Its effective time.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: UnixMs,
+}
+
+/// The last delete of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeleteView {
+    /// Who deleted it.
+    pub writer: WriterView,
+    /// When that was stored: retention counts from here.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub received_at: UnixMs,
+}
+
+/// A page of records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordsAnswer {
+    /// In version order; in `touched` order with `state=full`.
+    pub records: Vec<RecordView>,
+    /// What to read after next.
+    pub cursor: String,
+    /// How far the cursor covers.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+    /// Whether there are more; the state is consistent when there are not.
+    pub more: bool,
+    /// On the last page: from where to pull.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub pull_cursor: Option<Cursor>,
+}
+
+/// The last line of an NDJSON read of records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordsEnd {
+    /// What to read after next.
+    pub cursor: String,
+    /// How far the cursor covers.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+    /// Whether there are more.
+    pub more: bool,
+    /// From where to pull.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub pull_cursor: Option<Cursor>,
+}
