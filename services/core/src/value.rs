@@ -16,7 +16,7 @@ use crate::error::Code;
 use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
 
 /// The only key of a binary value in JSON: `{"$binary": "<base64>"}`.
-const BINARY_KEY: &str = "$binary";
+pub(crate) const BINARY_KEY: &str = "$binary";
 
 /// A field's value. Equality is type-strict (`1` is not `1.0`), and maps are unordered.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,1 +1,41 @@
-//! stub
+//! The log, the records and the accounts in Postgres: the only crate with SQL.
+//!
+//! One statement a file under `sql/`, each with the index it relies on; the tables stand in `schema/`. [`Store`] is the
+//! handle; [`Store::append`] is the one way into the log.
+
+mod accounts;
+mod append;
+mod catalogs;
+mod checkpoint;
+mod client;
+mod credentials;
+mod durability;
+mod error;
+mod hub;
+mod keys;
+mod metrics;
+mod migrate;
+mod notify;
+mod pages;
+mod presence;
+mod read;
+mod records;
+mod rows;
+mod transact;
+
+pub use accounts::{DeviceAccount, NewDevice, RegisterOutcome, WorkspaceRow};
+pub use append::{AppendBatch, AppendStatus, Appended, JudgedOp, StoredRun};
+pub use catalogs::{ApplyOutcome, InForce};
+pub use checkpoint::{Checkpoint, FoldedEvent, Folding, Lagging};
+pub use client::{PoolStatus, Store, StoreConfig};
+pub use credentials::{Credential, CredentialKind, TokenHash};
+pub use durability::{Durability, DurabilityError};
+pub use error::StoreError;
+pub use hub::Hub;
+pub use keys::{KeyState, NewEnrollmentKey};
+pub use migrate::{MigrateError, MigrateOutcome, migrate};
+pub use notify::{HeadNotice, listen};
+pub use pages::{EventFilter, EventPage, PageLimits};
+pub use presence::Presence;
+pub use read::LogHead;
+pub use records::{RecordsPage, RecordsQuery, StoredRecord};

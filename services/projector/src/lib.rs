@@ -1,1 +1,12 @@
-//! stub
+//! Folds the log into records.
+//!
+//! [`Projector::step`] folds a stretch of one workspace's log and returns; [`Projector::run`] waits and calls it.
+//! FOLD-1: records, verdicts and checkpoint move in one transaction, whole batches at a time.
+
+mod metrics;
+mod run;
+mod step;
+
+pub use metrics::ProjectorMetrics;
+pub use run::Projector;
+pub use step::{Progress, StepError};

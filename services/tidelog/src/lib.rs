@@ -1,1 +1,3 @@
-//! stub
+//! The tidelog server: what the binary and its tests share.
+
+pub mod embedded;

@@ -9,8 +9,10 @@ use toml::de::{DeTable, DeValue};
 use super::file::{CatalogFile, FieldFile, TableFile};
 use super::rules::{Clock, FieldType, Granularity, OnDelete, Resolution, Rule, RuleName};
 use super::{Catalog, Field, Table};
+use crate::error::Code;
 use crate::ids::{Role, TableName};
 use crate::limits::{CLOCK_SKEW_S_DEFAULT, NAME_BYTES_MAX};
+use crate::value::BINARY_KEY;
 
 /// What is wrong with a catalog, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,7 @@ impl Catalog {
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let file = toml::from_str::<CatalogFile>(text).map_err(|e| CatalogError {
             place: e.span().map(|span| place_of(text, span)),
-            message: e.message().replace('\n', ", "),
+            message: in_words(e.message()),
         })?;
         Self::check(file).map_err(|fault| CatalogError {
             place: span_of(text, &fault.path).map(|span| place_of(text, span)),
@@ -118,10 +120,13 @@ fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) 
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
         return Err(Fault::at(&path, "a field name has 1 to 255 bytes without NUL"));
     }
+    if name == BINARY_KEY {
+        return Err(Fault::at(&path, "$binary marks binary values and is no field")); // alone, no event could hold it
+    }
     let written = RuleWords { rule: file.rule, clock: file.clock, roles: &file.roles, name: &file.name };
     let resolution = match (file.merge, file.rule) {
         (Some(_), Some(_)) => return Err(Fault::at(&path, "give either rule or merge")),
-        (Some(merge), None) => Some(Resolution::Merge(merge)),
+        (Some(merge), None) => written.check_unused(&path).map(|()| Some(Resolution::Merge(merge)))?,
         (None, Some(rule)) => Some(Resolution::Rule(written.check(rule, roles, &path)?)),
         (None, None) => written.check_unused(&path).map(|()| None)?,
     };
@@ -143,7 +148,8 @@ struct RuleWords<'a> {
 impl RuleWords<'_> {
     fn check(&self, default: RuleName, roles: &[Role], path: &[&str]) -> Result<Rule, Fault> {
         let rule = self.rule.unwrap_or(default);
-        let misplaced = |key: &str| Err(Fault::at(&[path, &[key]].concat(), format!("does not go with rule \"{rule}\"")));
+        let misplaced =
+            |key: &str| Err(Fault::at(&[path, &[key]].concat(), format!("does not go with rule \"{rule}\"")));
         match (rule, self.clock, self.roles, self.name) {
             (RuleName::LastWriteWins, clock, None, None) => Ok(Rule::LastWriteWins(clock.unwrap_or(Clock::Server))),
             (RuleName::RolePriority, None, listed, None) => {
@@ -165,7 +171,7 @@ impl RuleWords<'_> {
         let given = [("clock", self.clock.is_some()), ("roles", self.roles.is_some()), ("name", self.name.is_some())];
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
-            Some((key, _)) => Err(Fault::at(&[path, &[*key]].concat(), "needs a rule beside it")),
+            Some((key, _)) => Err(Fault::at(&[path, &[*key]].concat(), "does not go without a rule")),
         }
     }
 }
@@ -199,6 +205,11 @@ fn span_of(text: &str, path: &[String]) -> Option<Range<usize>> {
         };
     }
     Some(span)
+}
+
+/// A deserializer's message on one line and without the marks of our codes.
+pub(super) fn in_words(message: &str) -> String {
+    Code::of_message(message).map_or(message, |(_, detail)| detail).replace('\n', ", ")
 }
 
 fn place_of(text: &str, span: Range<usize>) -> (usize, usize) {

@@ -82,11 +82,6 @@ impl Folder {
         self.records.insert(key, record);
     }
 
-    /// Whether a record is held here.
-    pub fn holds(&self, key: &RecordKey) -> bool {
-        self.records.contains_key(key)
-    }
-
     /// Folds the next event.
     pub fn fold(&mut self, event: &Event) -> Result<Folded, FoldError> {
         let position = event.position;

@@ -1,11 +1,12 @@
 //! One pass over a JSON body before it is parsed, for what a parser would take silently or could not name: integers
 //! beyond 64 bits (read as inexact floats otherwise), floats beyond the finite, and nesting.
 
+use super::decode::ScanFault;
 use crate::error::Code;
 use crate::limits::BODY_DEPTH_MAX;
 
 /// Finds the first such fault. Bytes that are no JSON pass: the parser tells those.
-pub(super) fn scan(body: &[u8]) -> Result<(), (Code, &'static str)> {
+pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
     let (mut depth, mut at) = (0usize, 0usize);
     while let Some(&byte) = body.get(at) {
         at += 1;
@@ -14,13 +15,14 @@ pub(super) fn scan(body: &[u8]) -> Result<(), (Code, &'static str)> {
             b'[' | b'{' => {
                 depth += 1;
                 if depth > BODY_DEPTH_MAX {
-                    return Err((Code::TooDeep, "the body nests too deep"));
+                    return Err(ScanFault { at: at - 1, code: Code::TooDeep, detail: "the body nests too deep" });
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b'-' | b'0'..=b'9' => {
                 let end = end_of_number(body, at);
-                check_number(&body[at - 1..end])?;
+                let found = check_number(&body[at - 1..end]);
+                found.map_err(|detail| ScanFault { at: at - 1, code: Code::NumberRange, detail })?;
                 at = end;
             }
             _ => {}
@@ -47,7 +49,7 @@ fn end_of_number(body: &[u8], at: usize) -> usize {
     at + digits.count()
 }
 
-fn check_number(number: &[u8]) -> Result<(), (Code, &'static str)> {
+fn check_number(number: &[u8]) -> Result<(), &'static str> {
     const SURELY_FINITE_BYTES: usize = 18;
     let is_float = number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
     if number.len() <= SURELY_FINITE_BYTES && !(is_float && number.iter().any(|byte| matches!(byte, b'e' | b'E'))) {
@@ -55,9 +57,9 @@ fn check_number(number: &[u8]) -> Result<(), (Code, &'static str)> {
     }
     let Ok(text) = std::str::from_utf8(number) else { return Ok(()) };
     match is_float {
-        true if text.parse::<f64>().is_ok_and(|float| !float.is_finite()) => Err((Code::NumberRange, "floats are finite")),
+        true if text.parse::<f64>().is_ok_and(|float| !float.is_finite()) => Err("floats are finite"),
         false if text.parse::<i64>().is_err() && text.parse::<i128>().is_ok() | (text.len() > 39) => {
-            Err((Code::NumberRange, "integers have 64 bits, signed"))
+            Err("integers have 64 bits, signed")
         }
         _ => Ok(()),
     }

@@ -1,0 +1,42 @@
+# What people and CI call; each target says what it is for. Only cargo and make are needed: `make postgres` sees to Postgres.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check postgres demo schema clean-data cargo
+
+LISTEN ?= 127.0.0.1:8080
+DATA_DIR ?= ./data
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+run: cargo postgres ## a server with demo data on LISTEN (127.0.0.1:8080), its Postgres and all data in DATA_DIR (./data)
+	cargo run --release --locked --bin tidelog -- serve --demo --data-dir "$(DATA_DIR)" --listen $(LISTEN)
+
+test: cargo postgres ## all tests, on a Postgres of their own, and the wasm32 build of core
+	cargo test --workspace --locked
+	@if rustup target list --installed 2>/dev/null | grep -qx wasm32-unknown-unknown; then \
+		set -x; cargo build -p tidelog-core --target wasm32-unknown-unknown --locked; \
+	else \
+		echo "skipped: the wasm32 build of core (rustup target add wasm32-unknown-unknown)"; \
+	fi
+
+check: cargo ## formatting and lints, as CI has them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+postgres: ## Postgres binaries to embed: finds them, or else installs them
+	@deploy/postgres.sh
+
+demo: cargo postgres ## replays the history of this repository through a server and compares the outcome
+	cargo run --release --locked -p tidelog-load -- demo .
+
+# By way of another file, so that a build that fails leaves the old one.
+schema: cargo ## schema/openapi.json anew from the code
+	cargo run --locked -p tidelog -- openapi > schema/openapi.json.new && mv schema/openapi.json.new schema/openapi.json
+
+clean-data: ## removes DATA_DIR (./data), with everything a stopped server keeps there
+	rm -rf -- "$(DATA_DIR)"
+
+cargo:
+	@command -v cargo >/dev/null || { echo "make: cargo is not here: install Rust by https://rustup.rs" >&2; exit 1; }

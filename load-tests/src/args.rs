@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tidelog_core::wire::Encoding;
+
+/// Workloads against a running Tidelog server.
+///
+/// Exits with 0 if the state on the server is what it should be, with 1 if it is not, with 2 if the workload could not
+/// be run to its end.
+#[derive(Debug, Parser)]
+#[command(name = "tidelog-load", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) workload: Workload,
+}
+
+/// What to run.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Workload {
+    /// Replay the history of a git repository, and compare what comes out with git's own tree.
+    GitHistory(GitHistoryArgs),
+    /// Start a server of its own in a temporary directory, and replay a git repository against it.
+    Demo(DemoArgs),
+}
+
+/// `git-history`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GitHistoryArgs {
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// The server, as `http://host:port`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: String,
+    /// An enrollment key (`tlk_...`) of a fresh workspace, made with `--no-rate-limit`.
+    #[arg(long, env = "TIDELOG_KEY", hide_env_values = true)]
+    pub(crate) key: String,
+}
+
+/// `demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// The server's program; without it, the `tidelog` beside this program.
+    #[arg(long, value_name = "BIN")]
+    pub(crate) tidelog: Option<PathBuf>,
+    /// More arguments for `tidelog serve`.
+    #[arg(last = true)]
+    pub(crate) serve_args: Vec<String>,
+}
+
+/// Which history, and how it is sent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HistoryArgs {
+    /// A git repository: its first-parent history up to HEAD is replayed, oldest commit first.
+    pub(crate) path: PathBuf,
+    /// Replay only the oldest N commits, and compare with the tree of the last of them.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_commits: Option<NonZeroUsize>,
+    /// How bodies are encoded.
+    #[arg(long, value_enum, default_value_t = EncodingArg::Msgpack)]
+    pub(crate) encoding: EncodingArg,
+}
+
+/// How bodies are encoded.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EncodingArg {
+    /// `application/msgpack`
+    Msgpack,
+    /// `application/json`
+    Json,
+}
+
+impl From<EncodingArg> for Encoding {
+    fn from(arg: EncodingArg) -> Self {
+        match arg {
+            EncodingArg::Msgpack => Self::MessagePack,
+            EncodingArg::Json => Self::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,11 @@
+//! The conflict rules as stories of two or three devices, straight from the design, and that a log folds alike however
+//! it is cut.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
+
+mod chunks;
+mod conflicts;
+mod deletes;
+mod log;
+mod puts;
+mod story;

@@ -1,0 +1,211 @@
+//! Logs told in the words of the domain: who did what to which record, and how far the device had read by then.
+//!
+//! Position 1 is the catalog, so the first op of a story is event 2. What a story does not say is the plain case: a
+//! device that has read everything, has the role `staff` and a clock that is right. Events are a second apart.
+
+use tidelog_core::catalog::{Catalog, catalog_op};
+use tidelog_core::digest::Digest;
+use tidelog_core::event::Event;
+use tidelog_core::fold::{FoldError, Folded, Folder, Record};
+use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
+use tidelog_core::judge::RejectCode;
+use tidelog_core::op::Intent;
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::{Fields, Value};
+use tidelog_core::wire::Verdict;
+use uuid::Uuid;
+
+/// A table for each rule.
+pub(crate) const RULES: &str = r#"
+    roles = ["manager", "staff", "guest", "visitor"]
+    [tables.notes]
+    [tables.readings]
+    clock = "device"
+    [tables.team]
+    rule = "first_write_wins"
+    [tables.forms]
+    rule = "role_priority"
+    roles = ["manager", "staff"]
+    [tables.plans]
+    rule = "manual"
+    fields.color = { rule = "last_write_wins" }
+    fields.owner = { rule = "first_write_wins" }
+"#;
+
+/// Its names.
+pub(crate) const TABLES: [&str; 5] = ["notes", "readings", "team", "forms", "plans"];
+
+/// The server's own device; every other name is an app's.
+pub(crate) const SERVER: &str = "server";
+
+pub(crate) fn device(name: &str) -> DeviceId {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    if name == SERVER { DeviceId::SYSTEM } else { DeviceId(Uuid::from_bytes(bytes)) }
+}
+
+pub(crate) fn fields(given: &[(&str, &str)]) -> Fields {
+    given.iter().map(|&(name, value)| (name, Value::Text(value.to_owned()))).collect()
+}
+
+/// A log that a story tells event by event.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    pub(crate) events: Vec<Event>,
+}
+
+impl Log {
+    pub(crate) fn under(catalog: &str) -> Self {
+        let mut log = Self { events: Vec::new() };
+        log.catalog(1, catalog);
+        log
+    }
+
+    pub(crate) fn catalog(&mut self, version: i64, text: &str) -> Last<'_> {
+        let op = catalog_op(CatalogVersion(version), &Catalog::parse(text).unwrap(), false).unwrap();
+        self.append(SERVER, "_catalog", "catalog", op.intent)
+    }
+
+    pub(crate) fn put(&mut self, device: &str, table: &str, record: &str, given: &[(&str, &str)]) -> Last<'_> {
+        self.append(device, table, record, Intent::Put(fields(given)))
+    }
+
+    pub(crate) fn delete(&mut self, device: &str, table: &str, record: &str) -> Last<'_> {
+        self.append(device, table, record, Intent::Delete)
+    }
+
+    pub(crate) fn resolve(
+        &mut self,
+        device: &str,
+        table: &str,
+        record: &str,
+        id: &str,
+        given: &[(&str, &str)],
+    ) -> Last<'_> {
+        let conflict = ConflictId::parse(id).unwrap();
+        self.append(device, table, record, Intent::Resolve { conflict, put: Some(fields(given)) })
+    }
+
+    pub(crate) fn resolve_by_delete(&mut self, device: &str, table: &str, record: &str, id: &str) -> Last<'_> {
+        let conflict = ConflictId::parse(id).unwrap();
+        self.append(device, table, record, Intent::Resolve { conflict, put: None })
+    }
+
+    pub(crate) fn append(&mut self, by: &str, table: &str, record: &str, intent: Intent) -> Last<'_> {
+        let position = Position(self.events.len() as i64 + 1);
+        let earlier = self.events.iter().filter(|event| event.device == device(by)).count();
+        let now = UnixMs(position.0 * 1_000);
+        self.events.push(Event {
+            position,
+            batch: position,
+            device: device(by),
+            seq: Seq(earlier as i64 + 1),
+            table: TableName::parse(table).unwrap(),
+            record: RecordId::parse(record).unwrap(),
+            scope: Scope::everyone(),
+            intent,
+            base: Position(position.0 - 1),
+            at: now,
+            received_at: now,
+            role: if by == SERVER { Role::system() } else { Role::parse("staff").unwrap() },
+            actor: Actor::nobody(),
+            rejected: None,
+            digest: Digest(0),
+        });
+        Last(self.events.last_mut().unwrap())
+    }
+
+    pub(crate) fn try_fold(&self) -> Result<(Folder, Vec<Folded>), FoldError> {
+        let mut folder = Folder::new();
+        let folded = self.events.iter().map(|event| folder.fold(event)).collect::<Result<_, _>>()?;
+        Ok((folder, folded))
+    }
+
+    pub(crate) fn verdict(&self, position: i64) -> Verdict {
+        self.folded(position).verdict
+    }
+
+    /// The ledger rows of what the event at `position` lost.
+    pub(crate) fn lost(&self, position: i64) -> Vec<String> {
+        self.folded(position).conflicts.iter().map(ToString::to_string).collect()
+    }
+
+    fn folded(&self, position: i64) -> Folded {
+        self.try_fold().unwrap().1.swap_remove(position as usize - 1)
+    }
+
+    pub(crate) fn record(&self, table: &str, record: &str) -> Option<Record> {
+        let (folder, _) = self.try_fold().unwrap();
+        let mut records = folder.records();
+        let found = records
+            .find(|(key, _)| (key.table.as_str(), key.scope.as_str(), key.record.as_str()) == (table, "", record));
+        found.map(|(_, record)| record.clone())
+    }
+
+    /// A record in one line: `title=b@3` is a field with its value and its writer's position.
+    pub(crate) fn shows(&self, table: &str, record: &str) -> String {
+        let Some(record) = self.record(table, record) else { return "never seen".to_owned() };
+        let field = |name: &str, value: &Value, writer: i64| match value {
+            Value::Text(text) => format!("{name}={text}@{writer}"),
+            other => format!("{name}={other:?}@{writer}"),
+        };
+        let fields = record.fields.iter().map(|(name, state)| field(name, &state.value, state.writer.position.0));
+        let fields: Vec<_> = fields.collect();
+        match (record.deleted, fields.is_empty()) {
+            (true, true) => "deleted".to_owned(),
+            (true, false) => format!("deleted, yet {}", fields.join(" ")),
+            (false, true) => "no fields".to_owned(),
+            (false, false) => fields.join(" "),
+        }
+    }
+
+    /// The open conflicts of a record: `3.title: 2 stands, 3 lost`.
+    pub(crate) fn open(&self, table: &str, record: &str) -> Vec<String> {
+        let record = self.record(table, record).unwrap();
+        let open = record.open_conflicts.iter();
+        open.map(|(id, it)| format!("{id}: {} stands, {} lost", it.winner.0, it.loser.0)).collect()
+    }
+}
+
+/// The event just told, for what is not plain about it.
+pub(crate) struct Last<'a>(&'a mut Event);
+
+impl Last<'_> {
+    /// How far its device had read.
+    pub(crate) fn base(self, position: i64) -> Self {
+        self.0.base = Position(position);
+        self
+    }
+
+    /// What the clock of its device said.
+    pub(crate) fn at(self, ms: i64) -> Self {
+        self.0.at = UnixMs(ms);
+        self
+    }
+
+    pub(crate) fn role(self, role: &str) -> Self {
+        self.0.role = Role::parse(role).unwrap();
+        self
+    }
+
+    pub(crate) fn scope(self, scope: &str) -> Self {
+        self.0.scope = Scope::parse(scope).unwrap();
+        self
+    }
+
+    pub(crate) fn rejected(self, code: RejectCode) -> Self {
+        self.0.rejected = Some(code);
+        self
+    }
+}
+
+/// How a story goes on.
+pub(crate) type Then = fn(&mut Log) -> Last<'_>;
+
+/// Phone writes `a` (event 2); tablet, which has read only the catalog, writes `b` (event 3).
+pub(crate) fn two_writers(table: &str) -> Log {
+    let mut log = Log::under(RULES);
+    log.put("phone", table, "r", &[("title", "a")]);
+    log.put("tablet", table, "r", &[("title", "b")]).base(1);
+    log
+}

@@ -1,0 +1,195 @@
+//! The appends, in tasks of their own: a client that hangs up never cancels one half way, and pushes that arrive while
+//! a transaction is in flight go into the next one together (group commit), without a timer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use tidelog_core::ids::{CatalogVersion, DeviceId, WorkspaceId};
+use tidelog_postgres::{AppendBatch, Appended, Hub, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::ApiError;
+use crate::gateway::GatewayConfig;
+use crate::metrics::GatewayMetrics;
+use crate::runtime::Clock;
+
+/// Pushes that may wait in one lane. More are told to come back: a queue without an end helps nobody.
+const WAITING_MAX: usize = 1_024;
+/// Operations of one group: bounds what a failed group repeats.
+const GROUP_OPS_MAX: usize = 10_000;
+/// How often a statement whose answer was lost is sent again; it is stored once, whatever happened (LOG-1).
+const COMMIT_ATTEMPTS: u32 = 3;
+
+/// A push on its way into the log.
+pub(crate) struct Waiting {
+    pub(crate) workspace: WorkspaceId,
+    /// The version that the ops were judged under.
+    pub(crate) catalog: CatalogVersion,
+    pub(crate) batch: AppendBatch,
+    pub(crate) request_id: String,
+}
+
+type Reply = oneshot::Sender<Result<Appended, StoreError>>;
+
+/// Where pushes queue up. A workspace always goes through the same lane, so its head row is never fought over.
+pub(crate) struct Appender {
+    lanes: Vec<mpsc::Sender<(Waiting, Reply)>>,
+    hasher: RandomState,
+    metrics: GatewayMetrics,
+}
+
+impl Appender {
+    pub(crate) fn start(config: &GatewayConfig, metrics: &GatewayMetrics) -> Self {
+        let lanes = (0..config.append_lanes.max(1)).map(|_| {
+            let (sender, receiver) = mpsc::channel(WAITING_MAX);
+            let lane = Lane {
+                store: config.store.clone(),
+                hub: Arc::clone(&config.hub),
+                clock: Arc::clone(&config.runtime.clock),
+                metrics: metrics.clone(),
+                group_workspaces: config.group_workspaces,
+            };
+            tokio::spawn(lane.run(receiver));
+            sender
+        });
+        Self { lanes: lanes.collect(), hasher: RandomState::new(), metrics: metrics.clone() }
+    }
+
+    /// Appends a push; its answer comes when it is durable, or known not to be stored.
+    pub(crate) async fn append(&self, waiting: Waiting) -> Result<Appended, ApiError> {
+        let lane = self.hasher.hash_one(waiting.workspace) as usize % self.lanes.len();
+        let (reply, answer) = oneshot::channel();
+        let gauge = self.metrics.appends_waiting.with_label_values::<&str>(&[]);
+        self.lanes[lane]
+            .try_send((waiting, reply))
+            .map_err(|_| ApiError::unavailable("more pushes wait than can be taken, try again"))?;
+        gauge.inc();
+        let answer = answer.await;
+        gauge.dec();
+        Ok(answer.map_err(|_| ApiError::unavailable("the server is stopping"))??)
+    }
+}
+
+struct Lane {
+    store: Store,
+    hub: Arc<Hub>,
+    clock: Arc<dyn Clock>,
+    metrics: GatewayMetrics,
+    group_workspaces: bool,
+}
+
+impl Lane {
+    async fn run(self, mut queue: mpsc::Receiver<(Waiting, Reply)>) {
+        let mut left_over = Vec::new();
+        loop {
+            if left_over.is_empty() {
+                match queue.recv().await {
+                    Some(first) => left_over.push(first),
+                    None => return,
+                }
+            }
+            while let Ok(next) = queue.try_recv() {
+                left_over.push(next);
+            }
+            let (group, rest) = self.choose(std::mem::take(&mut left_over));
+            left_over = rest;
+            self.append(group).await;
+        }
+    }
+
+    /// The pushes that go together: one of each device, all judged under the same catalog, of one workspace if need be.
+    fn choose(&self, waiting: Vec<(Waiting, Reply)>) -> (Vec<(Waiting, Reply)>, Vec<(Waiting, Reply)>) {
+        let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
+        let (catalog, workspace) = (first.catalog, first.workspace);
+        let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
+        let mut ops = 0;
+        waiting.into_iter().partition(|(next, _)| {
+            let fits = next.catalog == catalog
+                && (self.group_workspaces || next.workspace == workspace)
+                && (ops == 0 || ops + next.batch.ops.len() <= GROUP_OPS_MAX);
+            // A device's second push waits even if its first did not fit: their order is the device's.
+            let is_first = devices.insert((next.workspace, next.batch.device));
+            if fits && is_first {
+                ops += next.batch.ops.len().max(1);
+            }
+            fits && is_first
+        })
+    }
+
+    async fn append(&self, group: Vec<(Waiting, Reply)>) {
+        self.metrics.group_pushes.with_label_values::<&str>(&[]).observe(group.len() as f64);
+        let ops: usize = group.iter().map(|(waiting, _)| waiting.batch.ops.len()).sum();
+        self.metrics.group_ops.with_label_values::<&str>(&[]).observe(ops as f64);
+        let answers = match group.as_slice() {
+            [_] => None,
+            _ => self.append_together(&group).await,
+        };
+        match answers {
+            Some(answers) => {
+                for ((waiting, reply), appended) in group.into_iter().zip(answers) {
+                    self.answer(&waiting, reply, Ok(appended));
+                }
+            }
+            // One by one: a push that fails must not take its neighbours with it.
+            None => {
+                for (waiting, reply) in group {
+                    let appended = self.append_alone(&waiting).await;
+                    self.answer(&waiting, reply, appended);
+                }
+            }
+        }
+    }
+
+    /// The answers in the order of the group; `None` if anything unexpected happened, with nothing certain.
+    async fn append_together(&self, group: &[(Waiting, Reply)]) -> Option<Vec<Appended>> {
+        let catalog = group.first()?.0.catalog;
+        let mut by_workspace: BTreeMap<WorkspaceId, Vec<usize>> = BTreeMap::new();
+        for (index, (waiting, _)) in group.iter().enumerate() {
+            by_workspace.entry(waiting.workspace).or_default().push(index);
+        }
+        let batches_of = |indices: &[usize]| indices.iter().map(|index| &group[*index].0.batch).collect::<Vec<_>>();
+        let parts: Vec<_> = by_workspace.iter().map(|(workspace, indices)| (*workspace, batches_of(indices))).collect();
+        let now = self.clock.now();
+        let appended = match parts.as_slice() {
+            [(workspace, batches)] => self.store.append(*workspace, now, catalog, batches).await.map(|one| vec![one]),
+            _ => self.store.append_group(now, catalog, &parts).await,
+        };
+        let appended = appended
+            .inspect_err(|error| tracing::warn!(%error, pushes = group.len(), "a group failed and runs one by one"))
+            .ok()?;
+        let mut answers: Vec<Option<Appended>> = vec![None; group.len()];
+        for (indices, part) in by_workspace.values().zip(appended) {
+            for (index, appended) in indices.iter().zip(part) {
+                answers[*index] = Some(appended);
+            }
+        }
+        answers.into_iter().collect()
+    }
+
+    async fn append_alone(&self, waiting: &Waiting) -> Result<Appended, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let (now, batch) = (self.clock.now(), [&waiting.batch]);
+            match self.store.append(waiting.workspace, now, waiting.catalog, &batch).await {
+                Ok(mut appended) if appended.len() == 1 => return Ok(appended.remove(0)),
+                Ok(_) => return Err(StoreError::Corrupt("an append without an answer".to_owned())),
+                Err(StoreError::CommitUnknown(error)) if attempt < COMMIT_ATTEMPTS => {
+                    tracing::info!(%error, attempt, request_id = waiting.request_id, "an append runs again");
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn answer(&self, waiting: &Waiting, reply: Reply, appended: Result<Appended, StoreError>) {
+        if let Ok(appended) = &appended {
+            let (ops, head) = (waiting.batch.ops.len(), appended.head.0);
+            tracing::debug!(request_id = waiting.request_id, batch.ops = ops, log.head = head, "appended");
+            self.hub.appended(waiting.workspace, appended.head, &waiting.request_id);
+        }
+        // A caller that hung up will ask again; the log knows.
+        let _ = reply.send(appended);
+    }
+}

@@ -1,0 +1,66 @@
+//! What all routes share.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use tidelog_postgres::{Hub, Store};
+
+use crate::appender::Appender;
+use crate::auth::AuthCache;
+use crate::catalog::CatalogCell;
+use crate::metrics::GatewayMetrics;
+use crate::presence::PresenceBuffer;
+use crate::runtime::Runtime;
+
+/// How a gateway is set up.
+pub struct GatewayConfig {
+    /// The database.
+    pub store: Store,
+    /// Wake-ups.
+    pub hub: Arc<Hub>,
+    /// Clock and randomness.
+    pub runtime: Runtime,
+    /// Where metrics are registered and read from.
+    pub registry: Registry,
+    /// Appends that may be under way at once: database connections that pushes use.
+    pub append_lanes: usize,
+    /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
+    pub group_workspaces: bool,
+}
+
+/// The gateway: shared by all workers, stateless but for caches and queues.
+pub struct Gateway {
+    pub(crate) store: Store,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) runtime: Runtime,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: GatewayMetrics,
+    pub(crate) appender: Appender,
+    pub(crate) auth: AuthCache,
+    pub(crate) catalog: CatalogCell,
+    pub(crate) presence: PresenceBuffer,
+}
+
+impl Gateway {
+    /// Starts the append tasks on the current runtime; they end with the gateway.
+    pub fn start(config: GatewayConfig) -> prometheus::Result<Arc<Self>> {
+        let metrics = GatewayMetrics::register(&config.registry)?;
+        let appender = Appender::start(&config, &metrics);
+        Ok(Arc::new(Self {
+            appender,
+            auth: AuthCache::new(),
+            catalog: CatalogCell::new(config.store.clone()),
+            presence: PresenceBuffer::default(),
+            store: config.store,
+            hub: config.hub,
+            runtime: config.runtime,
+            registry: config.registry,
+            metrics,
+        }))
+    }
+
+    /// Writes what devices said of themselves since the last call. Called every few seconds, and before the end.
+    pub async fn flush_presence(&self) {
+        self.presence.flush(&self.store).await;
+    }
+}

@@ -1,0 +1,55 @@
+//! What the gateway tells Prometheus. No label carries a workspace, device or record.
+
+use prometheus::exponential_buckets;
+
+fn latency_buckets() -> Vec<f64> {
+    exponential_buckets(0.000_5, 2.0, 16).unwrap_or_default()
+}
+
+fn count_buckets() -> Vec<f64> {
+    exponential_buckets(1.0, 4.0, 8).unwrap_or_default()
+}
+
+tidelog_postgres::metrics! {
+    /// The gateway's metrics.
+    pub struct GatewayMetrics {
+        /// Operations pushed, by table of the catalog (others as "unknown") and what became of them at append: pending, duplicate or rejected.
+        ops_pushed: IntCounterVec("tidelog_ops_pushed_total", ["table", "verdict"]),
+        /// Operations per push.
+        batch_ops: HistogramVec("tidelog_batch_ops", [], count_buckets()),
+        /// Seconds from a request's arrival to its answer's first byte, by route and status.
+        request_seconds: HistogramVec("tidelog_request_duration_seconds", ["route", "method", "status"], latency_buckets()),
+        /// Seconds of a push, waiting for the projector aside.
+        push_seconds: HistogramVec("tidelog_push_duration_seconds", [], latency_buckets()),
+        /// Seconds of reading a page for a pull, long polling aside.
+        pull_seconds: HistogramVec("tidelog_pull_duration_seconds", [], latency_buckets()),
+        /// Bytes of request bodies as they came.
+        received_bytes: IntCounterVec("tidelog_received_bytes_total", []),
+        /// Bytes of answer bodies as they went.
+        sent_bytes: IntCounterVec("tidelog_sent_bytes_total", []),
+        /// Events given to pulls.
+        events_pulled: IntCounterVec("tidelog_events_pulled_total", []),
+        /// Pushes appended by one statement or transaction.
+        group_pushes: HistogramVec("tidelog_group_commit_pushes", [], count_buckets()),
+        /// Operations appended by one statement or transaction.
+        group_ops: HistogramVec("tidelog_group_commit_ops", [], count_buckets()),
+        /// Pushes that wait to be appended.
+        appends_waiting: IntGaugeVec("tidelog_appends_waiting", []),
+        /// Database connections in use.
+        pool_in_use: IntGaugeVec("tidelog_pool_connections_in_use", []),
+        /// Callers that wait for a database connection.
+        pool_waiting: IntGaugeVec("tidelog_pool_waiting", []),
+        /// Answers that are being streamed, and long polls.
+        open_streams: IntGaugeVec("tidelog_open_streams", []),
+        /// Devices heard of in the last 30 days.
+        active_devices: IntGaugeVec("tidelog_active_devices", []),
+        /// Seconds that a device's clock was off when it pushed, as far as `at` tells: ahead is what counts, behind is how long it was offline.
+        client_clock_ahead_seconds: HistogramVec("tidelog_client_clock_ahead_seconds", [], exponential_buckets(1.0, 4.0, 14).unwrap_or_default()),
+        /// Events that are not folded yet, over all workspaces.
+        projector_lag_events: IntGaugeVec("tidelog_projector_lag_events", []),
+        /// Seconds since the oldest event that is not folded yet was stored.
+        projector_lag_seconds: GaugeVec("tidelog_projector_lag_seconds", []),
+        /// Workspaces with events that are not folded yet.
+        projector_lag_workspaces: IntGaugeVec("tidelog_projector_lag_workspaces", []),
+    }
+}

@@ -1,0 +1,113 @@
+//! `/devices`: registering by an enrollment key, listing, revoking.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::error::Code;
+use tidelog_core::ids::DeviceId;
+use tidelog_core::wire::{DeviceList, DeviceView, RegisterAnswer, RegisterRequest};
+use tidelog_postgres::{Credential, CredentialKind, KeyState, NewDevice, RegisterOutcome};
+
+use crate::answer::{answer, encoding_of, ok};
+use crate::auth::DevicePrincipal;
+use crate::body::read_body;
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::params::Params;
+
+/// Registers a device in the key's workspace, with the key's role and scopes. Its token is shown this once.
+#[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = Object,
+    responses((status = 201, body = RegisterAnswer), (status = 403), (status = 429)))]
+pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    let key = gateway.bearer(&request, CredentialKind::EnrollmentKey).await?;
+    let encoding = encoding_of(&request)?;
+    let asked: RegisterRequest = read_body(&request, body, &gateway.metrics).await?;
+    let device = DeviceId(gateway.runtime.random.uuid());
+    let secret = gateway.runtime.random.bytes();
+    let token = Credential::new(CredentialKind::DeviceToken, key.workspace, device.0, secret);
+    let new = NewDevice {
+        device,
+        name: &asked.name,
+        platform: asked.platform.as_deref(),
+        replaces: asked.replaces,
+    };
+    let now = gateway.runtime.clock.now();
+    let registered = gateway.store.register_device(key.workspace, key.id, &new, &token.hash(), now).await?;
+    let (role, scopes) = match registered {
+        RegisterOutcome::Registered(role, scopes) => (role, scopes),
+        RegisterOutcome::Refused(state) => return Err(refusal(state)),
+    };
+    let registered = RegisterAnswer {
+        device,
+        workspace: key.workspace,
+        name: asked.name,
+        role,
+        scopes,
+        token: token.reveal(),
+        last_seq: 0,
+    };
+    answer(StatusCode::CREATED, encoding, &registered)
+}
+
+fn refusal(state: KeyState) -> ApiError {
+    match state {
+        KeyState::Unknown => ApiError::new(Code::TokenInvalid, "this credential is not valid"),
+        KeyState::Ended => ApiError::new(Code::KeyExhausted, "this enrollment key is expired, revoked or used up"),
+        KeyState::HourFull { retry_after_ms } => {
+            let limited = ApiError::new(Code::RateLimited, "this enrollment key has registered its devices of this hour");
+            ApiError { retry_after_ms: Some(retry_after_ms), ..limited }
+        }
+    }
+}
+
+/// The devices of the caller's workspace, oldest first.
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", responses((status = 200, body = DeviceList)))]
+pub(crate) async fn devices(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    let reader = gateway.reader(&request).await?;
+    gateway.flush_presence().await;
+    ok(&request, &DeviceList { devices: gateway.store.devices(reader.workspace(), None).await? })
+}
+
+/// One device of the caller's workspace.
+#[utoipa::path(get, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
+    responses((status = 200, body = DeviceView), (status = 404)))]
+pub(crate) async fn device(gateway: Data<Gateway>, request: HttpRequest, path: Path<String>) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    let reader = gateway.reader(&request).await?;
+    let device = parse(&path)?;
+    gateway.flush_presence().await;
+    let found = gateway.store.devices(reader.workspace(), Some(device)).await?;
+    ok(&request, found.first().ok_or_else(absent)?)
+}
+
+/// Revokes a device: itself, or another by a role in the catalog's `manage_devices`.
+#[utoipa::path(delete, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
+    responses((status = 204), (status = 403), (status = 404)))]
+pub(crate) async fn revoke(gateway: Data<Gateway>, request: HttpRequest, path: Path<String>) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    let caller = gateway.device(&request).await?;
+    let device = parse(&path)?;
+    if !may_revoke(&gateway, &caller, device).await? {
+        return Err(ApiError::new(Code::Forbidden, "this role may not revoke other devices"));
+    }
+    if !gateway.store.revoke_device(caller.workspace, device, gateway.runtime.clock.now()).await? {
+        return Err(absent());
+    }
+    gateway.auth.forget(caller.workspace, device).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn may_revoke(gateway: &Gateway, caller: &DevicePrincipal, device: DeviceId) -> Result<bool, ApiError> {
+    let known = gateway.catalog.current().await?;
+    Ok(caller.device == device || known.0.catalog.manage_devices.contains(&caller.role))
+}
+
+fn parse(text: &str) -> Result<DeviceId, ApiError> {
+    DeviceId::parse(text).map_err(|e| ApiError::new(Code::IdInvalid, e.to_string()))
+}
+
+fn absent() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no such device in this workspace")
+}

@@ -1,0 +1,21 @@
+//! `GET /health/live` and `/health/ready`
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+
+/// The process answers.
+#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]
+pub(crate) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({"status": "live"}))
+}
+
+/// The database answers and a catalog is in force: pushes and pulls work.
+#[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200), (status = 503)))]
+pub(crate) async fn ready(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
+    gateway.store.ping().await?;
+    gateway.catalog.current().await?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"})))
+}

@@ -1,0 +1,148 @@
+//! The routes, a file each: parse, call, answer.
+
+mod admin;
+mod catalog;
+mod devices;
+mod health;
+mod lines;
+mod metrics;
+mod openapi;
+mod ops;
+mod pull;
+mod push;
+mod record;
+mod records;
+mod status;
+mod sync;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use tidelog_core::error::Code;
+
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::middleware::observe;
+
+pub use openapi::openapi_json;
+
+/// How long a client may take to send its headers, and an idle connection stays open. Longer than a long poll's wait is
+/// no use: a waiting request is not idle.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The server of apps and analysts on a bound socket.
+pub fn main_server(gateway: Arc<Gateway>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    serve(gateway, listener, workers, main_routes)
+}
+
+/// The server of operators on a bound socket.
+pub fn admin_server(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<Server> {
+    serve(gateway, listener, 1, admin_routes)
+}
+
+fn serve(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    workers: usize,
+    routes: fn(&mut ServiceConfig),
+) -> std::io::Result<Server> {
+    let gateway = Data::from(gateway);
+    let app = move || {
+        App::new()
+            .app_data(gateway.clone())
+            .configure(routes)
+            .default_service(web::route().to(not_found))
+            .wrap(Compress::default())
+            .wrap(from_fn(observe))
+    };
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(5)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+fn main_routes(config: &mut ServiceConfig) {
+    let api = web::scope("/api/v1")
+        .service(resource("/devices").get(devices::devices).post(devices::register).build())
+        .service(resource("/devices/{device}").get(devices::device).delete(devices::revoke).build())
+        .service(resource("/sync").post(sync::sync).build())
+        .service(resource("/sync/push").post(push::push).build())
+        .service(resource("/sync/pull").get(pull::pull).build())
+        .service(resource("/sync/ops/{seq}").get(ops::op).build())
+        .service(resource("/sync/records").get(records::records).build())
+        .service(resource("/sync/status").get(status::status).build())
+        .service(resource("/records/{table}/{record}").get(record::record).build())
+        .service(resource("/catalog").get(catalog::catalog).build());
+    config.service(api);
+    health_routes(config);
+}
+
+fn admin_routes(config: &mut ServiceConfig) {
+    let admin = web::scope("/admin/v1")
+        .service(resource("/workspaces").get(admin::workspaces).post(admin::create_workspace).build());
+    config.service(admin);
+    health_routes(config);
+}
+
+fn health_routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/health/live").get(health::live).build())
+        .service(resource("/health/ready").get(health::ready).build())
+        .service(resource("/metrics").get(metrics::metrics).build());
+}
+
+async fn not_found() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(Code::NotFound, "there is no such route"))
+}
+
+/// A resource that answers every method it does not have by 405 with the ones it has.
+struct Methods {
+    resource: actix_web::Resource,
+    allowed: Vec<&'static str>,
+}
+
+fn resource(path: &str) -> Methods {
+    Methods { resource: web::resource(path), allowed: Vec::new() }
+}
+
+macro_rules! method {
+    ($name:ident, $text:literal) => {
+        fn $name<F, Args>(mut self, handler: F) -> Self
+        where
+            F: actix_web::Handler<Args>,
+            Args: actix_web::FromRequest + 'static,
+            F::Output: actix_web::Responder + 'static,
+        {
+            self.allowed.push($text);
+            self.resource = self.resource.route(web::$name().to(handler));
+            self
+        }
+    };
+}
+
+impl Methods {
+    method!(get, "GET");
+    method!(post, "POST");
+    method!(delete, "DELETE");
+
+    fn build(self) -> actix_web::Resource {
+        let allowed = self.allowed.join(", ");
+        self.resource.default_service(web::route().to(move |_: HttpRequest| {
+            let allowed = allowed.clone();
+            async move {
+                let error = ApiError::new(Code::MethodNotAllowed, format!("this route takes {allowed}"));
+                Err::<HttpResponse, _>(ApiError { allow: Some(allowed), ..error })
+            }
+        }))
+    }
+}

@@ -1,0 +1,35 @@
+//! The OpenAPI document, from the code of the routes. `schema/openapi.json` is its stored form, tested not to be stale.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{catalog, devices, health, metrics, ops, pull, push, record, records, status, sync};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tidelog", description = "Event-sourced sync: push operations, pull events, read records. See docs/PROTOCOL.md."),
+    paths(
+        devices::register, devices::devices, devices::device, devices::revoke, push::push, pull::pull, sync::sync,
+        ops::op, records::records, record::record, status::status, catalog::catalog, health::live, health::ready,
+        metrics::metrics,
+    ),
+    components(schemas(crate::error::Problem, tidelog_core::wire::EventView, tidelog_core::wire::PullEnd, tidelog_core::wire::RecordsEnd)),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    }
+}
+
+/// The document, indented, with a newline at its end.
+pub fn openapi_json() -> String {
+    let json = Document::openapi().to_pretty_json().unwrap_or_default();
+    format!("{json}\n")
+}

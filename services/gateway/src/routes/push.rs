@@ -1,0 +1,29 @@
+//! `POST /sync/push`
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::limits::PUSH_WAIT_MS_MAX;
+use tidelog_core::wire::{PushAnswer, PushRequest};
+
+use crate::answer::{encoding_of, ok};
+use crate::body::read_body;
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::middleware::RequestId;
+use crate::params::Params;
+
+/// Appends a batch of operations. What is acknowledged is durable and in every later pull.
+#[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = Object,
+    params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of the ops, up to 10,000")),
+    responses((status = 200, body = PushAnswer), (status = 409), (status = 413), (status = 422), (status = 503)))]
+pub(crate) async fn push(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+    let params = Params::read(&request, &["wait"])?;
+    let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
+    encoding_of(&request)?;
+    let device = gateway.device(&request).await?;
+    let push: PushRequest = read_body(&request, body, &gateway.metrics).await?;
+    let pushed = gateway.push(&device, push, wait, &RequestId::of(&request)).await?;
+    ok(&request, &pushed)
+}

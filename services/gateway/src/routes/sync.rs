@@ -1,0 +1,41 @@
+//! `POST /sync`: push and pull in one round trip.
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::cursor::Cursor;
+use tidelog_core::error::Code;
+use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
+use tidelog_core::wire::{SyncAnswer, SyncRequest};
+
+use crate::answer::{encoding_of, ok};
+use crate::auth::Reader;
+use crate::body::read_body;
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::middleware::RequestId;
+use crate::params::Params;
+use crate::pull::PullRequest;
+
+/// Pushes the ops, then pulls after the cursor: the page holds the ops just pushed if it reaches that far.
+#[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = Object,
+    responses((status = 200, body = SyncAnswer), (status = 409), (status = 413), (status = 422), (status = 503)))]
+pub(crate) async fn sync(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    encoding_of(&request)?;
+    let device = gateway.device(&request).await?;
+    let asked: SyncRequest = read_body(&request, body, &gateway.metrics).await?;
+    let limit = match asked.limit {
+        None => PAGE_EVENTS_DEFAULT,
+        Some(limit) => usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=PAGE_EVENTS_MAX).contains(limit))
+            .ok_or_else(|| ApiError::new(Code::ShapeInvalid, "limit is a whole number from 1 to 10000"))?,
+    };
+    let after = asked.push.cursor.unwrap_or(Cursor::START);
+    let push = gateway.push(&device, asked.push, None, &RequestId::of(&request)).await?;
+    let pull = PullRequest { after, limit, tables: asked.tables, wait: Duration::ZERO };
+    let pull = gateway.pull(&Reader::Device(device), &pull).await?;
+    ok(&request, &SyncAnswer { push, pull })
+}

@@ -1,0 +1,46 @@
+//! Making a workspace: the same for the command line and the admin listener.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tidelog_core::catalog::Catalog;
+use tidelog_core::ids::{Role, Scopes, WorkspaceId};
+use tidelog_core::limits::REGISTRATIONS_PER_HOUR_DEFAULT;
+use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store, StoreError};
+
+use crate::runtime::Runtime;
+
+/// A new workspace with its enrollment keys, which are shown this once.
+#[derive(Debug, Clone, Serialize)]
+pub struct CreatedWorkspace {
+    /// Its id.
+    pub workspace: WorkspaceId,
+    /// One key for each role of the catalog, for all scopes.
+    pub keys: BTreeMap<Role, String>,
+}
+
+/// Makes a workspace with one enrollment key for each role of the catalog.
+pub async fn create_workspace(
+    store: &Store,
+    runtime: &Runtime,
+    catalog: &Catalog,
+    name: &str,
+) -> Result<CreatedWorkspace, StoreError> {
+    let (workspace, now) = (WorkspaceId(runtime.random.uuid()), runtime.clock.now());
+    store.create_workspace(workspace, name, now).await?;
+    let mut keys = BTreeMap::new();
+    for role in &catalog.roles {
+        let (id, secret) = (runtime.random.uuid(), runtime.random.bytes());
+        let credential = Credential::new(CredentialKind::EnrollmentKey, workspace, id, secret);
+        let new = NewEnrollmentKey {
+            role: role.clone(),
+            scopes: Scopes::All,
+            expires_at: None,
+            registrations_max: None,
+            registrations_per_hour: Some(REGISTRATIONS_PER_HOUR_DEFAULT),
+        };
+        store.create_enrollment_key(&credential, &new, now).await?;
+        keys.insert(role.clone(), credential.reveal());
+    }
+    Ok(CreatedWorkspace { workspace, keys })
+}

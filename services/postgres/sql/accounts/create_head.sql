@@ -1,0 +1,2 @@
+-- The empty log of a new workspace.
+INSERT INTO tidelog.heads (workspace) VALUES ($1)

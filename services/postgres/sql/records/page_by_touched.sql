@@ -1,0 +1,13 @@
+-- Records named after a position, tombstones and all, with the checkpoint of the same snapshot. Relies on records_touched.
+SELECT c.position AS projected, c.generation, r.*
+FROM tidelog.checkpoints c
+LEFT JOIN LATERAL (
+    SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
+    FROM tidelog.records
+    WHERE workspace = $1 AND touched > $2
+        AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
+    ORDER BY touched
+    LIMIT $5
+) r ON true
+WHERE c.workspace = $1
+ORDER BY r.touched

@@ -1,0 +1,14 @@
+-- Records changed after a version, with the checkpoint of the same snapshot. A tombstone of before the caller's start
+-- ($3, null: now) never concerned it. Relies on records_version.
+SELECT c.position AS projected, c.generation, r.*
+FROM tidelog.checkpoints c
+LEFT JOIN LATERAL (
+    SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
+    FROM tidelog.records
+    WHERE workspace = $1 AND version > $2 AND (NOT deleted OR version > coalesce($3, c.position))
+        AND ($4::text[] IS NULL OR table_name = ANY ($4)) AND ($5::text[] IS NULL OR scope = ANY ($5))
+    ORDER BY version
+    LIMIT $6
+) r ON true
+WHERE c.workspace = $1
+ORDER BY r.version

@@ -1,0 +1,65 @@
+//! The catalogs that are and were in force.
+
+use tidelog_core::catalog::{Catalog, CatalogEventError, catalog_op};
+use tidelog_core::ids::{CatalogVersion, DeviceId};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::Fields;
+
+use crate::client::Store;
+use crate::error::StoreError;
+
+/// The catalog in force.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// Its version.
+    pub version: CatalogVersion,
+    /// Since when.
+    pub applied_at: UnixMs,
+    /// The TOML it was applied from.
+    pub source: String,
+    /// What it says.
+    pub catalog: Catalog,
+}
+
+/// What applying a catalog came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApplyOutcome {
+    /// It is in force under this version, from the next append of each workspace on.
+    Applied(CatalogVersion),
+    /// It says what the one in force says.
+    Unchanged(CatalogVersion),
+}
+
+impl Store {
+    /// The catalog in force; `None` before the first.
+    pub async fn catalog_in_force(&self) -> Result<Option<InForce>, StoreError> {
+        let row = self.query_opt(include_str!("../sql/catalog/in_force.sql"), &[]).await?;
+        row.map(|row| {
+            let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
+            let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
+            Ok(InForce { version, applied_at: UnixMs(row.try_get("applied_at_ms")?), source: row.try_get("source")?, catalog })
+        })
+        .transpose()
+    }
+
+    /// Puts a catalog in force. Of two that are applied at once both come into force, one after the other.
+    pub async fn apply_catalog(&self, source: &str, catalog: &Catalog, now: UnixMs) -> Result<ApplyOutcome, StoreError> {
+        loop {
+            let in_force = self.catalog_in_force().await?;
+            let version = match in_force {
+                Some(in_force) if in_force.catalog.file == catalog.file => {
+                    return Ok(ApplyOutcome::Unchanged(in_force.version));
+                }
+                Some(in_force) => CatalogVersion(in_force.version.0 + 1),
+                None => CatalogVersion(1),
+            };
+            let op = catalog_op(version, catalog, false).map_err(|e: CatalogEventError| StoreError::corrupt(e))?;
+            let fields = op.intent.fields().map(Fields::to_msgpack).unwrap_or_default();
+            let digest = op.digest(DeviceId::SYSTEM, Some(&fields));
+            let sql = include_str!("../sql/catalog/apply.sql");
+            if self.execute(sql, &[&version.0, &now.0, &digest.0, &source, &fields]).await? > 0 {
+                return Ok(ApplyOutcome::Applied(version));
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The pool of connections, each running as the service's role with its timeouts set.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::types::ToSql;
+
+use crate::error::StoreError;
+
+/// The session of every pooled connection: the service's role, and bounds on everything that could hang. A commit that
+/// waits for a standby is not bounded: cancelling it would show data that a failover loses.
+const SESSION: &str = "-c role=tidelog_service -c default_transaction_isolation=read\\ committed \
+    -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=10000";
+/// How long a call waits for a connection before it is told that the database is unavailable.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+
+/// Where the database is, and how many connections are kept to it.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// A libpq URL or key-value string.
+    pub url: String,
+    /// Most connections of this process.
+    pub pool_size: usize,
+}
+
+/// How busy the pool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections in somebody's hands.
+    pub in_use: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+}
+
+/// The handle to the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    config: Config,
+}
+
+impl Store {
+    /// Makes the pool; connections are opened as they are needed.
+    pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
+        let mut postgres = Config::from_str(&config.url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let given = postgres.get_options().map(|options| format!("{options} ")).unwrap_or_default();
+        postgres.options(format!("{given}{SESSION}")).application_name("tidelog").connect_timeout(POOL_WAIT);
+        // `Fast` sends nothing between uses: every transaction is opened by transact(), which rolls back on drop.
+        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(postgres.clone(), NoTls, manager_config);
+        let timeouts = Timeouts { wait: Some(POOL_WAIT), create: Some(POOL_WAIT), recycle: Some(POOL_WAIT) };
+        let pool = Pool::builder(manager).max_size(config.pool_size).timeouts(timeouts).runtime(Runtime::Tokio1).build();
+        let pool = pool.map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        Ok(Self { pool, config: postgres })
+    }
+
+    /// How busy the pool is.
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus { in_use: status.size.saturating_sub(status.available), waiting: status.waiting }
+    }
+
+    /// Asks Postgres for a sign of life.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.client().await?.simple_query("").await?;
+        Ok(())
+    }
+
+    /// A connection of the pool.
+    pub(crate) async fn client(&self) -> Result<Object, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) async fn query(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, params).await?)
+    }
+
+    pub(crate) async fn query_opt(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query_opt(&statement, params).await?)
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        client.execute(&statement, params).await.map_err(StoreError::of_commit)
+    }
+}

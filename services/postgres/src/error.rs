@@ -1,0 +1,67 @@
+//! What can go wrong with the store, and the one place that reads Postgres' codes.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// An error of the store. Expected outcomes are values, not errors.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres cannot be reached, is overloaded, or is shutting down: the same call may succeed later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The connection broke while a transaction was being committed: it may or may not have happened.
+    #[error("whether the transaction was committed is not known: {0}")]
+    CommitUnknown(String),
+    /// A stored value breaks a rule that every writer keeps: damage, or a newer server's data.
+    #[error("stored data cannot be read: {0}")]
+    Corrupt(String),
+    /// Postgres refused a statement.
+    #[error("database error: {0}")]
+    Database(#[source] tokio_postgres::Error),
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt(what.to_string())
+    }
+
+    /// The error of a statement that commits by itself: a broken connection leaves its outcome open.
+    pub(crate) fn of_commit(error: tokio_postgres::Error) -> Self {
+        match Self::from(error) {
+            Self::Unavailable(what) if what.starts_with(LOST) => Self::CommitUnknown(what),
+            other => other,
+        }
+    }
+}
+
+const LOST: &str = "connection lost";
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(code) = error.code() else {
+            return Self::Unavailable(format!("{LOST}: {error}"));
+        };
+        let is_passing = code.code().starts_with("08")
+            || code.code().starts_with("53")
+            || code.code().starts_with("57P")
+            || matches!(*code, SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE | SqlState::READ_ONLY_SQL_TRANSACTION);
+        let is_lost = matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN)
+            || code.code().starts_with("08");
+        match (is_lost, is_passing) {
+            (true, _) => Self::Unavailable(format!("{LOST}: {error}")),
+            (false, true) => Self::Unavailable(error.to_string()),
+            (false, false) => Self::Database(error),
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                Self::Unavailable(error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Reads of the records and verdicts.
+
+use tidelog_core::fold::{Folded, Record, RecordKey};
+use tidelog_core::ids::{ConflictId, Position, RecordId, Scope, TableName, WorkspaceId};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::Fields;
+use tidelog_core::wire::Verdict;
+use tokio_postgres::Row;
+
+use crate::checkpoint::FoldedEvent;
+use crate::client::Store;
+use crate::error::StoreError;
+use crate::pages::EventFilter;
+use crate::rows::name;
+
+/// A stored record with its address.
+pub type StoredRecord = (RecordKey, Record);
+
+/// Which records somebody asks for.
+#[derive(Debug)]
+pub struct RecordsQuery<'a> {
+    /// Changed (or with `full` named) after this position.
+    pub after: Position,
+    /// Where the caller began: tombstones up to here never concerned it. `None`: it begins now.
+    pub start: Option<Position>,
+    /// What it may see.
+    pub filter: &'a EventFilter,
+    /// Most records.
+    pub limit: usize,
+    /// Bytes of fields after which the page ends.
+    pub bytes: usize,
+    /// By `touched`, with every tombstone.
+    pub full: bool,
+}
+
+/// Records of a workspace.
+#[derive(Debug)]
+pub struct RecordsPage {
+    /// In order of `version`, or of `touched` if `full`.
+    pub records: Vec<StoredRecord>,
+    /// The checkpoint they were read at: with `more` false they are complete up to here.
+    pub projected: Position,
+    /// The generation they were read from.
+    pub generation: i64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// Records of one read; pages are put together from several.
+const CHUNK_ROWS: usize = 256;
+
+impl Store {
+    /// A page of records. Each part of it is read with its checkpoint in one snapshot, and parts go up in version: so
+    /// when the last part finds no more, everything up to its checkpoint has been given.
+    pub async fn records(&self, workspace: WorkspaceId, query: &RecordsQuery<'_>) -> Result<RecordsPage, StoreError> {
+        let mut page = RecordsPage { records: Vec::new(), projected: Position::START, generation: 1, more: true };
+        let (mut bytes, mut after, mut start) = (0, query.after, query.start);
+        while page.more && page.records.len() < query.limit && bytes < query.bytes {
+            let rows_max = CHUNK_ROWS.min(query.limit - page.records.len());
+            let rows = self.records_chunk(workspace, after, start, query, rows_max + 1).await?;
+            let Some(first) = rows.first() else {
+                return Err(StoreError::corrupt("a workspace without a checkpoint"));
+            };
+            page.projected = Position(first.try_get("projected")?);
+            page.generation = first.try_get("generation")?;
+            start = start.or(Some(page.projected));
+            // A checkpoint without records is one row of nulls.
+            let found = rows.iter().filter(|row| !matches!(row.try_get::<_, Option<&str>>("record"), Ok(None)));
+            let mut chunk = found.map(record_of).collect::<Result<Vec<_>, _>>()?;
+            page.more = chunk.len() > rows_max;
+            chunk.truncate(rows_max);
+            bytes += rows.iter().filter_map(|row| row.try_get::<_, Option<&[u8]>>("fields").ok().flatten()).map(<[u8]>::len).sum::<usize>();
+            page.records.append(&mut chunk);
+            after = page.records.last().map_or(after, |(_, record)| if query.full { record.touched } else { record.version });
+        }
+        Ok(page)
+    }
+
+    async fn records_chunk(
+        &self,
+        workspace: WorkspaceId,
+        after: Position,
+        start: Option<Position>,
+        query: &RecordsQuery<'_>,
+        rows: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let (tables, scopes, rows) = (query.filter.tables(), query.filter.scopes(), rows as i64);
+        if query.full {
+            let sql = include_str!("../sql/records/page_by_touched.sql");
+            return self.query(sql, &[&workspace.0, &after.0, &tables, &scopes, &rows]).await;
+        }
+        let start = start.map(|start| start.0);
+        let sql = include_str!("../sql/records/page_by_version.sql");
+        self.query(sql, &[&workspace.0, &after.0, &start, &tables, &scopes, &rows]).await
+    }
+
+    /// One record, tombstone or not.
+    pub async fn record(&self, workspace: WorkspaceId, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
+        let sql = include_str!("../sql/records/load.sql");
+        let (tables, scopes, records) = ([key.table.as_str()], [key.scope.as_str()], [key.record.as_str()]);
+        let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[&workspace.0, &tables.as_slice(), &scopes.as_slice(), &records.as_slice()];
+        self.query_opt(sql, params).await?.as_ref().map(record_of).transpose()
+    }
+
+    /// How many conflicts of a workspace nobody has settled.
+    pub async fn open_conflicts(&self, workspace: WorkspaceId) -> Result<i64, StoreError> {
+        let row = self.query_opt(include_str!("../sql/records/open_conflicts.sql"), &[&workspace.0]).await?;
+        Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
+    }
+
+    /// The folded events from `first` to `last` that did not simply apply.
+    pub async fn verdicts(&self, workspace: WorkspaceId, first: Position, last: Position) -> Result<Vec<FoldedEvent>, StoreError> {
+        let rows = self.query(include_str!("../sql/records/verdicts.sql"), &[&workspace.0, &first.0, &last.0]).await?;
+        rows.iter().map(verdict_of).collect()
+    }
+}
+
+pub(crate) fn record_of(row: &Row) -> Result<StoredRecord, StoreError> {
+    let key = RecordKey {
+        table: name(TableName::parse, row, "table_name")?,
+        scope: name(Scope::parse, row, "scope")?,
+        record: name(RecordId::parse, row, "record")?,
+    };
+    let plain = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
+    let positions = (Position(row.try_get("version")?), Position(row.try_get("touched")?));
+    let updated_at = UnixMs(row.try_get("updated_at_ms")?);
+    let record = Record::of_stored(plain, row.try_get("state")?, row.try_get("deleted")?, positions, updated_at);
+    Ok((key, record.map_err(StoreError::corrupt)?))
+}
+
+fn verdict_of(row: &Row) -> Result<FoldedEvent, StoreError> {
+    let conflicts: Vec<ConflictId> = serde_json::from_str(row.try_get("conflicts")?).map_err(StoreError::corrupt)?;
+    let text: &str = row.try_get("verdict")?;
+    let verdict = [Verdict::Merged, Verdict::Superseded, Verdict::Conflict].into_iter();
+    let verdict = verdict.into_iter().find(|verdict| verdict_text(*verdict) == text);
+    let verdict = verdict.ok_or_else(|| StoreError::corrupt("a verdict"))?;
+    Ok(FoldedEvent { position: Position(row.try_get("position")?), folded: Folded { verdict, conflicts } })
+}
+
+/// A verdict as it is stored.
+pub(crate) fn verdict_text(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pending => "pending",
+        Verdict::Rejected => "rejected",
+        Verdict::Applied => "applied",
+        Verdict::Merged => "merged",
+        Verdict::Superseded => "superseded",
+        Verdict::Conflict => "conflict",
+    }
+}

@@ -1,0 +1,124 @@
+//! One step: a stretch of a log into its records.
+
+use tidelog_core::catalog::Catalog;
+use tidelog_core::event::Event;
+use tidelog_core::fold::{Folder, RecordKey};
+use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, WorkspaceId};
+use tidelog_core::wire::Verdict;
+use tidelog_postgres::{Checkpoint, EventFilter, FoldedEvent, Folding, PageLimits, Store, StoreError, StoredRecord};
+
+use crate::run::Projector;
+
+/// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
+/// and let a waiting push know sooner.
+const STEP: PageLimits = PageLimits { events: 2_000, bytes: 8 * 1024 * 1024, positions: 50_000 };
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Folded up to here; the log went on to `head` when it was read.
+    Folded {
+        /// The checkpoint now.
+        position: Position,
+        /// The head it saw.
+        head: Position,
+    },
+    /// Nothing to fold.
+    Idle,
+    /// Another projector is at it.
+    Busy,
+}
+
+/// Why a step failed. Nothing of it is stored; the next step begins where this one did.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such workspace.
+    #[error("there is no workspace {0}")]
+    NoWorkspace(WorkspaceId),
+}
+
+impl Projector {
+    /// Folds the next stretch of a workspace's log.
+    pub async fn step(&self, workspace: WorkspaceId) -> Result<Progress, StepError> {
+        let store = &self.store;
+        let checkpoint = store.checkpoint(workspace).await?.ok_or(StepError::NoWorkspace(workspace))?;
+        let head = store.head(workspace, Position::START).await?.ok_or(StepError::NoWorkspace(workspace))?.head;
+        if head <= checkpoint.position {
+            return Ok(Progress::Idle);
+        }
+        let timer = self.metrics.step_seconds.with_label_values::<&str>(&[]).start_timer();
+        let page = store.page(workspace, checkpoint.position, head, &EventFilter::all(), STEP).await?;
+        let in_force = catalog_at(store, workspace, checkpoint).await?;
+        let end = page.end.position;
+        let fold = |records| fold(in_force, records, &page.events, checkpoint, end);
+        let folding = store.project(workspace, checkpoint, &keys_of(&page.events), fold).await?;
+        timer.observe_duration();
+        let Some(folding) = folding else { return Ok(Progress::Busy) };
+        for (event, folded) in page.events.iter().zip(&folding.folded) {
+            let labels = [event.table.as_str(), verdict_label(folded.folded.verdict)];
+            self.metrics.events_folded.with_label_values(&labels).inc();
+        }
+        self.hub.folded(workspace, end);
+        Ok(Progress::Folded { position: end, head })
+    }
+}
+
+type InForce = Option<(CatalogVersion, Catalog)>;
+
+/// The catalog in force at a checkpoint, from the log itself.
+async fn catalog_at(store: &Store, workspace: WorkspaceId, checkpoint: Checkpoint) -> Result<InForce, StoreError> {
+    if checkpoint.catalog_position == Position::START {
+        return Ok(None);
+    }
+    let event = store.event_at(workspace, checkpoint.catalog_position).await?;
+    let event = event.ok_or_else(|| StoreError::Corrupt("the checkpoint's _catalog event is missing".to_owned()))?;
+    Catalog::from_event(&event).map(Some).map_err(|e| StoreError::Corrupt(e.to_string()))
+}
+
+/// Folds events into the records they name, which are at the checkpoint.
+fn fold(
+    in_force: InForce,
+    records: Vec<StoredRecord>,
+    events: &[Event],
+    checkpoint: Checkpoint,
+    end: Position,
+) -> Result<Folding, StoreError> {
+    let mut folder = Folder::new();
+    if let Some((version, catalog)) = in_force {
+        folder.set_catalog(version, catalog);
+    }
+    for (key, record) in records {
+        folder.load(key, record);
+    }
+    let mut folded = Vec::with_capacity(events.len());
+    for event in events {
+        let one = folder.fold(event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        folded.push(FoldedEvent { position: event.position, folded: one });
+    }
+    let catalogs = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE);
+    let catalog_position = catalogs.map(|event| event.position).max().unwrap_or(checkpoint.catalog_position);
+    Ok(Folding { changed: folder.take_changed(), folded, position: end, catalog_position })
+}
+
+/// The records that events name, each once, in the order that every projector locks them in.
+fn keys_of(events: &[Event]) -> Vec<RecordKey> {
+    let mut keys: Vec<_> =
+        events.iter().filter(|event| event.table.as_str() != CATALOG_TABLE).map(RecordKey::of).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn verdict_label(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pending => "pending",
+        Verdict::Rejected => "rejected",
+        Verdict::Applied => "applied",
+        Verdict::Merged => "merged",
+        Verdict::Superseded => "superseded",
+        Verdict::Conflict => "conflict",
+    }
+}
