@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use crate::digest::Digest;
 use crate::error::Code;
 use crate::ids::Position;
+use crate::text::Text;
 
 /// Names an event of a log, or the start of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Serialize for Cursor {
 
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| Code::CursorInvalid.custom("this is no cursor of a pull"))
     }
 }
@@ -69,11 +70,7 @@ impl RecordsCursor {
     pub fn parse(text: &str) -> Option<Self> {
         let (generation, rest) = text.split_once('.')?;
         let (start, at) = rest.split_once('.')?;
-        Some(Self {
-            generation: parse_position(generation)?.0,
-            start: parse_position(start)?,
-            at: Cursor::parse(at)?,
-        })
+        Some(Self { generation: parse_position(generation)?.0, start: parse_position(start)?, at: Cursor::parse(at)? })
     }
 }
 
@@ -110,9 +107,21 @@ mod tests {
 
     #[test]
     fn only_the_canonical_text_is_a_cursor() {
-        for text in ["", "41", "41.", ".0000000000000000", "41.c0ffee", "+1.0000000000000000", "01.0000000000000000",
-            "-1.0000000000000000", "1.000000000000000G", "0.0000000000000001", "9223372036854775808.0000000000000000",
-            "1.0000000000000000 ", "1.00000000000000AA"] {
+        for text in [
+            "",
+            "41",
+            "41.",
+            ".0000000000000000",
+            "41.c0ffee",
+            "+1.0000000000000000",
+            "01.0000000000000000",
+            "-1.0000000000000000",
+            "1.000000000000000G",
+            "0.0000000000000001",
+            "9223372036854775808.0000000000000000",
+            "1.0000000000000000 ",
+            "1.00000000000000AA",
+        ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::Code;
 use crate::limits::{NAME_BYTES_MAX, ROLE_BYTES_MAX, TABLE_BYTES_MAX};
+use crate::text::Text;
 
 /// The table of the catalog's own events: server-made, pulled by everyone, folded into no record.
 pub const CATALOG_TABLE: &str = "_catalog";
@@ -60,7 +61,7 @@ macro_rules! uuid_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
+                let Text(text) = Text::deserialize(deserializer)?;
                 Self::parse(&text).map_err(|e| Code::IdInvalid.custom(e))
             }
         }
@@ -166,7 +167,7 @@ macro_rules! name_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
+                let Text(text) = Text::deserialize(deserializer)?;
                 Self::parse(text).map_err(|e| Code::NameInvalid.custom(e))
             }
         }

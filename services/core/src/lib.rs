@@ -21,4 +21,4 @@ pub mod time;
 pub mod value;
 pub mod wire;
 
-
+mod text;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::digest::{self, Digest};
 use crate::error::Code;
 use crate::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
+use crate::text::Text;
 use crate::time::UnixMs;
 use crate::value::Fields;
 
@@ -74,7 +75,7 @@ impl Kind {
 
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
+        match Text::deserialize(deserializer)?.0.as_str() {
             "put" => Ok(Self::Put),
             "delete" => Ok(Self::Delete),
             "resolve" => Ok(Self::Resolve),

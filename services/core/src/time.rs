@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::error::Code;
+use crate::text::Text;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, between the years 1 and 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,8 +56,9 @@ impl Serialize for UnixMs {
 
 impl<'de> Deserialize<'de> for UnixMs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| Code::TimeInvalid.custom("expected an RFC 3339 time between the years 1 and 9999"))
+        let Text(text) = Text::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| Code::TimeInvalid.custom("expected an RFC 3339 time between the years 1 and 9999"))
     }
 }
 
@@ -74,7 +76,9 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["yesterday", "", "2026-11-20", "294277-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "-9223372036854775808"] {
+        for text in
+            ["yesterday", "", "2026-11-20", "294277-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "-9223372036854775808"]
+        {
             assert_eq!(UnixMs::parse(text), None, "{text}");
         }
     }

@@ -174,7 +174,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // Adding 0.0 turns -0.0 into 0.0: two zeros that compare equal must not have different bytes.
-        if value.is_finite() { Ok(Value::Float(value + 0.0)) } else { Err(Code::NumberRange.custom("floats are finite")) }
+        if value.is_finite() {
+            Ok(Value::Float(value + 0.0))
+        } else {
+            Err(Code::NumberRange.custom("floats are finite"))
+        }
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
@@ -246,8 +250,19 @@ mod tests {
     #[test]
     fn values_survive_json_to_msgpack_and_back() {
         for text in [
-            "null", "true", "9223372036854775807", "-9223372036854775808", "1e300", "0.1", "5.0", "\"text\"", "[1,1.0,\"1\"]",
-            r#"{"$binary":"AAH/"}"#, r#"{"$binary":"AAH/","more":1}"#, r#"{"a":{"b":[{"$binary":""}]}}"#, "1.7976931348623157e308",
+            "null",
+            "true",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "1e300",
+            "0.1",
+            "5.0",
+            "\"text\"",
+            "[1,1.0,\"1\"]",
+            r#"{"$binary":"AAH/"}"#,
+            r#"{"$binary":"AAH/","more":1}"#,
+            r#"{"a":{"b":[{"$binary":""}]}}"#,
+            "1.7976931348623157e308",
         ] {
             let value = json(text).unwrap();
             let packed = rmp_serde::to_vec(&value).unwrap();

@@ -108,9 +108,10 @@ impl Gateway {
         match credential.kind {
             CredentialKind::DeviceToken => self.prove_device(credential).await.map(Reader::Device),
             CredentialKind::AnalystToken => self.prove(credential).await.map(Reader::Analyst),
-            CredentialKind::EnrollmentKey | CredentialKind::AdminToken => {
-                Err(ApiError::new(Code::Forbidden, "this route needs a device token (tld_...) or an analyst token (tla_...)"))
-            }
+            CredentialKind::EnrollmentKey | CredentialKind::AdminToken => Err(ApiError::new(
+                Code::Forbidden,
+                "this route needs a device token (tld_...) or an analyst token (tla_...)",
+            )),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
+use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::Payload;
-use actix_web::HttpRequest;
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tidelog_core::error::Code;
@@ -76,14 +76,14 @@ fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
         Some("application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack") => Encoding::MessagePack,
         _ => return Err(refused()),
     };
-    let is_utf8 = |part: &String| part.strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8");
+    let is_utf8 =
+        |part: &String| part.strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8");
     if parts.all(|part| is_utf8(&part)) { Ok(encoding) } else { Err(refused()) }
 }
 
 async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, ApiError> {
-    let too_large = || {
-        ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX)
-    };
+    let too_large =
+        || ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
         return Err(too_large());

@@ -94,11 +94,9 @@ impl ApiError {
 
 fn status_of(code: Code) -> StatusCode {
     match code {
-        Code::BodyEmpty
-        | Code::JsonSyntax
-        | Code::MsgpackInvalid
-        | Code::EncodingCorrupt
-        | Code::CursorInvalid => StatusCode::BAD_REQUEST,
+        Code::BodyEmpty | Code::JsonSyntax | Code::MsgpackInvalid | Code::EncodingCorrupt | Code::CursorInvalid => {
+            StatusCode::BAD_REQUEST
+        }
         Code::AuthMissing | Code::AuthMalformed | Code::TokenInvalid | Code::DeviceRevoked => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::KeyExhausted => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,

@@ -52,7 +52,12 @@ pub(crate) async fn observe<B: MessageBody>(
     gateway.metrics.request_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     span.in_scope(|| {
         let duration_ms = elapsed.as_millis() as u64;
-        tracing::info!(http.method = method, http.route = route, http.status = status, duration_ms, "answered");
+        // What went well is for whoever looks for it: at full load a line each would cost more than the request.
+        if status < 400 {
+            tracing::debug!(http.method = method, http.route = route, http.status = status, duration_ms, "answered");
+        } else {
+            tracing::info!(http.method = method, http.route = route, http.status = status, duration_ms, "refused");
+        }
     });
     let sent = gateway.metrics.sent_bytes.with_label_values::<&str>(&[]);
     Ok(response.map_body(|_, body| Counted { body: Box::pin(body), sent }))

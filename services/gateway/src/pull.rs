@@ -78,7 +78,8 @@ impl Gateway {
             return Err(ApiError::new(Code::CursorAhead, detail));
         }
         if cursor.position > Position::START && head.digest != Some(cursor.check) {
-            let detail = "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops";
+            let detail =
+                "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops";
             return Err(ApiError::new(Code::CursorDiverged, detail));
         }
         Ok(head.head)

@@ -249,12 +249,14 @@ fn is_same(op: &Op, event: &Event) -> bool {
 fn refusal(status: &AppendStatus, batch: &AppendBatch, head: Position) -> ApiError {
     match status {
         AppendStatus::Unregistered | AppendStatus::Revoked => revoked(),
-        AppendStatus::CursorAhead => {
-            ApiError::new(Code::CursorAhead, "the log ends before this cursor: start anew from /sync/records, keep unsent ops")
-        }
-        AppendStatus::CursorDiverged => {
-            ApiError::new(Code::CursorDiverged, "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops")
-        }
+        AppendStatus::CursorAhead => ApiError::new(
+            Code::CursorAhead,
+            "the log ends before this cursor: start anew from /sync/records, keep unsent ops",
+        ),
+        AppendStatus::CursorDiverged => ApiError::new(
+            Code::CursorDiverged,
+            "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops",
+        ),
         AppendStatus::SeqGap(expected) => {
             let detail = "operations before this push are missing: push from the expected seq";
             ApiError { expected: Some(expected.0), ..ApiError::new(Code::SeqGap, detail) }

@@ -114,9 +114,8 @@ impl Store {
         let replaces = new.replaces.map(|device| device.0);
         let insert = include_str!("../sql/accounts/create_device.sql");
         let (role_text, scope_list, hash) = (role.as_str(), scopes.to_list(), token.as_bytes());
-        let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
-            id, &new.device.0, &now.0, &replaces, &key, &new.name, &new.platform, &role_text, &scope_list, &hash,
-        ];
+        let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+            &[id, &new.device.0, &now.0, &replaces, &key, &new.name, &new.platform, &role_text, &scope_list, &hash];
         transaction.execute(insert, params).await?;
         transaction.execute(include_str!("../sql/accounts/create_device_head.sql"), &[id, &new.device.0]).await?;
         commit(transaction).await?;
@@ -124,8 +123,13 @@ impl Store {
     }
 
     /// What a device's token is checked against.
-    pub async fn device_account(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Option<DeviceAccount>, StoreError> {
-        let row = self.query_opt(include_str!("../sql/accounts/device_account.sql"), &[&workspace.0, &device.0]).await?;
+    pub async fn device_account(
+        &self,
+        workspace: WorkspaceId,
+        device: DeviceId,
+    ) -> Result<Option<DeviceAccount>, StoreError> {
+        let row =
+            self.query_opt(include_str!("../sql/accounts/device_account.sql"), &[&workspace.0, &device.0]).await?;
         row.map(|row| {
             Ok(DeviceAccount {
                 role: name(Role::parse, &row, "role")?,
@@ -138,14 +142,23 @@ impl Store {
     }
 
     /// The devices of a workspace, oldest first, or the one that is named.
-    pub async fn devices(&self, workspace: WorkspaceId, device: Option<DeviceId>) -> Result<Vec<DeviceView>, StoreError> {
+    pub async fn devices(
+        &self,
+        workspace: WorkspaceId,
+        device: Option<DeviceId>,
+    ) -> Result<Vec<DeviceView>, StoreError> {
         let only = device.map(|device| device.0);
         let rows = self.query(include_str!("../sql/accounts/devices.sql"), &[&workspace.0, &only]).await?;
         rows.iter().map(device_view).collect()
     }
 
     /// Revokes a device; whether there is one. Its next push is refused under the log's lock.
-    pub async fn revoke_device(&self, workspace: WorkspaceId, device: DeviceId, now: UnixMs) -> Result<bool, StoreError> {
+    pub async fn revoke_device(
+        &self,
+        workspace: WorkspaceId,
+        device: DeviceId,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         let (id, device) = (&workspace.0, &device.0);

@@ -7,8 +7,8 @@ use tidelog_core::ids::{CatalogVersion, DeviceId, Position, Role, Seq, Workspace
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::client::Store;
 use crate::error::StoreError;
@@ -190,7 +190,8 @@ fn appended_of(row: &Row, batch: &AppendBatch, last_seq: i64) -> Result<AppendSt
         push(judged.op.seq.0, judged.op.seq.0 + shift);
     }
     let code_of = |code: Option<String>| code.and_then(|code| RejectCode::parse(&code));
-    let duplicates = stored_seqs.into_iter().zip(stored_rejected).map(|(seq, code)| (Seq(seq), code_of(code))).collect();
+    let duplicates =
+        stored_seqs.into_iter().zip(stored_rejected).map(|(seq, code)| (Seq(seq), code_of(code))).collect();
     Ok(AppendStatus::Appended { last_seq, runs, duplicates })
 }
 
@@ -262,9 +263,28 @@ impl<'a> Columns<'a> {
         catalog: &'b i64,
     ) -> [&'b (dyn ToSql + Sync); 23] {
         [
-            workspace, now_ms, catalog, &self.devices, &self.roles, &self.first_seqs, &self.counts, &self.bases_max,
-            &self.cursors, &self.checks, &self.op_batches, &self.seqs, &self.bases, &self.ats_ms, &self.digests,
-            &self.kinds, &self.tables, &self.records, &self.scopes, &self.actors, &self.conflicts, &self.rejected,
+            workspace,
+            now_ms,
+            catalog,
+            &self.devices,
+            &self.roles,
+            &self.first_seqs,
+            &self.counts,
+            &self.bases_max,
+            &self.cursors,
+            &self.checks,
+            &self.op_batches,
+            &self.seqs,
+            &self.bases,
+            &self.ats_ms,
+            &self.digests,
+            &self.kinds,
+            &self.tables,
+            &self.records,
+            &self.scopes,
+            &self.actors,
+            &self.conflicts,
+            &self.rejected,
             &self.fields,
         ]
     }

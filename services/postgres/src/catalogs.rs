@@ -37,13 +37,23 @@ impl Store {
         row.map(|row| {
             let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
             let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
-            Ok(InForce { version, applied_at: UnixMs(row.try_get("applied_at_ms")?), source: row.try_get("source")?, catalog })
+            Ok(InForce {
+                version,
+                applied_at: UnixMs(row.try_get("applied_at_ms")?),
+                source: row.try_get("source")?,
+                catalog,
+            })
         })
         .transpose()
     }
 
     /// Puts a catalog in force. Of two that are applied at once both come into force, one after the other.
-    pub async fn apply_catalog(&self, source: &str, catalog: &Catalog, now: UnixMs) -> Result<ApplyOutcome, StoreError> {
+    pub async fn apply_catalog(
+        &self,
+        source: &str,
+        catalog: &Catalog,
+        now: UnixMs,
+    ) -> Result<ApplyOutcome, StoreError> {
         loop {
             let in_force = self.catalog_in_force().await?;
             let version = match in_force {

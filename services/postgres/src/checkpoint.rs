@@ -157,7 +157,17 @@ impl ProjectTx<'_> {
         let states = states.collect::<Result<Vec<_>, _>>()?;
         let statement = self.transaction.prepare_cached(include_str!("../sql/records/save.sql")).await?;
         let params: [&(dyn ToSql + Sync); 11] = [
-            &self.workspace.0, &tables, &scopes, &records, &versions, &touched, &updated, &deleted, &open, &fields, &states,
+            &self.workspace.0,
+            &tables,
+            &scopes,
+            &records,
+            &versions,
+            &touched,
+            &updated,
+            &deleted,
+            &open,
+            &fields,
+            &states,
         ];
         self.transaction.execute(&statement, &params).await?;
         Ok(())

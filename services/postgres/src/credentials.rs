@@ -60,7 +60,8 @@ impl Credential {
 
     /// Reads the text form; `None` if it is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let (kind, rest) = CredentialKind::ALL.iter().find_map(|kind| Some((*kind, text.strip_prefix(kind.prefix())?)))?;
+        let (kind, rest) =
+            CredentialKind::ALL.iter().find_map(|kind| Some((*kind, text.strip_prefix(kind.prefix())?)))?;
         let bytes: [u8; 64] = BASE64URL.decode(rest).ok()?.try_into().ok()?;
         let (ids, secret) = bytes.split_at(32);
         let id = |bytes: &[u8]| Uuid::from_slice(bytes).ok();

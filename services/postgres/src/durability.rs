@@ -20,7 +20,9 @@ pub struct Durability {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurabilityError {
     /// A crash would lose what was acknowledged.
-    #[error("Postgres runs with {setting}=off, so a crash loses acknowledged edits: turn it on, or pass --allow-unsafe-durability")]
+    #[error(
+        "Postgres runs with {setting}=off, so a crash loses acknowledged edits: turn it on, or pass --allow-unsafe-durability"
+    )]
     Unsafe {
         /// The setting.
         setting: &'static str,

@@ -44,9 +44,12 @@ impl From<tokio_postgres::Error> for StoreError {
         let is_passing = code.code().starts_with("08")
             || code.code().starts_with("53")
             || code.code().starts_with("57P")
-            || matches!(*code, SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE | SqlState::READ_ONLY_SQL_TRANSACTION);
-        let is_lost = matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN)
-            || code.code().starts_with("08");
+            || matches!(
+                *code,
+                SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE | SqlState::READ_ONLY_SQL_TRANSACTION
+            );
+        let is_lost =
+            matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN) || code.code().starts_with("08");
         match (is_lost, is_passing) {
             (true, _) => Self::Unavailable(format!("{LOST}: {error}")),
             (false, true) => Self::Unavailable(error.to_string()),
@@ -59,9 +62,10 @@ impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => error.into(),
-            PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-                Self::Unavailable(error.to_string())
-            }
+            PoolError::Timeout(_)
+            | PoolError::Closed
+            | PoolError::NoRuntimeSpecified
+            | PoolError::PostCreateHook(_) => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -51,8 +51,15 @@ impl Store {
         let hash = credential.hash();
         let sql = include_str!("../sql/accounts/create_enrollment_key.sql");
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
-            &credential.workspace.0, &credential.id, &now.0, &expires_at, &new.registrations_per_hour,
-            &new.registrations_max, &role, &scopes, &hash.as_bytes(),
+            &credential.workspace.0,
+            &credential.id,
+            &now.0,
+            &expires_at,
+            &new.registrations_per_hour,
+            &new.registrations_max,
+            &role,
+            &scopes,
+            &hash.as_bytes(),
         ];
         self.execute(sql, params).await.map(drop)
     }

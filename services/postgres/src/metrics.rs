@@ -23,6 +23,11 @@ macro_rules! metrics {
                     let help = concat!($($help),+).trim();
                     let $field = $crate::metrics!(@make $kind, $metric, help, [$($label),*] $(, $buckets)?)?;
                     registry.register(Box::new($field.clone()))?;
+                    let labels: &[&str] = &[$($label),*];
+                    if labels.is_empty() {
+                        // Shown as 0 from the start, not from its first use on.
+                        let _ = $field.with_label_values::<&str>(&[]);
+                    }
                 )*
                 Ok(Self { $($field),* })
             }

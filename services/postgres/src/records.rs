@@ -69,9 +69,16 @@ impl Store {
             let mut chunk = found.map(record_of).collect::<Result<Vec<_>, _>>()?;
             page.more = chunk.len() > rows_max;
             chunk.truncate(rows_max);
-            bytes += rows.iter().filter_map(|row| row.try_get::<_, Option<&[u8]>>("fields").ok().flatten()).map(<[u8]>::len).sum::<usize>();
+            bytes += rows
+                .iter()
+                .filter_map(|row| row.try_get::<_, Option<&[u8]>>("fields").ok().flatten())
+                .map(<[u8]>::len)
+                .sum::<usize>();
             page.records.append(&mut chunk);
-            after = page.records.last().map_or(after, |(_, record)| if query.full { record.touched } else { record.version });
+            after = page
+                .records
+                .last()
+                .map_or(after, |(_, record)| if query.full { record.touched } else { record.version });
         }
         Ok(page)
     }
@@ -110,7 +117,12 @@ impl Store {
     }
 
     /// The folded events from `first` to `last` that did not simply apply.
-    pub async fn verdicts(&self, workspace: WorkspaceId, first: Position, last: Position) -> Result<Vec<FoldedEvent>, StoreError> {
+    pub async fn verdicts(
+        &self,
+        workspace: WorkspaceId,
+        first: Position,
+        last: Position,
+    ) -> Result<Vec<FoldedEvent>, StoreError> {
         let rows = self.query(include_str!("../sql/records/verdicts.sql"), &[&workspace.0, &first.0, &last.0]).await?;
         rows.iter().map(verdict_of).collect()
     }

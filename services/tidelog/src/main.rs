@@ -1,1 +1,7 @@
-fn main() {}
+//! `tidelog`: see `tidelog --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidelog::cli::main()
+}

@@ -95,11 +95,13 @@ impl Table {
         }
         let own = self.fields.values().filter_map(|field| field.resolution.as_ref());
         own.chain([&self.resolution]).find_map(|resolution| match resolution {
-            Resolution::Rule(Rule::Custom { .. }) => Some("rule \"custom\" is not folded by this version yet".to_owned()),
+            Resolution::Rule(Rule::Custom { .. }) => {
+                Some("rule \"custom\" is not folded by this version yet".to_owned())
+            }
             Resolution::Merge(merge) => Some(format!("merge \"{merge}\" is not folded by this version yet")),
-            Resolution::Rule(
-                Rule::LastWriteWins(_) | Rule::FirstWriteWins | Rule::RolePriority(_) | Rule::Manual,
-            ) => None,
+            Resolution::Rule(Rule::LastWriteWins(_) | Rule::FirstWriteWins | Rule::RolePriority(_) | Rule::Manual) => {
+                None
+            }
         })
     }
 }

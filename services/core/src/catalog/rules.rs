@@ -224,6 +224,10 @@ impl Serialize for Retention {
 impl<'de> Deserialize<'de> for Retention {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom("retention is a number of days or hours up to 65535, like \"90d\" or \"12h\", or \"forever\""))
+        Self::parse(&text).ok_or_else(|| {
+            de::Error::custom(
+                "retention is a number of days or hours up to 65535, like \"90d\" or \"12h\", or \"forever\"",
+            )
+        })
     }
 }

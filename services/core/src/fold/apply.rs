@@ -69,7 +69,7 @@ impl Applying<'_> {
             let is_kept = stored == Some(value);
             if decision == Decision::OpWins {
                 changed |= !is_kept;
-                self.take(record, field, value);
+                self.take(record, field, value, settled);
             } else if !is_kept {
                 let id = ConflictId::of(self.event.position, field);
                 if decision == Decision::PersonChooses {
@@ -116,10 +116,10 @@ impl Applying<'_> {
     }
 
     /// Sets a field, which overtakes the open conflicts of it that this op knew of.
-    fn take(&self, record: &mut Record, field: &str, value: &Value) {
+    fn take(&self, record: &mut Record, field: &str, value: &Value, settled: Option<&OpenConflict>) {
         record.fields.insert(field.to_owned(), FieldState { value: value.clone(), writer: self.writer() });
         let is_of_field = |id: &ConflictId| id.as_str().split_once('.').is_some_and(|(_, of)| of == field);
-        record.open_conflicts.retain(|id, conflict| !(is_of_field(id) && self.overtakes(conflict, None)));
+        record.open_conflicts.retain(|id, conflict| !(is_of_field(id) && self.overtakes(conflict, settled)));
     }
 
     fn open(&self, record: &mut Record, field: &str, id: &ConflictId) {

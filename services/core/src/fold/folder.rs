@@ -36,7 +36,8 @@ pub struct Folded {
     pub conflicts: Vec<ConflictId>,
 }
 
-/// Why a log cannot be folded. The append writes no such log: this means damage, or a newer server's log.
+/// Why a log cannot be folded, after which its folder is of no more use. The append writes no such log: this means
+/// damage, or a newer server's log.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
     /// An event stands before the first `_catalog` event, or names a table the catalog in force lacks.
@@ -91,7 +92,13 @@ impl Folder {
         }
         if event.table.as_str() == CATALOG_TABLE {
             let catalog = Catalog::from_event(event).map_err(|source| FoldError::Catalog { position, source })?;
+            if catalog.1.unfolded().is_some() {
+                return Err(FoldError::Unfolded(position));
+            }
             self.catalog = Some(catalog);
+            return nothing(Verdict::Applied);
+        }
+        if event.table.is_server_owned() {
             return nothing(Verdict::Applied);
         }
         let (_, catalog) = self.catalog.as_ref().ok_or(FoldError::NoCatalog(position))?;
@@ -118,8 +125,8 @@ impl Folder {
 
     /// Every record as it is read, in key order.
     pub fn views(&self, full: bool) -> impl Iterator<Item = RecordView> {
-        self.records.iter().map(move |(key, record)| {
-            record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full)
-        })
+        self.records
+            .iter()
+            .map(move |(key, record)| record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
     }
 }

@@ -132,7 +132,8 @@ impl Record {
 
     /// The record as it is read; with what folding on needs if `full`.
     pub fn to_view(&self, table: TableName, scope: Scope, record: RecordId, full: bool) -> RecordView {
-        let writers = || self.fields.iter().map(|(name, field)| (name.clone(), WriterView::from(&field.writer))).collect();
+        let writers =
+            || self.fields.iter().map(|(name, field)| (name.clone(), WriterView::from(&field.writer))).collect();
         let conflicts = || {
             let open = self.open_conflicts.iter();
             open.map(|(id, conflict)| (id.clone(), (conflict.winner.0, conflict.loser.0))).collect()

@@ -118,7 +118,8 @@ impl<'de> Deserialize<'de> for OpWire {
         if op.table.is_server_owned() {
             return Err(Code::NameInvalid.custom("tables that start with _ are the server's"));
         }
-        let intent = intent_of(op.kind, op.fields, op.conflict, op.delete).map_err(|e| Code::OpInvalid.custom::<D::Error>(e))?;
+        let intent =
+            intent_of(op.kind, op.fields, op.conflict, op.delete).map_err(|e| Code::OpInvalid.custom::<D::Error>(e))?;
         Ok(Self(Op {
             seq: op.seq,
             table: op.table,

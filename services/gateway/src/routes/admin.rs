@@ -47,7 +47,11 @@ pub(crate) async fn workspaces(gateway: Data<Gateway>, request: HttpRequest) -> 
 }
 
 /// Makes a workspace with an enrollment key for each role of the catalog.
-pub(crate) async fn create_workspace(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn create_workspace(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
     let asked: NewWorkspace = read_body(&request, body, &gateway.metrics).await?;

@@ -18,7 +18,11 @@ use crate::params::Params;
 /// Registers a device in the key's workspace, with the key's role and scopes. Its token is shown this once.
 #[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = Object,
     responses((status = 201, body = RegisterAnswer), (status = 403), (status = 429)))]
-pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn register(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let key = gateway.bearer(&request, CredentialKind::EnrollmentKey).await?;
     let encoding = encoding_of(&request)?;
@@ -26,12 +30,7 @@ pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, body:
     let device = DeviceId(gateway.runtime.random.uuid());
     let secret = gateway.runtime.random.bytes();
     let token = Credential::new(CredentialKind::DeviceToken, key.workspace, device.0, secret);
-    let new = NewDevice {
-        device,
-        name: &asked.name,
-        platform: asked.platform.as_deref(),
-        replaces: asked.replaces,
-    };
+    let new = NewDevice { device, name: &asked.name, platform: asked.platform.as_deref(), replaces: asked.replaces };
     let now = gateway.runtime.clock.now();
     let registered = gateway.store.register_device(key.workspace, key.id, &new, &token.hash(), now).await?;
     let (role, scopes) = match registered {
@@ -55,7 +54,8 @@ fn refusal(state: KeyState) -> ApiError {
         KeyState::Unknown => ApiError::new(Code::TokenInvalid, "this credential is not valid"),
         KeyState::Ended => ApiError::new(Code::KeyExhausted, "this enrollment key is expired, revoked or used up"),
         KeyState::HourFull { retry_after_ms } => {
-            let limited = ApiError::new(Code::RateLimited, "this enrollment key has registered its devices of this hour");
+            let limited =
+                ApiError::new(Code::RateLimited, "this enrollment key has registered its devices of this hour");
             ApiError { retry_after_ms: Some(retry_after_ms), ..limited }
         }
     }
@@ -73,7 +73,11 @@ pub(crate) async fn devices(gateway: Data<Gateway>, request: HttpRequest) -> Res
 /// One device of the caller's workspace.
 #[utoipa::path(get, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
     responses((status = 200, body = DeviceView), (status = 404)))]
-pub(crate) async fn device(gateway: Data<Gateway>, request: HttpRequest, path: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn device(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    path: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let reader = gateway.reader(&request).await?;
     let device = parse(&path)?;
@@ -85,7 +89,11 @@ pub(crate) async fn device(gateway: Data<Gateway>, request: HttpRequest, path: P
 /// Revokes a device: itself, or another by a role in the catalog's `manage_devices`.
 #[utoipa::path(delete, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
     responses((status = 204), (status = 403), (status = 404)))]
-pub(crate) async fn revoke(gateway: Data<Gateway>, request: HttpRequest, path: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn revoke(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    path: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let caller = gateway.device(&request).await?;
     let device = parse(&path)?;

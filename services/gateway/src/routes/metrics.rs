@@ -1,7 +1,7 @@
 //! `GET /metrics`
 
-use actix_web::web::Data;
 use actix_web::HttpResponse;
+use actix_web::web::Data;
 use prometheus::{Encoder, TextEncoder};
 use tidelog_core::error::Code;
 use tidelog_core::time::UnixMs;

@@ -15,7 +15,11 @@ use crate::push::op_status;
 /// What became of one of the caller's own operations, for ever.
 #[utoipa::path(get, path = "/api/v1/sync/ops/{seq}", tag = "sync", params(("seq" = i64, Path)),
     responses((status = 200, body = OpStatus), (status = 404)))]
-pub(crate) async fn op(gateway: Data<Gateway>, request: HttpRequest, path: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn op(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    path: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let device = gateway.device(&request).await?;
     let is_plain = path.bytes().all(|b| b.is_ascii_digit());

@@ -43,7 +43,9 @@ pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result
         ..all
     };
     match form {
-        Form::Whole(encoding) => answer(actix_web::http::StatusCode::OK, encoding, &gateway.pull(&reader, &pull).await?),
+        Form::Whole(encoding) => {
+            answer(actix_web::http::StatusCode::OK, encoding, &gateway.pull(&reader, &pull).await?)
+        }
         Form::Lines => stream_events(gateway.into_inner(), reader, pull, limit).await,
     }
 }

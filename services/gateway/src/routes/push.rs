@@ -18,7 +18,11 @@ use crate::params::Params;
 #[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = Object,
     params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of the ops, up to 10,000")),
     responses((status = 200, body = PushAnswer), (status = 409), (status = 413), (status = 422), (status = 503)))]
-pub(crate) async fn push(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn push(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
     let params = Params::read(&request, &["wait"])?;
     let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
     encoding_of(&request)?;

@@ -94,7 +94,8 @@ async fn page(gateway: &Gateway, reader: &Reader, asked: &Asked) -> Result<Recor
     let at = gateway.store.cursor_at(reader.workspace(), position).await?;
     let start = asked.after.map_or(found.projected, |cursor| cursor.start);
     let is_complete = !found.more && found.projected >= after.position;
-    let views = found.records.into_iter().map(|(key, record)| record.to_view(key.table, key.scope, key.record, asked.full));
+    let views =
+        found.records.into_iter().map(|(key, record)| record.to_view(key.table, key.scope, key.record, asked.full));
     Ok(RecordsAnswer {
         records: views.collect(),
         cursor: RecordsCursor { generation: found.generation, start, at }.to_string(),

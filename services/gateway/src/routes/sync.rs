@@ -21,7 +21,11 @@ use crate::pull::PullRequest;
 /// Pushes the ops, then pulls after the cursor: the page holds the ops just pushed if it reaches that far.
 #[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = Object,
     responses((status = 200, body = SyncAnswer), (status = 409), (status = 413), (status = 422), (status = 503)))]
-pub(crate) async fn sync(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn sync(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     encoding_of(&request)?;
     let device = gateway.device(&request).await?;

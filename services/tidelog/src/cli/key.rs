@@ -1,0 +1,126 @@
+//! `tidelog key`
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tidelog_core::ids::{Role, Scopes, WorkspaceId};
+use tidelog_core::limits::REGISTRATIONS_PER_HOUR_DEFAULT;
+use tidelog_core::time::UnixMs;
+use tidelog_gateway::Runtime;
+use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
+use uuid::Uuid;
+
+use super::Global;
+use super::connect::for_command;
+use super::output::Output;
+use super::workspace;
+
+#[derive(Subcommand)]
+pub(crate) enum Key {
+    /// Make an enrollment key, or an analyst or admin token; it is shown this once
+    Create(Create),
+}
+
+#[derive(Args)]
+pub(crate) struct Create {
+    /// The workspace, by id or name
+    #[arg(long, required_unless_present = "admin")]
+    workspace: Option<String>,
+    /// The role of the devices it registers
+    #[arg(long, required_unless_present_any = ["analyst", "admin"], conflicts_with_all = ["analyst", "admin"])]
+    role: Option<String>,
+    /// A scope of the devices it registers, beside the empty one; may be repeated; '*' is every scope
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// How many devices it registers at all
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    uses: Option<i32>,
+    /// How many devices it registers in an hour
+    #[arg(long, default_value_t = REGISTRATIONS_PER_HOUR_DEFAULT, value_parser = clap::value_parser!(i32).range(1..))]
+    per_hour: i32,
+    /// Register any number of devices in an hour
+    #[arg(long, conflicts_with = "per_hour")]
+    no_rate_limit: bool,
+    /// How long it is good for, like 12h or 30d
+    #[arg(long, value_name = "TIME")]
+    expires_in: Option<String>,
+    /// An analyst token instead: reads the workspace, writes nothing
+    #[arg(long, conflicts_with = "admin")]
+    analyst: bool,
+    /// An admin token instead: for the admin listener
+    #[arg(long)]
+    admin: bool,
+}
+
+#[derive(Serialize)]
+struct Created {
+    key: String,
+}
+
+impl Key {
+    pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
+        let Self::Create(create) = self;
+        let connected = for_command(global).await?;
+        let key = create.run_with(&connected.store()?, &Runtime::default()).await;
+        connected.close().await?;
+        output.answer(&Created { key: key? }, |created| created.key.clone())
+    }
+}
+
+impl Create {
+    async fn run_with(self, store: &Store, runtime: &Runtime) -> anyhow::Result<String> {
+        let workspace = match &self.workspace {
+            Some(workspace) => workspace::find(store, workspace).await?,
+            None => WorkspaceId(Uuid::nil()),
+        };
+        if self.analyst || self.admin {
+            let kind = if self.admin { CredentialKind::AdminToken } else { CredentialKind::AnalystToken };
+            let workspace = if self.admin { WorkspaceId(Uuid::nil()) } else { workspace };
+            let credential = Credential::new(kind, workspace, runtime.random.uuid(), runtime.random.bytes());
+            store.create_token(&credential, runtime.clock.now()).await?;
+            return Ok(credential.reveal());
+        }
+        let new = NewEnrollmentKey {
+            role: self.role(store).await?,
+            scopes: Scopes::parse(&self.scopes).context("--scope")?,
+            expires_at: self.expires_in.as_deref().map(|text| expires_at(text, runtime.clock.now())).transpose()?,
+            registrations_max: self.uses,
+            registrations_per_hour: (!self.no_rate_limit).then_some(self.per_hour),
+        };
+        new_enrollment_key(store, runtime, workspace, &new).await
+    }
+
+    async fn role(&self, store: &Store) -> anyhow::Result<Role> {
+        let role = Role::parse(self.role.clone().unwrap_or_default()).context("--role")?;
+        let in_force =
+            store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
+        if !in_force.catalog.roles.contains(&role) {
+            let known: Vec<_> = in_force.catalog.roles.iter().map(Role::as_str).collect();
+            bail!("the catalog has no role {:?}: it has {}", role.as_str(), known.join(", "));
+        }
+        Ok(role)
+    }
+}
+
+/// Makes and stores an enrollment key; its text, which nobody can show again.
+pub(crate) async fn new_enrollment_key(
+    store: &Store,
+    runtime: &Runtime,
+    workspace: WorkspaceId,
+    new: &NewEnrollmentKey,
+) -> anyhow::Result<String> {
+    let (id, secret) = (runtime.random.uuid(), runtime.random.bytes());
+    let credential = Credential::new(CredentialKind::EnrollmentKey, workspace, id, secret);
+    store.create_enrollment_key(&credential, new, runtime.clock.now()).await?;
+    Ok(credential.reveal())
+}
+
+fn expires_at(text: &str, now: UnixMs) -> anyhow::Result<UnixMs> {
+    let hours = match text.strip_suffix('d') {
+        Some(days) => days.parse::<u16>().ok().map(|days| i64::from(days) * 24),
+        None => text.strip_suffix('h').and_then(|hours| hours.parse::<u16>().ok()).map(i64::from),
+    };
+    let hours =
+        hours.with_context(|| format!("--expires-in {text:?} is no time: use hours or days, like 12h or 30d"))?;
+    Ok(UnixMs(now.0 + hours * 3_600_000))
+}

@@ -1,0 +1,124 @@
+//! The command line: tables for people, `--json` for programs, one-line errors that name the way out.
+
+mod catalog;
+mod connect;
+mod demo;
+mod device;
+mod key;
+mod migrate;
+mod output;
+mod serve;
+mod status;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::output::Output;
+
+/// Event-sourced sync: apps push operations, Postgres keeps one ordered log, records stand folded beside it.
+#[derive(Parser)]
+#[command(name = "tidelog", version, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone)]
+pub(crate) struct Global {
+    /// A Postgres of your own, 15 or newer, as a login that may create schemas and roles; without it one is embedded
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Where the embedded Postgres keeps its data
+    #[arg(long, global = true, env = "TIDELOG_DATA_DIR", default_value = "./data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The directory of the Postgres binaries to embed; found by itself otherwise
+    #[arg(long, global = true, env = "TIDELOG_PG_BIN", value_name = "DIR")]
+    pg_bin: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// How to log: human or json
+    #[arg(long, global = true, env = "TIDELOG_LOG_FORMAT", default_value = "human", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// What to log, like info or tidelog_gateway=debug
+    #[arg(long, global = true, env = "TIDELOG_LOG", default_value = "info,actix_server=warn", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Bring the database to this version's schema
+    Migrate,
+    /// Workspaces: the tenants, each with one log
+    #[command(subcommand)]
+    Workspace(workspace::Workspace),
+    /// Keys and tokens
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Devices of a workspace
+    #[command(subcommand)]
+    Device(device::Device),
+    /// Catalogs: tables, roles and conflict rules
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
+    /// How far each workspace is
+    Status,
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json);
+    let ran = log_to_stderr(&cli.global).and_then(|()| run(cli, &output));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let global = cli.global;
+    runtime.block_on(async move {
+        match cli.command {
+            Command::Serve(serve) => serve.run(&global, output).await,
+            Command::Migrate => migrate::run(&global, output).await,
+            Command::Workspace(workspace) => workspace.run(&global, output).await,
+            Command::Key(key) => key.run(&global, output).await,
+            Command::Device(device) => device.run(&global, output).await,
+            Command::Catalog(catalog) => catalog.run(&global, output).await,
+            Command::Status => status::run(&global, output).await,
+            Command::Openapi => output.text(&tidelog_gateway::openapi_json()),
+        }
+    })
+}
+
+fn log_to_stderr(global: &Global) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&global.log).map_err(|e| anyhow::anyhow!("--log {}: {e}", global.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match global.log_format {
+        LogFormat::Human => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    set.map_err(|e| anyhow::anyhow!("cannot set up the log: {e}"))
+}

@@ -1,0 +1,126 @@
+//! `tidelog serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tidelog_gateway::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Global;
+use super::connect::for_server;
+use super::demo;
+use super::output::Output;
+use crate::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Where apps reach the server; port 0 takes a free one
+    #[arg(long, env = "TIDELOG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where operators reach it, with health and metrics too; nowhere without
+    #[arg(long, env = "TIDELOG_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// The first catalog; one that is in force stays
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// What runs in this process
+    #[arg(long, value_delimiter = ',', default_value = "gateway,projector")]
+    roles: Vec<Role>,
+    /// Most connections to the database
+    #[arg(long, env = "TIDELOG_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
+    pool_size: u16,
+    /// Appends under way at once, each on a connection of its own
+    #[arg(long, env = "TIDELOG_APPEND_LANES", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    append_lanes: u16,
+    /// Threads that serve HTTP; one for each core without
+    #[arg(long, env = "TIDELOG_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Append to one workspace a transaction: for Citus
+    #[arg(long)]
+    one_workspace_a_transaction: bool,
+    /// Start on a database with fsync or synchronous_commit off, which loses acknowledged edits in a crash
+    #[arg(long)]
+    allow_unsafe_durability: bool,
+    /// Make a demo workspace and print lines to try it
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    Gateway,
+    Projector,
+}
+
+impl Serve {
+    pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
+        // Taken first, so that a signal during the start ends it in order.
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let catalog = self.catalog()?;
+        let connected = for_server(global).await?;
+        let started = Server::start(self.config(connected.url.clone(), catalog, global)).await;
+        let server = match started {
+            Ok(server) => server,
+            Err(error) => {
+                connected.close().await?;
+                return Err(error.into());
+            }
+        };
+        let shown = self.show(&server, output).await;
+        if shown.is_ok() {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+        }
+        server.stop().await;
+        connected.close().await?;
+        shown
+    }
+
+    async fn show(&self, server: &Server, output: &Output) -> anyhow::Result<()> {
+        if let Some(address) = server.admin_address() {
+            output.text(&format!("admin on http://{address}\n"))?;
+        }
+        let Some(address) = server.address() else { return output.text("running without a gateway\n") };
+        output.text(&format!("listening on http://{address}\n"))?;
+        if self.demo {
+            output.text(&demo::prepare(server, address).await?)?;
+        }
+        Ok(())
+    }
+
+    fn catalog(&self) -> anyhow::Result<InitialCatalog> {
+        match &self.catalog {
+            None => Ok(InitialCatalog { name: "the default catalog".to_owned(), source: DEFAULT_CATALOG.to_owned() }),
+            Some(file) => {
+                let source =
+                    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+                Ok(InitialCatalog { name: file.display().to_string(), source })
+            }
+        }
+    }
+
+    fn config(&self, database_url: String, catalog: InitialCatalog, global: &Global) -> ServerConfig {
+        let roles =
+            Roles { gateway: self.roles.contains(&Role::Gateway), projector: self.roles.contains(&Role::Projector) };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        ServerConfig {
+            database_url,
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            roles,
+            pool_size: usize::from(self.pool_size),
+            append_lanes: usize::from(self.append_lanes),
+            group_workspaces: !self.one_workspace_a_transaction,
+            workers: self.workers.map_or(cores, usize::from),
+            allow_unsafe_durability: self.allow_unsafe_durability,
+            shared_database: global.database_url.is_some() || roles != Roles::ALL,
+            catalog,
+            runtime: Runtime::default(),
+        }
+    }
+}

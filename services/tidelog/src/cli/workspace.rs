@@ -1,0 +1,93 @@
+//! `tidelog workspace`
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde::Serialize;
+use tidelog_core::ids::WorkspaceId;
+use tidelog_gateway::{Runtime, create_workspace};
+use tidelog_postgres::Store;
+
+use super::Global;
+use super::connect::for_command;
+use super::output::{Output, table};
+
+#[derive(Subcommand)]
+pub(crate) enum Workspace {
+    /// Make one, with an enrollment key for each role of the catalog
+    Create {
+        /// A name for people
+        name: String,
+    },
+    /// List them
+    List,
+}
+
+#[derive(Serialize)]
+struct Row {
+    workspace: WorkspaceId,
+    name: String,
+    created_at: String,
+    head: i64,
+    projected: i64,
+    devices: i64,
+}
+
+impl Workspace {
+    pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
+        let connected = for_command(global).await?;
+        let ran = self.run_with(&connected.store()?, output).await;
+        connected.close().await?;
+        ran
+    }
+
+    async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {
+        match self {
+            Self::Create { name } => {
+                let in_force = store.catalog_in_force().await?;
+                let in_force = in_force.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
+                let created = create_workspace(store, &Runtime::default(), &in_force.catalog, &name).await?;
+                output.answer(&created, |created| {
+                    let keys = created.keys.iter().map(|(role, key)| [role.to_string(), key.clone()]);
+                    let keys = table(&["ROLE", "ENROLLMENT KEY (shown this once)"], keys);
+                    format!("workspace {}\n\n{keys}", created.workspace)
+                })
+            }
+            Self::List => {
+                let rows = store.workspaces().await?.into_iter().map(|row| Row {
+                    workspace: row.workspace,
+                    name: row.name,
+                    created_at: row.created_at.to_string(),
+                    head: row.head.0,
+                    projected: row.projected.0,
+                    devices: row.devices,
+                });
+                output.answer(&rows.collect::<Vec<_>>(), |rows| {
+                    let cells = rows.iter().map(|row| {
+                        [
+                            row.workspace.to_string(),
+                            row.name.clone(),
+                            row.created_at.clone(),
+                            row.devices.to_string(),
+                            row.head.to_string(),
+                        ]
+                    });
+                    table(&["WORKSPACE", "NAME", "CREATED", "DEVICES", "HEAD"], cells)
+                })
+            }
+        }
+    }
+}
+
+/// The workspace of an id or a name.
+pub(crate) async fn find(store: &Store, id_or_name: &str) -> anyhow::Result<WorkspaceId> {
+    let rows = store.workspaces().await?;
+    let found: Vec<_> =
+        rows.iter().filter(|row| row.name == id_or_name || row.workspace.to_string() == id_or_name).collect();
+    match found.as_slice() {
+        [row] => Ok(row.workspace),
+        [] => bail!("there is no workspace {id_or_name:?}: `tidelog workspace list` shows them"),
+        _ => bail!(
+            "several workspaces are named {id_or_name:?}: name one by its id, `tidelog workspace list` shows them"
+        ),
+    }
+}

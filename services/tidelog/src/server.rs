@@ -1,0 +1,287 @@
+//! The server in a process: schema, catalog, gateway, projector, and what goes on beside them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use prometheus::process_collector::ProcessCollector;
+use tidelog_core::catalog::{Catalog, CatalogError};
+use tidelog_gateway::{Gateway, GatewayConfig, Runtime, admin_server, main_server};
+use tidelog_postgres::{
+    ApplyOutcome, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate,
+};
+use tidelog_projector::Projector;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Which parts run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// HTTP.
+    pub gateway: bool,
+    /// Folding.
+    pub projector: bool,
+}
+
+impl Roles {
+    /// Both.
+    pub const ALL: Roles = Roles { gateway: true, projector: true };
+}
+
+/// The catalog to put in force if none is.
+#[derive(Debug, Clone)]
+pub struct InitialCatalog {
+    /// Where it comes from, for messages.
+    pub name: String,
+    /// Its TOML.
+    pub source: String,
+}
+
+/// How a server is set up.
+pub struct ServerConfig {
+    /// The database, as a login that may migrate it.
+    pub database_url: String,
+    /// Where apps reach it; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where operators reach it, if they do.
+    pub admin_listen: Option<SocketAddr>,
+    /// What runs here.
+    pub roles: Roles,
+    /// Most database connections.
+    pub pool_size: usize,
+    /// Appends under way at once.
+    pub append_lanes: usize,
+    /// Whether one transaction may append to several workspaces; off under Citus.
+    pub group_workspaces: bool,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+    /// Whether a database that loses acknowledged edits in a crash will do.
+    pub allow_unsafe_durability: bool,
+    /// Whether other processes share the database: they are told what moves.
+    pub shared_database: bool,
+    /// The first catalog.
+    pub catalog: InitialCatalog,
+    /// Clock and randomness.
+    pub runtime: Runtime,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The schema.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database's settings.
+    #[error(transparent)]
+    Durability(#[from] DurabilityError),
+    /// The first catalog.
+    #[error("{name}: {error}")]
+    Catalog {
+        /// Where it comes from.
+        name: String,
+        /// What is wrong.
+        error: CatalogError,
+    },
+    /// The first catalog asks for what this version does not fold.
+    #[error("{name}: {what}")]
+    Unfolded {
+        /// Where it comes from.
+        name: String,
+        /// What it asks for.
+        what: String,
+    },
+    /// The address.
+    #[error("cannot listen on {address}: {error}; pass another --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A metric's name is taken: an error of the code.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// How often what devices said of themselves is written.
+const PRESENCE_EVERY: Duration = Duration::from_secs(3);
+/// How long a lost connection for hints is waited for before the next attempt.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// A running server. Dropped without [`Server::stop`] its tasks end with the runtime.
+pub struct Server {
+    store: Store,
+    address: Option<SocketAddr>,
+    admin_address: Option<SocketAddr>,
+    gateway: Option<Arc<Gateway>>,
+    http: Vec<actix_web::dev::ServerHandle>,
+    stop: watch::Sender<bool>,
+    projector: Option<JoinHandle<()>>,
+    beside: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Migrates the database, sees to a catalog, and starts what the roles name on the current tokio runtime.
+    pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
+        migrate(&config.database_url).await?;
+        let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: config.pool_size })?;
+        store.durability().await?.check(config.allow_unsafe_durability)?;
+        see_to_catalog(&store, &config).await?;
+        let (hub, registry) = (Arc::new(Hub::default()), Registry::new());
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let (stop, stopping) = watch::channel(false);
+        let mut server = Self {
+            store: store.clone(),
+            address: None,
+            admin_address: None,
+            gateway: None,
+            http: Vec::new(),
+            stop,
+            projector: None,
+            beside: Vec::new(),
+        };
+        if config.roles.projector {
+            let projector = Projector::new(store.clone(), Arc::clone(&hub), &registry)?;
+            server.projector = Some(tokio::spawn(async move { projector.run(stopping).await }));
+        }
+        if config.shared_database {
+            server.beside.push(tokio::spawn(tell(store.clone(), Arc::clone(&hub))));
+            server.beside.push(tokio::spawn(hear(store.clone(), Arc::clone(&hub))));
+        }
+        let gateway = Gateway::start(GatewayConfig {
+            store,
+            hub,
+            runtime: config.runtime.clone(),
+            registry,
+            append_lanes: config.append_lanes,
+            group_workspaces: config.group_workspaces,
+        })?;
+        server.serve(&config, &gateway)?;
+        server.beside.push(tokio::spawn(save_presence(Arc::clone(&gateway))));
+        server.gateway = Some(gateway);
+        Ok(server)
+    }
+
+    /// Opens the sockets. A projector alone still answers health and metrics on the admin listener.
+    fn serve(&mut self, config: &ServerConfig, gateway: &Arc<Gateway>) -> Result<(), ServerError> {
+        let failed = |address| move |error| ServerError::Listen { address, error };
+        if config.roles.gateway {
+            let listener = TcpListener::bind(config.listen).map_err(failed(config.listen))?;
+            self.address = Some(listener.local_addr().map_err(failed(config.listen))?);
+            let http = main_server(Arc::clone(gateway), listener, config.workers).map_err(failed(config.listen))?;
+            self.http.push(http.handle());
+            self.beside.push(tokio::spawn(async move { log_end(http.await) }));
+        }
+        if let Some(address) = config.admin_listen {
+            let listener = TcpListener::bind(address).map_err(failed(address))?;
+            self.admin_address = Some(listener.local_addr().map_err(failed(address))?);
+            let http = admin_server(Arc::clone(gateway), listener).map_err(failed(address))?;
+            self.http.push(http.handle());
+            self.beside.push(tokio::spawn(async move { log_end(http.await) }));
+        }
+        Ok(())
+    }
+
+    /// Where apps reach it.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Where operators reach it.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Its database.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes no more requests, finishes those at hand and the projector's step, saves what is only in memory.
+    pub async fn stop(self) {
+        for http in &self.http {
+            http.stop(true).await;
+        }
+        self.stop.send_replace(true);
+        if let Some(projector) = self.projector {
+            let _ = projector.await;
+        }
+        if let Some(gateway) = self.gateway {
+            gateway.flush_presence().await;
+        }
+        for task in self.beside {
+            task.abort();
+        }
+    }
+}
+
+fn log_end(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}
+
+/// Puts the first catalog in force; one that is in force stays, whatever the configuration names.
+async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), ServerError> {
+    let name = || config.catalog.name.clone();
+    let catalog =
+        Catalog::parse(&config.catalog.source).map_err(|error| ServerError::Catalog { name: name(), error })?;
+    if let Some(in_force) = store.catalog_in_force().await? {
+        if in_force.catalog.file != catalog.file {
+            let (version, name) = (in_force.version.0, name());
+            tracing::warn!(
+                version,
+                "the catalog in force differs from {name} and stays: `tidelog catalog apply` changes it"
+            );
+        }
+        return Ok(());
+    }
+    if let Some(what) = catalog.unfolded() {
+        return Err(ServerError::Unfolded { name: name(), what });
+    }
+    let now = config.runtime.clock.now();
+    let applied = store.apply_catalog(&config.catalog.source, &catalog, now).await?;
+    if let ApplyOutcome::Applied(version) = applied {
+        tracing::info!(version = version.0, "{} is in force", config.catalog.name);
+    }
+    Ok(())
+}
+
+async fn tell(store: Store, hub: Arc<Hub>) {
+    loop {
+        hub.tell_step(&store).await;
+    }
+}
+
+async fn hear(store: Store, hub: Arc<Hub>) {
+    loop {
+        let (sender, mut heard) = mpsc::channel(1_024);
+        let listening = async { listen(&store, &sender).await };
+        let feeding = async {
+            while let Some(notice) = heard.recv().await {
+                hub.heard(notice);
+            }
+        };
+        tokio::select! {
+            ended = listening => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "hints of other processes are lost for now; polling goes on");
+                }
+            }
+            () = feeding => {}
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+async fn save_presence(gateway: Arc<Gateway>) {
+    let mut tick = tokio::time::interval(PRESENCE_EVERY);
+    loop {
+        tick.tick().await;
+        gateway.flush_presence().await;
+    }
+}
