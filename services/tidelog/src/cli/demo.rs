@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use tidelog_core::catalog::Table;
 use tidelog_core::ids::{Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_gateway::{Runtime, create_workspace};
@@ -64,9 +65,10 @@ async fn day_key(
 /// Register, push, pull.
 fn lines(address: SocketAddr, key: &str, in_force: &InForce) -> String {
     let role = in_force.catalog.roles.first();
-    let writable =
-        in_force.catalog.tables.iter().find(|(_, table)| role.is_some_and(|role| table.write.contains(role)));
-    let table = writable.map_or("notes", |(name, _)| name.as_str());
+    let may_write = |table: &Table| role.is_some_and(|role| table.write.contains(role));
+    let writable: Vec<_> = in_force.catalog.tables.iter().filter(|(_, table)| may_write(table)).collect();
+    let names: Vec<_> = writable.iter().map(|(name, _)| name.as_str()).collect();
+    let table = names.iter().find(|name| **name == "notes").or(names.first()).unwrap_or(&"notes");
     let api = format!("http://{address}/api/v1");
     let json = "-H 'Content-Type: application/json'";
     format!(

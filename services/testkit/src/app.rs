@@ -1,0 +1,200 @@
+//! A whole server in the test's process, on a database of its own, behind real HTTP.
+
+use std::net::SocketAddr;
+
+use tidelog::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
+use tidelog_core::catalog::Catalog;
+use tidelog_core::ids::{Role, Scopes, WorkspaceId};
+use tidelog_core::time::UnixMs;
+use tidelog_gateway::{Clock, Random, Runtime, System};
+use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
+
+use crate::cluster::TestDatabase;
+use crate::http::{Answer, Http};
+use crate::phone::Phone;
+
+/// A running server with one workspace.
+pub struct TestApp {
+    /// Its database.
+    pub database: TestDatabase,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    server: Server,
+    address: SocketAddr,
+}
+
+/// How a [`TestApp`] is set up.
+pub struct TestAppBuilder {
+    catalog: String,
+    roles: Roles,
+}
+
+impl TestAppBuilder {
+    /// With this catalog.
+    pub fn catalog(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.catalog);
+        self
+    }
+
+    /// Without a projector: nothing is folded.
+    pub fn without_projector(mut self) -> Self {
+        self.roles.projector = false;
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestApp {
+        let database = TestDatabase::create().await;
+        let server = start_server(&database, &self.catalog, self.roles).await;
+        let address = server.address().expect("it has a gateway");
+        let workspace = WorkspaceId(System.uuid());
+        server.store().create_workspace(workspace, "test", System.now()).await.expect("a workspace");
+        TestApp { database, workspace, server, address }
+    }
+}
+
+async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles) -> Server {
+    let config = ServerConfig {
+        database_url: database.url().to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        admin_listen: None,
+        roles,
+        pool_size: 8,
+        append_lanes: 2,
+        group_workspaces: true,
+        workers: 1,
+        allow_unsafe_durability: true, // the tests' cluster is not crashed
+        shared_database: true,
+        catalog: InitialCatalog { name: "the test's catalog".to_owned(), source: catalog.to_owned() },
+        runtime: Runtime::default(),
+    };
+    Server::start(config).await.unwrap_or_else(|e| panic!("the server starts: {e}"))
+}
+
+impl TestApp {
+    /// A server with the default catalog.
+    pub async fn start() -> Self {
+        Self::build().start().await
+    }
+
+    /// A server to be set up.
+    pub fn build() -> TestAppBuilder {
+        TestAppBuilder { catalog: DEFAULT_CATALOG.to_owned(), roles: Roles::ALL }
+    }
+
+    /// The server's base address, like `http://127.0.0.1:1234`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server's store, for what has no route.
+    pub fn store(&self) -> &Store {
+        self.server.store()
+    }
+
+    /// Another server on the same database, with other roles perhaps.
+    pub async fn another_server(&self, roles: Roles) -> Server {
+        start_server(&self.database, DEFAULT_CATALOG, roles).await
+    }
+
+    /// Puts another catalog in force.
+    pub async fn apply_catalog(&self, toml: &str) {
+        let catalog = Catalog::parse(toml).unwrap_or_else(|e| panic!("the test's catalog: {e}"));
+        self.store().apply_catalog(toml, &catalog, System.now()).await.expect("the catalog is applied");
+    }
+
+    /// A new enrollment key of the workspace.
+    pub async fn key(&self, role: &str, scopes: &[&str]) -> String {
+        self.key_with(role, scopes, |key| key).await
+    }
+
+    /// A new enrollment key with limits.
+    pub async fn key_with(
+        &self,
+        role: &str,
+        scopes: &[&str],
+        limit: impl FnOnce(NewEnrollmentKey) -> NewEnrollmentKey,
+    ) -> String {
+        self.key_of(self.workspace, role, scopes, limit).await
+    }
+
+    /// A new workspace beside the first.
+    pub async fn another_workspace(&self) -> WorkspaceId {
+        let workspace = WorkspaceId(System.uuid());
+        self.store().create_workspace(workspace, "another", System.now()).await.expect("a workspace");
+        workspace
+    }
+
+    /// A new enrollment key of any workspace.
+    pub async fn key_of(
+        &self,
+        workspace: WorkspaceId,
+        role: &str,
+        scopes: &[&str],
+        limit: impl FnOnce(NewEnrollmentKey) -> NewEnrollmentKey,
+    ) -> String {
+        let new = limit(NewEnrollmentKey {
+            role: Role::parse(role).expect("a role"),
+            scopes: Scopes::parse(scopes).expect("scopes"),
+            expires_at: None,
+            registrations_max: None,
+            registrations_per_hour: None,
+        });
+        let credential = Credential::new(CredentialKind::EnrollmentKey, workspace, System.uuid(), System.bytes());
+        self.store().create_enrollment_key(&credential, &new, System.now()).await.expect("a key");
+        credential.reveal()
+    }
+
+    /// An analyst's client.
+    pub async fn analyst(&self) -> Http {
+        let credential = Credential::new(CredentialKind::AnalystToken, self.workspace, System.uuid(), System.bytes());
+        self.store().create_token(&credential, System.now()).await.expect("a token");
+        Http::new(self.address, &credential.reveal())
+    }
+
+    /// A client without or with any credential.
+    pub fn http(&self, credential: &str) -> Http {
+        Http::new(self.address, credential)
+    }
+
+    /// A registered device with the default catalog's role and every scope.
+    pub async fn phone(&self, name: &str) -> Phone {
+        self.phone_as(name, "member", &["*"]).await
+    }
+
+    /// A registered device of a role and scopes.
+    pub async fn phone_as(&self, name: &str, role: &str, scopes: &[&str]) -> Phone {
+        let key = self.key(role, scopes).await;
+        Phone::register(self.address, &key, name).await
+    }
+
+    /// A registered device of another workspace.
+    pub async fn phone_of(&self, workspace: WorkspaceId, name: &str, role: &str) -> Phone {
+        let key = self.key_of(workspace, role, &["*"], |key| key).await;
+        Phone::register(self.address, &key, name).await
+    }
+
+    /// Waits until everything appended so far is folded, at most 30 s.
+    pub async fn folded(&self) {
+        let started = System.now();
+        while self.store().lagging().await.expect("the store answers").iter().any(|lag| lag.workspace == self.workspace) {
+            assert!(System.now().0 - started.0 < 30_000, "the projector does not catch up");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The time, as the server has it.
+    pub fn now(&self) -> UnixMs {
+        System.now()
+    }
+
+    /// `GET` without a credential.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.http("").get(path).await
+    }
+}

@@ -1,0 +1,14 @@
+//! The server end to end: real HTTP, real Postgres, a database a test.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod accounts;
+mod catalog_changes;
+mod fold_property;
+mod inspection;
+mod log_under_load;
+mod pull;
+mod push;
+mod records;
+mod scopes;
+mod values;
