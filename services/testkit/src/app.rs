@@ -182,7 +182,8 @@ impl TestApp {
     /// Waits until everything appended so far is folded, at most 30 s.
     pub async fn folded(&self) {
         let started = System.now();
-        while self.store().lagging().await.expect("the store answers").iter().any(|lag| lag.workspace == self.workspace) {
+        while self.store().lagging().await.expect("the store answers").iter().any(|lag| lag.workspace == self.workspace)
+        {
             assert!(System.now().0 - started.0 < 30_000, "the projector does not catch up");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

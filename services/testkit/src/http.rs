@@ -128,7 +128,8 @@ impl Answer {
     /// The body as JSON, whatever the status.
     #[track_caller]
     pub fn json(&self) -> Json {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// Asserts a refusal: status and code, as a whole problem.
@@ -136,7 +137,10 @@ impl Answer {
     pub fn refused(&self, status: u16, code: &str) -> Json {
         let text = String::from_utf8_lossy(&self.body);
         assert_eq!(self.status.as_u16(), status, "{text}");
-        assert_eq!(self.headers.get(CONTENT_TYPE).map(|media| media.as_bytes()), Some(&b"application/problem+json"[..]));
+        assert_eq!(
+            self.headers.get(CONTENT_TYPE).map(|media| media.as_bytes()),
+            Some(&b"application/problem+json"[..])
+        );
         let problem = self.json();
         assert_eq!(problem["code"], code, "{text}");
         assert_eq!(problem["status"], status, "{text}");

@@ -9,7 +9,9 @@ use tidelog_core::fold::Folder;
 use tidelog_core::ids::{Actor, DeviceId, Position, RecordId, Scope, Seq, TableName};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::value::Fields;
-use tidelog_core::wire::{Encoding, EventView, PullAnswer, PushAnswer, PushRequest, RecordView, RecordsAnswer, RegisterAnswer};
+use tidelog_core::wire::{
+    Encoding, EventView, PullAnswer, PushAnswer, PushRequest, RecordView, RecordsAnswer, RegisterAnswer,
+};
 
 use crate::http::{Answer, Http};
 

@@ -56,12 +56,18 @@ async fn credentials_are_told_apart() {
     let mut wrong = key.clone().into_bytes();
     let at = wrong.len() - 8;
     wrong[at] = if wrong[at] == b'A' { b'B' } else { b'A' };
-    app.http(&String::from_utf8(wrong).unwrap()).post("/api/v1/devices", &json!({"name": "x"})).await.refused(401, "token_invalid");
+    app.http(&String::from_utf8(wrong).unwrap())
+        .post("/api/v1/devices", &json!({"name": "x"}))
+        .await
+        .refused(401, "token_invalid");
 }
 
 #[tokio::test]
 async fn a_revoked_device_is_out_at_once_for_pushes_and_within_seconds_for_reads() {
-    let app = TestApp::build().catalog("roles = [\"boss\", \"member\"]\nmanage_devices = [\"boss\"]\n[tables.notes]").start().await;
+    let app = TestApp::build()
+        .catalog("roles = [\"boss\", \"member\"]\nmanage_devices = [\"boss\"]\n[tables.notes]")
+        .start()
+        .await;
     let boss = app.phone_as("boss", "boss", &[]).await;
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
@@ -78,7 +84,8 @@ async fn a_revoked_device_is_out_at_once_for_pushes_and_within_seconds_for_reads
     assert_eq!(boss.http.delete(&mine).await.status, 204);
     let op = phone.put("notes", "b", json!({}));
     phone.push(&[op]).await.refused(401, "device_revoked");
-    let ended = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("an open poll ends within 5 s").unwrap();
+    let ended =
+        tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("an open poll ends within 5 s").unwrap();
     ended.refused(401, "device_revoked");
     phone.http.get("/api/v1/sync/pull").await.refused(401, "device_revoked");
     assert!(boss.http.get(&mine).await.good::<DeviceView>().revoked);
@@ -105,7 +112,8 @@ async fn devices_are_listed_with_what_they_said() {
     let device = &list["devices"][0];
     assert_eq!((&device["name"], &device["last_seq"], &device["behind"]), (&json!("front desk"), &json!(2), &json!(3)));
     assert!(device["last_seen_at"].is_string());
-    let registered = app.http(&app.key("member", &["s"]).await)
+    let registered = app
+        .http(&app.key("member", &["s"]).await)
         .post("/api/v1/devices", &json!({"name": "new", "platform": "ios", "replaces": phone.device}))
         .await
         .good::<Json>();
@@ -124,7 +132,8 @@ async fn tokens_are_not_stored() {
     let registered: Json = app.http(&key).post("/api/v1/devices", &json!({"name": "x"})).await.good();
     let token = registered["token"].as_str().unwrap();
     let client = app.database.connect().await;
-    let dump = client.query("SELECT d::text || k::text FROM tidelog.devices d, tidelog.enrollment_keys k", &[]).await.unwrap();
+    let dump =
+        client.query("SELECT d::text || k::text FROM tidelog.devices d, tidelog.enrollment_keys k", &[]).await.unwrap();
     let dump: String = dump.iter().map(|row| row.get::<_, String>(0)).collect();
     assert!(!dump.contains(token) && !dump.contains(&key));
     let op = json!({"ops": [{"seq": 1, "table": "notes", "record": "a", "kind": "put"}]});

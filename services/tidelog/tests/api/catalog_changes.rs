@@ -5,7 +5,8 @@ use tidelog_core::wire::{PullAnswer, PushAnswer};
 use tidelog_testkit::TestApp;
 
 const FIRST: &str = "roles = [\"staff\", \"boss\"]\n[tables.notes]\n[tables.plans]\nread = [\"boss\"]";
-const SECOND: &str = "roles = [\"staff\", \"boss\"]\n[tables.notes]\nwrite = [\"boss\"]\nread = [\"boss\"]\n[tables.plans]";
+const SECOND: &str =
+    "roles = [\"staff\", \"boss\"]\n[tables.notes]\nwrite = [\"boss\"]\nread = [\"boss\"]\n[tables.plans]";
 
 #[tokio::test]
 async fn the_first_append_after_a_change_brings_the_catalog() {
@@ -78,7 +79,8 @@ async fn the_catalog_in_force_is_told_with_its_version() {
 
 #[tokio::test]
 async fn records_fold_by_the_rules_of_their_time() {
-    let app = TestApp::build().catalog("roles = [\"member\"]\n[tables.notes]\nrule = \"first_write_wins\"").start().await;
+    let app =
+        TestApp::build().catalog("roles = [\"member\"]\n[tables.notes]\nrule = \"first_write_wins\"").start().await;
     let (mut ann, mut ben) = (app.phone("ann").await, app.phone("ben").await);
     ann.saves("notes", "n", json!({"by": "ann"})).await;
     ben.saves("notes", "n", json!({"by": "ben"})).await;
@@ -88,11 +90,13 @@ async fn records_fold_by_the_rules_of_their_time() {
     let answer: PushAnswer = cat.push_and_wait(&[op]).await;
     assert_eq!(answer.last_seq, 1);
     let records = cat.records().await;
-    let by = |name: &str| serde_json::to_value(&records.iter().find(|r| r.record.as_str() == name).unwrap().fields).unwrap();
+    let by =
+        |name: &str| serde_json::to_value(&records.iter().find(|r| r.record.as_str() == name).unwrap().fields).unwrap();
     assert_eq!(by("n"), json!({"by": "ann"}), "the past stays");
     let op = ben.put("notes", "n", json!({"by": "ben again"}));
     ben.push_and_wait(&[op]).await;
     let records = cat.records().await;
-    let by = |name: &str| serde_json::to_value(&records.iter().find(|r| r.record.as_str() == name).unwrap().fields).unwrap();
+    let by =
+        |name: &str| serde_json::to_value(&records.iter().find(|r| r.record.as_str() == name).unwrap().fields).unwrap();
     assert_eq!(by("n"), json!({"by": "ben again"}), "and the new rules hold from here on");
 }

@@ -147,7 +147,10 @@ fn records_equal_the_fold_of_the_pulled_log() {
             Ok(())
         })
         .unwrap();
-    assert!(reached.deleted && reached.conflict && reached.reborn && reached.scoped, "the generator misses: {reached:?}");
+    assert!(
+        reached.deleted && reached.conflict && reached.reborn && reached.scoped,
+        "the generator misses: {reached:?}"
+    );
     drop(app);
 }
 

@@ -26,7 +26,9 @@ async fn push_all(mut phone: Phone, direct: Http, seed: u64) -> (Phone, Vec<Push
     let (mut left, mut answers, mut retries) = (OPS_OF_EACH, Vec::new(), 0);
     while left > 0 {
         let size = random.random_range(1..=60).min(left);
-        let ops: Vec<Op> = (0..size).map(|_| phone.put("notes", &format!("n{}", random.random_range(0..500)), json!({"s": phone.next_seq}))).collect();
+        let ops: Vec<Op> = (0..size)
+            .map(|_| phone.put("notes", &format!("n{}", random.random_range(0..500)), json!({"s": phone.next_seq})))
+            .collect();
         let answer = loop {
             // Most go through the cutting proxy; some are dropped by their own client at a random moment.
             let http = if random.random_bool(0.7) { &phone.http } else { &direct };
@@ -152,7 +154,10 @@ fn check(events: &[EventView], pushed: &[(Phone, Vec<PushAnswer>, u64)]) {
 async fn the_same_readers_over_a_bigserial_cursor_skip_events() {
     let database = tidelog_testkit::TestDatabase::create_empty().await;
     let owner = database.connect().await;
-    owner.batch_execute("CREATE TABLE naive (position bigserial PRIMARY KEY, device bigint, seq bigint)").await.unwrap();
+    owner
+        .batch_execute("CREATE TABLE naive (position bigserial PRIMARY KEY, device bigint, seq bigint)")
+        .await
+        .unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let mut pullers = Vec::new();
     for _ in 0..PULLERS {

@@ -59,7 +59,8 @@ async fn a_filtered_page_moves_the_cursor() {
     let tables: Vec<_> = page.events.iter().map(|event| event.table.as_str()).collect();
     assert_eq!((tables, page.position.0, page.more), (vec!["_catalog", "tasks"], 4, false));
     let page: PullAnswer = phone.http.get("/api/v1/sync/pull?tables=tasks&limit=1").await.good();
-    let next: PullAnswer = phone.http.get(&format!("/api/v1/sync/pull?tables=tasks&after={}", page.cursor)).await.good();
+    let next: PullAnswer =
+        phone.http.get(&format!("/api/v1/sync/pull?tables=tasks&after={}", page.cursor)).await.good();
     assert_eq!(next.events.len(), 1);
 }
 
@@ -119,7 +120,8 @@ async fn lines_stream_everything_and_end_with_the_cursor() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     for _ in 0..3 {
-        let ops: Vec<_> = (0..700).map(|number| phone.put("notes", &format!("n{number}"), json!({"n": number}))).collect();
+        let ops: Vec<_> =
+            (0..700).map(|number| phone.put("notes", &format!("n{number}"), json!({"n": number}))).collect();
         phone.push(&ops).await.good::<PushAnswer>();
     }
     let all = phone.http.lines("/api/v1/sync/pull").await;
@@ -150,8 +152,21 @@ async fn push_and_pull_go_together() {
 async fn query_parameters_are_checked() {
     let app = TestApp::start().await;
     let phone = app.phone("phone").await;
-    for query in ["limit=0", "limit=10001", "limit=-1", "limit=abc", "limit=1e3", "limit=1&limit=2", "limit=18446744073709551616",
-        "wait=30001", "wait=-1", "other=1", "tables=", "tables=Bad", "limit=+5"] {
+    for query in [
+        "limit=0",
+        "limit=10001",
+        "limit=-1",
+        "limit=abc",
+        "limit=1e3",
+        "limit=1&limit=2",
+        "limit=18446744073709551616",
+        "wait=30001",
+        "wait=-1",
+        "other=1",
+        "tables=",
+        "tables=Bad",
+        "limit=+5",
+    ] {
         phone.http.get(&format!("/api/v1/sync/pull?{query}")).await.refused(422, "query_invalid");
     }
 }

@@ -23,7 +23,8 @@ async fn a_repeated_push_is_stored_once_and_answered_as_the_first_time() {
     app.phone("other").await.saves("notes", "between", json!({})).await;
     let overlapping = [ops[2].clone(), later];
     let third: PushAnswer = phone.push(&overlapping).await.good();
-    let expected = [Run { seq: Seq(3), count: 1, position: Position(4) }, Run { seq: Seq(4), count: 1, position: Position(6) }];
+    let expected =
+        [Run { seq: Seq(3), count: 1, position: Position(4) }, Run { seq: Seq(4), count: 1, position: Position(6) }];
     assert_eq!((third.runs.as_slice(), third.duplicates, third.last_seq), (expected.as_slice(), 1, 4));
     assert_eq!(phone.pull_ops().await.len(), 4, "the rejected one is pulled by nobody");
 }
@@ -121,7 +122,10 @@ async fn a_rejected_op_takes_its_place_and_blocks_nothing() {
     let again = phone.push(&ops).await.good::<PushAnswer>();
     assert_eq!((again.duplicates, again.rejected.len()), (6, 5), "the too large one included");
     let kept = app.database.connect().await;
-    let kept = kept.query("SELECT fields IS NULL FROM tidelog.log WHERE rejected IS NOT NULL ORDER BY position", &[]).await.unwrap();
+    let kept = kept
+        .query("SELECT fields IS NULL FROM tidelog.log WHERE rejected IS NOT NULL ORDER BY position", &[])
+        .await
+        .unwrap();
     let dropped: Vec<bool> = kept.iter().map(|row| row.get(0)).collect();
     assert_eq!(dropped, [false, false, false, false, true], "an operator can readmit what was not too large");
 }

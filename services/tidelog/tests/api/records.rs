@@ -12,7 +12,8 @@ fn names(records: &[RecordView]) -> Vec<&str> {
 async fn a_snapshot_then_its_deltas_then_the_events() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
-    let ops: Vec<_> = (0..25).map(|number| phone.put("notes", &format!("n{number:02}"), json!({"n": number}))).collect();
+    let ops: Vec<_> =
+        (0..25).map(|number| phone.put("notes", &format!("n{number:02}"), json!({"n": number}))).collect();
     phone.push(&ops).await.good::<PushAnswer>();
     phone.pull().await;
     let op = phone.delete("notes", "n03");
@@ -94,7 +95,8 @@ async fn one_record_has_an_etag_of_its_version() {
     let answer = phone.http.get("/api/v1/records/notes/a%2Fb%20c").await;
     assert_eq!(answer.good::<RecordView>().version.0, 2);
     let etag = answer.headers["etag"].to_str().unwrap().to_owned();
-    let again = phone.http.request(reqwest::Method::GET, "/api/v1/records/notes/a%2Fb%20c").header("if-none-match", &etag);
+    let again =
+        phone.http.request(reqwest::Method::GET, "/api/v1/records/notes/a%2Fb%20c").header("if-none-match", &etag);
     assert_eq!(phone.http.send(again).await.unwrap().status, 304);
     phone.pull().await;
     let op = phone.delete("notes", "a/b c");

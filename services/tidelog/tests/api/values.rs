@@ -82,7 +82,9 @@ async fn a_binary_look_alike_in_msgpack_is_refused_and_bytes_are_not() {
     let app = TestApp::start().await;
     let phone = app.phone("phone").await.speaking(Encoding::MessagePack);
     let push = async |fields: &dyn Fn() -> Vec<u8>| {
-        let mut body = rmp_serde::to_vec_named(&json!({"ops": [{"seq": 1, "table": "notes", "record": "a", "kind": "put"}]})).unwrap();
+        let mut body =
+            rmp_serde::to_vec_named(&json!({"ops": [{"seq": 1, "table": "notes", "record": "a", "kind": "put"}]}))
+                .unwrap();
         // The op's map has one member more: fields, at its end, which is the body's end.
         let op_map = body.iter().position(|byte| *byte == 0x84).unwrap();
         body[op_map] = 0x85;

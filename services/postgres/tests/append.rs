@@ -1,0 +1,223 @@
+//! The append under its lock, without a gateway before it: each status, and neighbours in a group.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use tidelog_core::catalog::Catalog;
+use tidelog_core::cursor::Cursor;
+use tidelog_core::digest::Digest;
+use tidelog_core::ids::{
+    Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
+};
+use tidelog_core::op::{Intent, Op};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::{Fields, Value};
+use tidelog_postgres::{AppendBatch, AppendStatus, JudgedOp, Store, StoreConfig, TokenHash};
+use tidelog_testkit::TestDatabase;
+use uuid::Uuid;
+
+const CATALOG: &str = "roles = [\"member\"]\n[tables.notes]";
+const NOW: UnixMs = UnixMs(1_700_000_000_000);
+
+struct Log {
+    store: Store,
+    database: TestDatabase,
+    workspaces: u128,
+    devices: u128,
+}
+
+impl Log {
+    async fn start() -> Self {
+        let database = TestDatabase::create().await;
+        let store = Store::new(&StoreConfig { url: database.url().to_owned(), pool_size: 8 }).unwrap();
+        store.apply_catalog(CATALOG, &Catalog::parse(CATALOG).unwrap(), NOW).await.unwrap();
+        Self { store, database, workspaces: 0, devices: 0 }
+    }
+
+    async fn workspace(&mut self) -> WorkspaceId {
+        self.workspaces += 1;
+        let workspace = WorkspaceId(Uuid::from_u128(self.workspaces));
+        self.store.create_workspace(workspace, "test", NOW).await.unwrap();
+        workspace
+    }
+
+    async fn device(&mut self, workspace: WorkspaceId) -> DeviceId {
+        self.devices += 1;
+        let device = DeviceId(Uuid::from_u128(1_000 + self.devices));
+        let sql = "WITH d AS (INSERT INTO tidelog.devices (workspace, device, registered_at_ms, name, role, scopes, token_sha256)
+            VALUES ($1, $2, 0, 'd', 'member', '{}', $3)) INSERT INTO tidelog.device_heads (workspace, device) VALUES ($1, $2)";
+        let token = TokenHash::of_stored(vec![0]);
+        let owner = self.database.connect().await;
+        owner.execute(sql, &[&workspace.0, &device.0, &token.as_bytes()]).await.unwrap();
+        device
+    }
+
+    async fn append(&self, workspace: WorkspaceId, batches: &[&AppendBatch]) -> Vec<AppendStatus> {
+        let appended = self.store.append(workspace, NOW, CatalogVersion(1), batches).await.unwrap();
+        appended.into_iter().map(|appended| appended.status).collect()
+    }
+}
+
+fn batch(device: DeviceId, seqs: std::ops::RangeInclusive<i64>) -> AppendBatch {
+    let ops = seqs.map(|seq| {
+        let op = Op {
+            seq: Seq(seq),
+            table: TableName::parse("notes").unwrap(),
+            record: RecordId::parse(format!("n{seq}")).unwrap(),
+            scope: Scope::everyone(),
+            intent: Intent::Put([("n", Value::Int(seq))].into_iter().collect()),
+            base: None,
+            at: None,
+            actor: Actor::nobody(),
+        };
+        let fields = op.intent.fields().map(Fields::to_msgpack);
+        JudgedOp { digest: op.digest(device, fields.as_deref()), op, base: Position(0), fields, rejected: None }
+    });
+    AppendBatch { device, role: Role::parse("member").unwrap(), cursor: None, ops: ops.collect() }
+}
+
+fn runs(status: &AppendStatus) -> Vec<(i64, i64, i64)> {
+    match status {
+        AppendStatus::Appended { runs, .. } => runs.iter().map(|run| (run.seq.0, run.count, run.position.0)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refused_batch_leaves_its_neighbours_alone() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let mut devices = Vec::new();
+    for _ in 0..7 {
+        devices.push(log.device(workspace).await);
+    }
+    log.append(workspace, &[&batch(devices[3], 1..=2)]).await;
+    log.store.revoke_device(workspace, devices[1], NOW).await.unwrap();
+    let stranger = DeviceId(Uuid::from_u128(7));
+    let mut other_content = batch(devices[3], 2..=3);
+    other_content.ops[0].digest = Digest(0);
+    let cursor = |position, check| Some(Cursor { position: Position(position), check: Digest(check) });
+    let ahead = AppendBatch { cursor: cursor(99, 1), ..batch(devices[4], 1..=1) };
+    let diverged = AppendBatch { cursor: cursor(2, 1), ..batch(devices[5], 1..=1) };
+    let mut base_ahead = batch(devices[6], 1..=1);
+    base_ahead.ops[0].base = Position(50);
+    let good = batch(devices[0], 1..=3);
+    let gap = batch(devices[2], 2..=2);
+    let group = [
+        &batch(stranger, 1..=1),
+        &batch(devices[1], 1..=1),
+        &good,
+        &gap,
+        &other_content,
+        &ahead,
+        &diverged,
+        &base_ahead,
+    ];
+    let statuses = log.append(workspace, &group).await;
+    assert_eq!(statuses[0], AppendStatus::Unregistered);
+    assert_eq!(statuses[1], AppendStatus::Revoked);
+    assert_eq!(runs(&statuses[2]), [(1, 3, 4)]);
+    assert_eq!(statuses[3], AppendStatus::SeqGap(Seq(1)));
+    assert_eq!(statuses[4], AppendStatus::SeqDiffers);
+    assert_eq!(statuses[5], AppendStatus::CursorAhead);
+    assert_eq!(statuses[6], AppendStatus::CursorDiverged);
+    assert_eq!(statuses[7], AppendStatus::BaseAhead);
+    let head = log.store.head(workspace, Position(0)).await.unwrap().unwrap().head;
+    assert_eq!(head, Position(6), "no position is lost to a refusal");
+}
+
+#[tokio::test]
+async fn a_group_is_stored_batch_by_batch_with_dense_positions() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let (one, two, three) = (log.device(workspace).await, log.device(workspace).await, log.device(workspace).await);
+    let statuses = log.append(workspace, &[&batch(one, 1..=2), &batch(two, 1..=3), &batch(three, 1..=1)]).await;
+    assert_eq!(statuses.iter().map(runs).collect::<Vec<_>>(), [vec![(1, 2, 2)], vec![(1, 3, 4)], vec![(1, 1, 7)]]);
+    let statuses = log.append(workspace, &[&batch(two, 2..=5), &batch(one, 1..=2), &batch(three, 2..=2)]).await;
+    assert_eq!(runs(&statuses[0]), [(2, 2, 5), (4, 2, 8)], "what was there, then what is new");
+    assert_eq!(runs(&statuses[1]), [(1, 2, 2)]);
+    assert_eq!(runs(&statuses[2]), [(2, 1, 10)]);
+    let owner = log.database.connect().await;
+    let rows = owner.query("SELECT position, batch FROM tidelog.log ORDER BY position", &[]).await.unwrap();
+    let places: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let expected = [(1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 7), (8, 8), (9, 8), (10, 10)];
+    assert_eq!(places, expected);
+}
+
+#[tokio::test]
+async fn several_workspaces_go_in_one_transaction() {
+    let mut log = Log::start().await;
+    let (here, there) = (log.workspace().await, log.workspace().await);
+    let (one, two) = (log.device(here).await, log.device(there).await);
+    let (first, second, gap) = (batch(one, 1..=2), batch(two, 1..=1), batch(two, 5..=5));
+    let groups = [(here, vec![&first]), (there, vec![&second])];
+    let answers = log.store.append_group(NOW, CatalogVersion(1), &groups).await.unwrap();
+    assert_eq!((runs(&answers[0][0].status), runs(&answers[1][0].status)), (vec![(1, 2, 2)], vec![(1, 1, 2)]));
+    let owner = log.database.connect().await;
+    let count = "SELECT count(DISTINCT xmin::text) FROM tidelog.log";
+    assert_eq!(owner.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1, "one transaction");
+    let groups = [(here, vec![&first]), (there, vec![&gap])];
+    let answers = log.store.append_group(NOW, CatalogVersion(1), &groups).await.unwrap();
+    assert_eq!(answers[1][0].status, AppendStatus::SeqGap(Seq(2)), "a refusal is no failure of the group");
+}
+
+#[tokio::test]
+async fn a_batch_judged_under_another_catalog_is_told_before_anything_is_stored() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let device = log.device(workspace).await;
+    let newer = "roles = [\"member\"]\n[tables.notes]\n[tables.tasks]";
+    log.store.apply_catalog(newer, &Catalog::parse(newer).unwrap(), NOW).await.unwrap();
+    assert_eq!(log.append(workspace, &[&batch(device, 1..=1)]).await, [AppendStatus::CatalogStale]);
+    let head = log.store.head(workspace, Position(0)).await.unwrap().unwrap();
+    assert_eq!((head.head, head.catalog_version), (Position(0), 0));
+}
+
+#[tokio::test]
+async fn the_servers_clock_may_step_back_but_received_at_does_not() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let device = log.device(workspace).await;
+    log.append(workspace, &[&batch(device, 1..=1)]).await;
+    let earlier = UnixMs(NOW.0 - 60_000);
+    log.store.append(workspace, earlier, CatalogVersion(1), &[&batch(device, 2..=2)]).await.unwrap();
+    let event = log.store.event_at(workspace, Position(3)).await.unwrap().unwrap();
+    assert_eq!((event.received_at, event.at), (NOW, NOW));
+}
+
+#[tokio::test]
+async fn appends_from_many_connections_to_one_workspace_are_dense() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let mut devices = Vec::new();
+    for _ in 0..8 {
+        devices.push(log.device(workspace).await);
+    }
+    let pushes = devices.iter().map(|device| async {
+        for start in 0..40 {
+            let (first, last) = (start * 3 + 1, start * 3 + 3);
+            runs(&log.append(workspace, &[&batch(*device, first..=last)]).await[0]);
+        }
+    });
+    futures_util::future::join_all(pushes).await;
+    let owner = log.database.connect().await;
+    let row = owner.query_one("SELECT count(*), min(position), max(position) FROM tidelog.log", &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (961, 1, 961));
+}
+
+/// The control of LOG-1: without the primary key and the look at the device's last seq, a repeat would be stored twice.
+#[tokio::test]
+async fn the_primary_key_alone_already_forbids_a_second_effect() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let device = log.device(workspace).await;
+    log.append(workspace, &[&batch(device, 1..=2)]).await;
+    let owner = log.database.connect().await;
+    // As if the device's last seq were lost: the append believes the ops to be new.
+    owner.execute("UPDATE tidelog.device_heads SET last_seq = 0 WHERE device = $1", &[&device.0]).await.unwrap();
+    let repeated = batch(device, 1..=2);
+    assert!(log.store.append(workspace, NOW, CatalogVersion(1), &[&repeated]).await.is_err(), "the key refuses");
+    owner.batch_execute("ALTER TABLE tidelog.log DROP CONSTRAINT log_pkey").await.unwrap();
+    log.append(workspace, &[&repeated]).await;
+    let twice = owner.query_one("SELECT count(*) FROM tidelog.log WHERE device = $1", &[&device.0]).await.unwrap();
+    assert_eq!(twice.get::<_, i64>(0), 4, "and without it the same op would stand twice");
+}

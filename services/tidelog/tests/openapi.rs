@@ -1,0 +1,31 @@
+//! schema/openapi.json is generated from the code, and never stale.
+
+#[test]
+fn the_stored_document_is_the_codes() {
+    let stored = include_str!("../../../schema/openapi.json");
+    assert!(stored == tidelog_gateway::openapi_json(), "schema/openapi.json is stale: run `make schema`");
+}
+
+#[test]
+fn every_route_is_in_the_document() {
+    let document: serde_json::Value = serde_json::from_str(&tidelog_gateway::openapi_json()).expect("JSON");
+    let paths: Vec<_> = document["paths"].as_object().expect("paths").keys().cloned().collect();
+    for path in [
+        "/api/v1/devices",
+        "/api/v1/devices/{device}",
+        "/api/v1/sync/push",
+        "/api/v1/sync/pull",
+        "/api/v1/sync",
+        "/api/v1/sync/ops/{seq}",
+        "/api/v1/sync/records",
+        "/api/v1/records/{table}/{record}",
+        "/api/v1/sync/status",
+        "/api/v1/catalog",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+    ] {
+        assert!(paths.contains(&path.to_owned()), "{path} is missing from {paths:?}");
+    }
+    assert_eq!(paths.len(), 13, "a path that is no route");
+}
