@@ -32,6 +32,9 @@ pub(crate) struct Waiting {
 
 type Reply = oneshot::Sender<Result<Appended, StoreError>>;
 
+/// Pushes with where their answers go.
+type Group = Vec<(Waiting, Reply)>;
+
 /// Where pushes queue up. A workspace always goes through the same lane, so its head row is never fought over.
 pub(crate) struct Appender {
     lanes: Vec<mpsc::Sender<(Waiting, Reply)>>,
@@ -99,7 +102,7 @@ impl Lane {
     }
 
     /// The pushes that go together: one of each device, all judged under the same catalog, of one workspace if need be.
-    fn choose(&self, waiting: Vec<(Waiting, Reply)>) -> (Vec<(Waiting, Reply)>, Vec<(Waiting, Reply)>) {
+    fn choose(&self, waiting: Group) -> (Group, Group) {
         let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
         let (catalog, workspace) = (first.catalog, first.workspace);
         let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
@@ -117,7 +120,7 @@ impl Lane {
         })
     }
 
-    async fn append(&self, group: Vec<(Waiting, Reply)>) {
+    async fn append(&self, group: Group) {
         self.metrics.group_pushes.with_label_values::<&str>(&[]).observe(group.len() as f64);
         let ops: usize = group.iter().map(|(waiting, _)| waiting.batch.ops.len()).sum();
         self.metrics.group_ops.with_label_values::<&str>(&[]).observe(ops as f64);

@@ -62,7 +62,7 @@ impl Params {
     /// `tables`, separated by commas.
     pub(crate) fn tables(&self) -> Result<Option<Vec<TableName>>, ApiError> {
         let Some(text) = self.text("tables") else { return Ok(None) };
-        let tables = text.split(',').map(|table| TableName::parse(table));
+        let tables = text.split(',').map(TableName::parse);
         let tables = tables.collect::<Result<_, _>>().map_err(|e| ApiError::new(Code::QueryInvalid, e.to_string()))?;
         Ok(Some(tables))
     }

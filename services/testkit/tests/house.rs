@@ -13,8 +13,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// Normal dependencies on crates of ours, on others, and ours for tests.
+type Edges = (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>);
+
 /// The dependencies of each of our crates on others of ours, as cargo sees them: normal ones, and those for tests.
-fn edges() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>)> {
+fn edges() -> BTreeMap<String, Edges> {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--locked", "--offline"])
         .current_dir(root())

@@ -47,7 +47,7 @@ pub(crate) struct Global {
     /// How to log: human or json
     #[arg(long, global = true, env = "TIDELOG_LOG_FORMAT", default_value = "human", value_name = "FORMAT")]
     log_format: LogFormat,
-    /// What to log, like info or tidelog_gateway=debug
+    /// What to log, like `info` or `info,tidelog_gateway=debug`
     #[arg(long, global = true, env = "TIDELOG_LOG", default_value = "info,actix_server=warn", value_name = "FILTER")]
     log: String,
 }

@@ -40,7 +40,7 @@ pub(crate) struct Serve {
     /// Append to one workspace a transaction: for Citus
     #[arg(long)]
     one_workspace_a_transaction: bool,
-    /// Start on a database with fsync or synchronous_commit off, which loses acknowledged edits in a crash
+    /// Start on a database with `fsync` or `synchronous_commit` off, which loses acknowledged edits in a crash
     #[arg(long)]
     allow_unsafe_durability: bool,
     /// Make a demo workspace and print lines to try it

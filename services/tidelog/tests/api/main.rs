@@ -1,8 +1,9 @@
 //! The server end to end: real HTTP, real Postgres, a database a test.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
 mod accounts;
+mod bad_input;
 mod catalog_changes;
 mod fold_property;
 mod inspection;

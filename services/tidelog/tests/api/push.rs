@@ -44,12 +44,12 @@ async fn a_retry_in_the_other_encoding_is_the_same_op() {
 async fn base_is_never_compared_and_at_only_if_given() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
-    let at = Some(UnixMs::parse("2026-11-20T08:00:00Z").unwrap());
-    let op = Op { at, ..phone.put("notes", "a", json!({"n": 1})) };
+    let at = UnixMs::parse("2026-11-20T08:00:00Z").unwrap();
+    let op = Op { at: Some(at), ..phone.put("notes", "a", json!({"n": 1})) };
     phone.push(std::slice::from_ref(&op)).await.good::<PushAnswer>();
     let without_at = Op { at: None, base: None, ..op.clone() };
     assert_eq!(phone.push(&[without_at]).await.good::<PushAnswer>().duplicates, 1);
-    let other_at = Op { at: Some(UnixMs(at.unwrap().0 + 1)), ..op };
+    let other_at = Op { at: Some(UnixMs(at.0 + 1)), ..op };
     phone.push(&[other_at]).await.refused(409, "seq_conflict");
 }
 

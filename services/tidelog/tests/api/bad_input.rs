@@ -1,0 +1,223 @@
+//! SEC-2: bad input gets a clear error, echoes nothing, and the next good request works.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::Method;
+use serde_json::json;
+use tidelog_core::wire::PushAnswer;
+use tidelog_testkit::{Answer, Phone, TestApp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const PUSH: &str = "/api/v1/sync/push";
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+async fn send(phone: &Phone, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    let mut request = phone.http.request(Method::POST, PUSH).body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    phone.http.send(request).await.unwrap()
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn op(members: &str) -> String {
+    format!(r#"{{"ops":[{{"seq":1,"table":"notes","record":"a","kind":"put"{members}}}]}}"#)
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_push_are_told_apart() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let rows: Vec<(Vec<u8>, u16, &str)> = vec![
+        (b"".to_vec(), 400, "body_empty"),
+        (br#"{"ops":["#.to_vec(), 400, "json_syntax"),
+        (br#"{"ops":[]} q7x"#.to_vec(), 400, "json_syntax"),
+        (b"\xef\xbb\xbf{\"ops\":[]}".to_vec(), 400, "json_syntax"),
+        (b"{\"ops\":[],\"app\":\"\xff\"}".to_vec(), 400, "json_syntax"),
+        (br#"[]"#.to_vec(), 422, "shape_invalid"),
+        (br#""q7x""#.to_vec(), 422, "shape_invalid"),
+        (br#"null"#.to_vec(), 422, "shape_invalid"),
+        (br#"{}"#.to_vec(), 422, "shape_invalid"),
+        (br#"{"ops":[],"q7x":1}"#.to_vec(), 422, "unknown_member"),
+        (br#"{"ops":[],"ops":[]}"#.to_vec(), 422, "duplicate_key"),
+        (br#"{"ops":[],"cursor":"q7x"}"#.to_vec(), 400, "cursor_invalid"),
+        ("[".repeat(1_000_000).into_bytes(), 422, "too_deep"),
+        (op(r#","q7x":1"#).into_bytes(), 422, "unknown_member"),
+        (op(r#","workspace":"q7x""#).into_bytes(), 422, "unknown_member"),
+        (op(r#","at":"q7x""#).into_bytes(), 422, "time_invalid"),
+        (op(r#","base":-1"#).into_bytes(), 422, "shape_invalid"),
+        (op(r#","scope":"*""#).into_bytes(), 422, "name_invalid"),
+        (op(r#","actor":"\u0000""#).into_bytes(), 422, "name_invalid"),
+        (op(r#","conflict":"1.a""#).into_bytes(), 422, "op_invalid"),
+        (op(r#","fields":{"":1}"#).into_bytes(), 422, "name_invalid"),
+        (op(&format!(r#","fields":{{"{}":1}}"#, "q".repeat(256))).into_bytes(), 422, "name_invalid"),
+        (op(r#","fields":[1]"#).into_bytes(), 422, "shape_invalid"),
+        (op("").replace("\"a\"", "\"\"").into_bytes(), 422, "name_invalid"),
+        (op("").replace("\"a\"", &format!("\"{}\"", "r".repeat(256))).into_bytes(), 422, "name_invalid"),
+        (op("").replace("notes", "pg_catalog.q7x").into_bytes(), 422, "name_invalid"),
+        (op("").replace("notes", "_catalog").into_bytes(), 422, "name_invalid"),
+        (op("").replace("\"put\"", "\"PUT\"").into_bytes(), 422, "op_invalid"),
+        (op("").replace(":1,", ":0,").into_bytes(), 422, "shape_invalid"),
+        (op("").replace(":1,", ":\"1\",").into_bytes(), 422, "shape_invalid"),
+        (op("").replace(":1,", ":9223372036854775808,").into_bytes(), 422, "number_range"),
+        (op("").replace(":1,", ":1.0,").into_bytes(), 422, "shape_invalid"),
+        (op("").replace(":1,", ":01,").into_bytes(), 400, "json_syntax"),
+    ];
+    for (body, status, code) in rows {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(120)]).into_owned();
+        let answer = send(&phone, &[JSON], body).await;
+        assert_eq!(answer.status.as_u16(), status, "{shown}: {}", String::from_utf8_lossy(&answer.body));
+        let problem = answer.refused(status, code);
+        assert!(!problem.to_string().contains("q7x"), "input is echoed: {problem}");
+    }
+    phone.saves("notes", "a", json!({})).await;
+}
+
+#[tokio::test]
+async fn media_types_and_codings_are_checked() {
+    let app = TestApp::start().await;
+    let phone = app.phone("phone").await;
+    let body = || op("").into_bytes();
+    let rows: Vec<(Vec<(&str, &str)>, Vec<u8>, u16, &str)> = vec![
+        (vec![], body(), 415, "media_type"),
+        (vec![("content-type", "text/plain")], body(), 415, "media_type"),
+        (vec![("content-type", "application/json; charset=latin1")], body(), 415, "media_type"),
+        (vec![("content-type", "application/msgpack")], body(), 400, "msgpack_invalid"),
+        (vec![("content-type", "application/msgpack")], vec![0x91; 2_048], 422, "too_deep"),
+        (vec![("content-type", "application/msgpack")], vec![0xdd, 0xff, 0xff, 0xff, 0xff], 400, "msgpack_invalid"),
+        (vec![JSON, ("content-encoding", "br")], body(), 415, "encoding_unsupported"),
+        (vec![JSON, ("content-encoding", "gzip, gzip")], body(), 415, "encoding_unsupported"),
+        (vec![JSON, ("content-encoding", "gzip")], body(), 400, "encoding_corrupt"),
+        (vec![JSON, ("content-encoding", "zstd")], body(), 400, "encoding_corrupt"),
+        (vec![JSON, ("content-encoding", "gzip")], gzip(&body())[..20].to_vec(), 400, "encoding_corrupt"),
+        (vec![JSON, ("content-encoding", "gzip")], gzip(&gzip(&body())), 400, "json_syntax"),
+    ];
+    for (headers, body, status, code) in rows {
+        send(&phone, &headers, body).await.refused(status, code);
+    }
+    let accepts = phone.http.request(Method::GET, "/api/v1/sync/status").header("accept", "text/html");
+    assert_eq!(phone.http.send(accepts).await.unwrap().status, 200, "JSON is among what is accepted");
+    let only_html = reqwest::Client::new().get(format!("{}/api/v1/sync/pull", app.url())).header("accept", "text/html");
+    phone.http.send(only_html).await.unwrap().refused(406, "not_acceptable");
+}
+
+#[tokio::test]
+async fn compressed_bodies_work_both_ways() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    for (seq, (coding, pack)) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap())].iter().enumerate() {
+        let op = phone.put("notes", &format!("n{seq}"), json!({"text": "abc".repeat(2_000)}));
+        let body = serde_json::to_vec(&phone.request(&[op])).unwrap();
+        send(&phone, &[JSON, ("content-encoding", coding)], pack(&body)).await.good::<PushAnswer>();
+    }
+    let plain = phone.http.get("/api/v1/sync/pull").await.body;
+    for (coding, unpack) in [
+        ("gzip", (|bytes: &[u8]| { let mut out = Vec::new(); std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut out).unwrap(); out }) as fn(&[u8]) -> Vec<u8>),
+        ("zstd", |bytes| zstd::decode_all(bytes).unwrap()),
+    ] {
+        let request = phone.http.request(Method::GET, "/api/v1/sync/pull").header("accept-encoding", coding);
+        let answer = phone.http.send(request).await.unwrap();
+        assert_eq!(answer.headers["content-encoding"], coding);
+        assert!(answer.body.len() < plain.len() / 4);
+        let cut = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap()["events"].clone();
+        assert_eq!(cut(&unpack(&answer.body)), cut(&plain));
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_hurts() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    send(&phone, &[JSON], vec![b' '; 4 * 1024 * 1024 + 1]).await.refused(413, "body_too_large");
+    let bomb = vec![b' '; 33 * 1024 * 1024];
+    send(&phone, &[JSON, ("content-encoding", "gzip")], gzip(&bomb)).await.refused(413, "inflated_too_large");
+    let zstd_bomb = zstd::encode_all(bomb.as_slice(), 1).unwrap();
+    send(&phone, &[JSON, ("content-encoding", "zstd")], zstd_bomb).await.refused(413, "inflated_too_large");
+    let ops: Vec<_> = (0..10_001).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
+    assert_eq!(phone.push(&ops).await.refused(413, "batch_too_large")["limit"], 10_000);
+    phone.push(&ops[..10_000]).await.good::<PushAnswer>();
+}
+
+#[tokio::test]
+async fn paths_and_methods_are_exact() {
+    let app = TestApp::start().await;
+    let phone = app.phone("phone").await;
+    for path in ["/", "/api/v1", "/api/v1/sync/push/", "/api/v1//sync/push", "/api/v1/nothing", "/api/v2/sync/push", "/admin/v1/workspaces"] {
+        phone.http.get(path).await.refused(404, "not_found");
+    }
+    for (method, path, allow) in [
+        (Method::GET, PUSH, "POST"),
+        (Method::POST, "/api/v1/sync/pull", "GET"),
+        (Method::PATCH, "/api/v1/devices", "GET, POST"),
+        (Method::TRACE, PUSH, "POST"),
+    ] {
+        let answer = phone.http.send(phone.http.request(method, path)).await.unwrap();
+        answer.refused(405, "method_not_allowed");
+        assert_eq!(answer.headers["allow"], allow);
+    }
+    assert_eq!(app.get("/health/live").await.status, 200);
+    assert_eq!(app.get("/health/ready").await.status, 200);
+    let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
+    for name in ["tidelog_ops_pushed_total", "tidelog_projector_lag_events", "process_resident_memory_bytes"] {
+        assert!(name == "tidelog_ops_pushed_total" || metrics.contains(name), "{name}");
+    }
+    assert!(!metrics.contains(&app.workspace.to_string()) && !metrics.contains(&phone.device.to_string()));
+}
+
+/// What a client library would not send: each is refused, and never taken for two requests.
+#[tokio::test]
+async fn requests_that_smuggle_are_refused() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let body = r#"{"ops":[]}"#;
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let smuggled = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    for raw in [
+        format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}{smuggled}"),
+        format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nContent-Length: 0\r\n\r\n{body}{smuggled}"),
+        format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n{chunked}{smuggled}"),
+        format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n{smuggled}"),
+        format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nX: a\r\n b: c\r\nContent-Length: 0\r\n\r\n{smuggled}"),
+    ] {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        stream.write_all(raw.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        let reading = stream.read_to_end(&mut said);
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(3), reading).await;
+        let said = String::from_utf8_lossy(&said);
+        assert!(!said.contains("\"live\""), "a second request was let in by {raw:?}: {said}");
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{raw:?}: {said}");
+    }
+    phone.saves("notes", "a", json!({})).await;
+}
+
+#[tokio::test]
+async fn without_its_database_the_server_says_503_and_comes_back() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    phone.saves("notes", "a", json!({})).await;
+    let owner = app.database.connect().await;
+    owner.batch_execute("ALTER TABLE tidelog.heads RENAME TO gone").await.unwrap();
+    let op = phone.put("notes", "b", json!({}));
+    let refused = phone.push(std::slice::from_ref(&op)).await;
+    assert!(refused.status.is_server_error());
+    let text = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(!text.contains("heads") && !text.contains("relation"), "nothing of the inside shows: {text}");
+    owner.batch_execute("ALTER TABLE tidelog.gone RENAME TO heads").await.unwrap();
+    app.database.kill_connections().await;
+    let mut tries = 0;
+    while phone.push(std::slice::from_ref(&op)).await.status != 200 {
+        tries += 1;
+        assert!(tries < 20, "it does not come back");
+    }
+    assert_eq!(phone.pull_ops().await.len(), 2);
+}
