@@ -13,10 +13,12 @@ mod app;
 mod cluster;
 mod http;
 mod phone;
+mod process;
 mod proxy;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use cluster::TestDatabase;
 pub use http::{Answer, Http};
 pub use phone::{Phone, op_fields};
+pub use process::{Serving, tidelog_command};
 pub use proxy::FaultProxy;

@@ -2,82 +2,21 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value as Json;
+use tidelog_testkit::{Serving, tidelog_command};
 
 const TIDELOG: &str = env!("CARGO_BIN_EXE_tidelog");
 
 /// A command of its own environment, whatever the caller's is.
 fn tidelog(data_dir: &Path) -> Command {
-    let mut command = Command::new(TIDELOG);
-    for variable in ["DATABASE_URL", "TIDELOG_LISTEN", "TIDELOG_LOG", "TIDELOG_LOG_FORMAT"] {
-        command.env_remove(variable);
-    }
-    command.env("TIDELOG_DATA_DIR", data_dir).stdin(Stdio::null());
-    command
+    tidelog_command(TIDELOG, data_dir)
 }
 
-/// A server that is ready, and the lines it printed until then. Stopped when dropped.
-struct Serving {
-    child: Child,
-    lines: Vec<String>,
-    url: String,
-    rest: BufReader<std::process::ChildStdout>,
-}
-
-impl Serving {
-    fn start(data_dir: &Path, args: &[&str]) -> Self {
-        let mut command = tidelog(data_dir);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut rest = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = Vec::new();
-        let url = loop {
-            let mut line = String::new();
-            if rest.read_line(&mut line).unwrap() == 0 {
-                let output = child.wait_with_output().unwrap();
-                panic!("the server ended: {}", String::from_utf8_lossy(&output.stderr));
-            }
-            lines.push(line.trim_end().to_owned());
-            if let Some(url) = line.trim_end().strip_prefix("listening on ") {
-                break url.to_owned();
-            }
-        };
-        Self { child, lines, url, rest }
-    }
-
-    /// Reads on until a line that starts like this.
-    fn read_to(&mut self, start: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert!(self.rest.read_line(&mut line).unwrap() > 0, "no line {start:?} in {:?}", self.lines);
-            self.lines.push(line.trim_end().to_owned());
-            if line.starts_with(start) {
-                return line.trim_end().to_owned();
-            }
-        }
-    }
-
-    /// Asks it to end; what it said on stderr.
-    fn stop(mut self) -> String {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
-        let mut said = String::new();
-        std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut said).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{said}");
-        said
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn serve(data_dir: &Path, args: &[&str]) -> Serving {
+    Serving::start(TIDELOG, data_dir, args)
 }
 
 fn data_dir() -> tempfile::TempDir {
@@ -119,7 +58,7 @@ fn shell(script: &str) -> String {
 #[test]
 fn the_lines_of_the_demo_work_when_pasted() {
     let dir = data_dir();
-    let mut server = Serving::start(dir.path(), &["--demo"]);
+    let mut server = serve(dir.path(), &["--demo"]);
     let lines = ["TOKEN=", "curl -s", "curl -s"].map(|start| server.read_to(start));
     assert!(server.lines.iter().any(|line| line.trim_start().starts_with("member") && line.contains("tlk_")));
     let answers = shell(&lines.join("\necho\n"));
@@ -130,18 +69,22 @@ fn the_lines_of_the_demo_work_when_pasted() {
     assert_eq!(pulled["events"].as_array().unwrap().len(), 2);
     server.stop();
 
-    let mut server = Serving::start(dir.path(), &["--demo"]);
+    let mut server = serve(dir.path(), &["--demo"]);
     let lines = ["TOKEN=", "curl -s", "curl -s"].map(|start| server.read_to(start));
     let answers = shell(&lines.join("\necho\n"));
     let pulled: Json = serde_json::from_str(answers.lines().last().unwrap()).unwrap();
-    assert_eq!(pulled["events"].as_array().unwrap().len(), 3, "a later start has a key too, and the data is still there");
+    assert_eq!(
+        pulled["events"].as_array().unwrap().len(),
+        3,
+        "a later start has a key too, and the data is still there"
+    );
     server.stop();
 }
 
 #[test]
 fn commands_reach_a_running_server_by_its_data_directory() {
     let dir = data_dir();
-    let server = Serving::start(dir.path(), &[]);
+    let server = serve(dir.path(), &[]);
     let created = good_json(tidelog(dir.path()).args(["workspace", "create", "acme", "--json"]));
     let key = created["keys"]["member"].as_str().unwrap();
     assert!(key.starts_with("tlk_"), "{created}");
@@ -158,7 +101,11 @@ fn commands_reach_a_running_server_by_its_data_directory() {
     let id = device["device"].as_str().unwrap();
     good(tidelog(dir.path()).args(["device", "revoke", id, "--workspace", "acme"]));
     assert!(good(tidelog(dir.path()).args(["device", "list", "--workspace", "acme"])).contains("revoked"));
-    for kind in [&["--role", "member", "--scope", "*", "--no-rate-limit"][..], &["--analyst"], &["--role", "member", "--uses", "1", "--expires-in", "12h"]] {
+    for kind in [
+        &["--role", "member", "--scope", "*", "--no-rate-limit"][..],
+        &["--analyst"],
+        &["--role", "member", "--uses", "1", "--expires-in", "12h"],
+    ] {
         let key = good_json(tidelog(dir.path()).args(["key", "create", "--workspace", "acme", "--json"]).args(kind));
         assert!(key["key"].as_str().unwrap().starts_with("tl"), "{key}");
     }
@@ -176,11 +123,11 @@ fn the_catalog_in_force_stays_until_another_is_applied() {
     let (first, second) = (dir.path().join("first.toml"), dir.path().join("second.toml"));
     std::fs::write(&first, "roles = [\"staff\"]\n[tables.forms]\n").unwrap();
     std::fs::write(&second, "roles = [\"staff\", \"boss\"]\n[tables.forms]\n").unwrap();
-    let server = Serving::start(dir.path(), &["--catalog", first.to_str().unwrap()]);
+    let server = serve(dir.path(), &["--catalog", first.to_str().unwrap()]);
     assert!(good(tidelog(dir.path()).args(["catalog", "show"])).contains("[tables.forms]"));
     let said = server.stop();
     assert!(!said.contains("WARN"), "{said}");
-    let server = Serving::start(dir.path(), &["--catalog", second.to_str().unwrap()]);
+    let server = serve(dir.path(), &["--catalog", second.to_str().unwrap()]);
     let created = good_json(tidelog(dir.path()).args(["workspace", "create", "x", "--json"]));
     assert_eq!(created["keys"].as_object().unwrap().len(), 1, "the one in force stays");
     let applied = good_json(tidelog(dir.path()).args(["catalog", "apply", second.to_str().unwrap(), "--json"]));
@@ -214,18 +161,21 @@ fn errors_are_one_line_that_names_the_way_out() {
     let dir = data_dir();
     let said = bad(tidelog(dir.path()).arg("status"));
     assert!(said.contains("tidelog serve") && said.contains("--database-url"), "{said}");
-    let said = bad(tidelog(dir.path()).args(["status", "--database-url", "postgresql://127.0.0.1:1/none?connect_timeout=2"]));
+    let said =
+        bad(tidelog(dir.path()).args(["status", "--database-url", "postgresql://127.0.0.1:1/none?connect_timeout=2"]));
     assert!(said.starts_with("tidelog: "), "{said}");
     let said = bad(tidelog(dir.path()).args(["serve", "--catalog", "/nowhere.toml"]));
     assert!(said.contains("/nowhere.toml"), "{said}");
-    let server = Serving::start(dir.path(), &[]);
+    let server = serve(dir.path(), &[]);
     let said = bad(tidelog(dir.path()).args(["workspace", "create"]).args(["x"]).arg("--database-url").arg("nonsense"));
     assert!(said.starts_with("tidelog: "), "{said}");
     let said = bad(tidelog(dir.path()).args(["device", "list", "--workspace", "nobody"]));
     assert!(said.contains("tidelog workspace list"), "{said}");
     let said = bad(tidelog(dir.path()).args(["--log", "error", "serve", "--listen", "127.0.0.1:0"]));
     assert!(said.contains("already") || said.contains("running"), "two servers on one directory: {said}");
-    let error: Json = serde_json::from_str(&bad(tidelog(dir.path()).args(["device", "list", "--workspace", "nobody", "--json"]))).unwrap();
+    let error: Json =
+        serde_json::from_str(&bad(tidelog(dir.path()).args(["device", "list", "--workspace", "nobody", "--json"])))
+            .unwrap();
     assert!(error["error"].is_string());
     let other = data_dir();
     let address = server.url.strip_prefix("http://").unwrap();
@@ -237,14 +187,14 @@ fn errors_are_one_line_that_names_the_way_out() {
 #[test]
 fn a_database_that_is_not_durable_is_refused_unless_named_so() {
     let dir = data_dir();
-    Serving::start(dir.path(), &[]).stop();
+    serve(dir.path(), &[]).stop();
     // Behind the launcher's back, as an operator of an external database might have it.
     let status = || bad(tidelog(dir.path()).args(["--log", "error", "serve", "--listen", "127.0.0.1:0"]));
     let settings = dir.path().join("postgres/postgresql.auto.conf");
     let output = run(tidelog(dir.path()).arg("status"));
     assert!(output.status.success());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let server = Serving::start(dir.path(), &[]);
+    let server = serve(dir.path(), &[]);
     runtime.block_on(async {
         let cluster = tidelog::embedded::Cluster::attach(dir.path()).unwrap().unwrap();
         let config: tokio_postgres::Config = cluster.url("tidelog").parse().unwrap();
@@ -254,14 +204,17 @@ fn a_database_that_is_not_durable_is_refused_unless_named_so() {
     });
     server.stop();
     let said = status();
-    assert!(said.contains("synchronous_commit=off") && said.contains("--allow-unsafe-durability"), "{said} {settings:?}");
-    Serving::start(dir.path(), &["--allow-unsafe-durability"]).stop();
+    assert!(
+        said.contains("synchronous_commit=off") && said.contains("--allow-unsafe-durability"),
+        "{said} {settings:?}"
+    );
+    serve(dir.path(), &["--allow-unsafe-durability"]).stop();
 }
 
 #[test]
 fn the_admin_listener_is_there_only_if_asked_for() {
     let dir = data_dir();
-    let server = Serving::start(dir.path(), &["--admin-listen", "127.0.0.1:0"]);
+    let server = serve(dir.path(), &["--admin-listen", "127.0.0.1:0"]);
     let admin = server.lines.iter().find_map(|line| line.strip_prefix("admin on ")).unwrap().to_owned();
     let token = good(tidelog(dir.path()).args(["key", "create", "--admin"]));
     let token = token.trim();
@@ -272,7 +225,10 @@ fn the_admin_listener_is_there_only_if_asked_for() {
     assert!(created["keys"]["member"].is_string(), "{created}");
     let list = shell(&format!("curl -s {admin}/admin/v1/workspaces -H 'Authorization: Bearer {token}'"));
     assert!(list.contains("acme"), "{list}");
-    let refused = shell(&format!("curl -s {admin}/admin/v1/workspaces -H 'Authorization: Bearer {}'", created["keys"]["member"].as_str().unwrap()));
+    let refused = shell(&format!(
+        "curl -s {admin}/admin/v1/workspaces -H 'Authorization: Bearer {}'",
+        created["keys"]["member"].as_str().unwrap()
+    ));
     assert!(refused.contains("forbidden"), "{refused}");
     let absent = shell(&format!("curl -s {}/admin/v1/workspaces -H 'Authorization: Bearer {token}'", server.url));
     assert!(absent.contains("not_found"), "{absent}");
@@ -283,16 +239,25 @@ fn the_admin_listener_is_there_only_if_asked_for() {
 #[test]
 fn logs_are_json_lines_with_the_request_id_of_gateway_append_and_projector_and_no_secrets() {
     let dir = data_dir();
-    let mut server = Serving::start(dir.path(), &["--demo", "--log-format", "json", "--log", "debug"]);
+    let mut server = serve(dir.path(), &["--demo", "--log-format", "json", "--log", "debug"]);
     let line = server.read_to("TOKEN=");
-    let push = server.read_to("curl -s").replace("curl -s", "curl -s -H 'X-Request-Id: story-7'").replace("\"fields\":{}", "\"fields\":{\"canary\":\"q7x\"}");
+    let push = server
+        .read_to("curl -s")
+        .replace("curl -s", "curl -s -H 'X-Request-Id: story-7'")
+        .replace("\"fields\":{}", "\"fields\":{\"canary\":\"q7x\"}");
     shell(&format!("{line}\n{push}\nsleep 1"));
     let said = server.stop();
-    let lines: Vec<Json> = said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
+    let lines: Vec<Json> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
     let with_id = |target: &str| {
-        lines.iter().any(|line| line["target"].as_str().unwrap().starts_with(target) && line.to_string().contains("story-7"))
+        lines
+            .iter()
+            .any(|line| line["target"].as_str().unwrap().starts_with(target) && line.to_string().contains("story-7"))
     };
-    assert!(with_id("tidelog_gateway::middleware") && with_id("tidelog_gateway::appender") && with_id("tidelog_projector"), "{said}");
+    assert!(
+        with_id("tidelog_gateway::middleware") && with_id("tidelog_gateway::appender") && with_id("tidelog_projector"),
+        "{said}"
+    );
     for secret in ["tlk_", "tld_", "q7x"] {
         assert!(!said.contains(secret), "{secret} is in the log");
     }

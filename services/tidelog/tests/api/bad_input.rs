@@ -114,14 +114,25 @@ async fn media_types_and_codings_are_checked() {
 async fn compressed_bodies_work_both_ways() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
-    for (seq, (coding, pack)) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap())].iter().enumerate() {
+    for (seq, (coding, pack)) in
+        [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap())]
+            .iter()
+            .enumerate()
+    {
         let op = phone.put("notes", &format!("n{seq}"), json!({"text": "abc".repeat(2_000)}));
         let body = serde_json::to_vec(&phone.request(&[op])).unwrap();
         send(&phone, &[JSON, ("content-encoding", coding)], pack(&body)).await.good::<PushAnswer>();
     }
     let plain = phone.http.get("/api/v1/sync/pull").await.body;
     for (coding, unpack) in [
-        ("gzip", (|bytes: &[u8]| { let mut out = Vec::new(); std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut out).unwrap(); out }) as fn(&[u8]) -> Vec<u8>),
+        (
+            "gzip",
+            (|bytes: &[u8]| {
+                let mut out = Vec::new();
+                std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut out).unwrap();
+                out
+            }) as fn(&[u8]) -> Vec<u8>,
+        ),
         ("zstd", |bytes| zstd::decode_all(bytes).unwrap()),
     ] {
         let request = phone.http.request(Method::GET, "/api/v1/sync/pull").header("accept-encoding", coding);
@@ -151,7 +162,15 @@ async fn what_is_too_large_is_refused_before_it_hurts() {
 async fn paths_and_methods_are_exact() {
     let app = TestApp::start().await;
     let phone = app.phone("phone").await;
-    for path in ["/", "/api/v1", "/api/v1/sync/push/", "/api/v1//sync/push", "/api/v1/nothing", "/api/v2/sync/push", "/admin/v1/workspaces"] {
+    for path in [
+        "/",
+        "/api/v1",
+        "/api/v1/sync/push/",
+        "/api/v1//sync/push",
+        "/api/v1/nothing",
+        "/api/v2/sync/push",
+        "/admin/v1/workspaces",
+    ] {
         phone.http.get(path).await.refused(404, "not_found");
     }
     for (method, path, allow) in [
@@ -182,7 +201,9 @@ async fn requests_that_smuggle_are_refused() {
     let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let smuggled = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
     for raw in [
-        format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}{smuggled}"),
+        format!(
+            "POST {PUSH} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}{smuggled}"
+        ),
         format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nContent-Length: 0\r\n\r\n{body}{smuggled}"),
         format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n{chunked}{smuggled}"),
         format!("POST {PUSH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n{smuggled}"),
