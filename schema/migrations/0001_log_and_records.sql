@@ -7,10 +7,15 @@
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tidelog_service') THEN
-        CREATE ROLE tidelog_service NOLOGIN;
+        CREATE ROLE tidelog_service LOGIN;
     END IF;
-    IF NOT pg_has_role(current_user, 'tidelog_service', 'MEMBER') THEN
-        EXECUTE format('GRANT tidelog_service TO %I', current_user);
+    -- A superuser may set any role. Another login has to be granted it, the one that made it too (Postgres 16 and newer).
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        BEGIN
+            EXECUTE format('GRANT tidelog_service TO %I', current_user);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE NOTICE 'not allowed to grant tidelog_service to %: somebody else has to', current_user;
+        END;
     END IF;
 END
 $$;
@@ -199,7 +204,7 @@ COMMENT ON COLUMN tidelog.verdicts.conflicts IS 'The ids of the ledger rows of t
 --   revoked        the device may no longer push
 --   catalog_stale  judged under another catalog than the one in force: judge again (all batches)
 --   cursor_ahead   the batch's cursor lies past head
---   cursor_diverged  the event at the batch's cursor has another digest
+--   cursor_diverged  the event at the batch's cursor has another check: its digest combined with received_at_ms
 --   seq_gap        ops before the batch are missing
 --   seq_differs    a stored op has another digest than the one sent under its seq
 --   base_ahead     an op's base lies past head
@@ -286,7 +291,7 @@ BEGIN
             CONTINUE;
         END IF;
         IF p_cursors[i] > 0 THEN
-            SELECT l.digest INTO v_check FROM tidelog.log l WHERE l.workspace = p_workspace AND l.position = p_cursors[i];
+            SELECT l.digest # l.received_at_ms INTO v_check FROM tidelog.log l WHERE l.workspace = p_workspace AND l.position = p_cursors[i];
             IF v_check IS DISTINCT FROM p_checks[i] THEN
                 v_statuses[i] := 'cursor_diverged';
                 CONTINUE;

@@ -1,6 +1,6 @@
 //! Cursors: opaque to clients, a position and a check of the event there to us.
 //!
-//! The check is the event's digest. A log that was restored from a backup and has grown again holds another event at
+//! The check is the event's digest and when it was stored. A log that was restored from a backup and has grown again holds another event at
 //! that position, so the first pull or push with an old cursor notices (`cursor_diverged`), instead of skipping what
 //! the new history has below it.
 
@@ -13,19 +13,32 @@ use crate::digest::Digest;
 use crate::error::Code;
 use crate::ids::Position;
 use crate::text::Text;
+use crate::time::UnixMs;
+
+/// An event's digest combined with its `received_at`: equal content that another history stored at the same position,
+/// as every `_catalog` event is, has another check. The database computes it alike: `digest # received_at_ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CursorCheck(pub i64);
+
+impl CursorCheck {
+    /// The check of an event.
+    pub fn of(digest: Digest, received_at: UnixMs) -> Self {
+        Self(digest.0 ^ received_at.0)
+    }
+}
 
 /// Names an event of a log, or the start of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// Everything up to here has been taken in.
     pub position: Position,
-    /// The digest of the event at `position`; 0 at the start.
-    pub check: Digest,
+    /// What tells the event at `position` from any other that could stand there; 0 at the start.
+    pub check: CursorCheck,
 }
 
 impl Cursor {
     /// Before the first event.
-    pub const START: Cursor = Cursor { position: Position::START, check: Digest(0) };
+    pub const START: Cursor = Cursor { position: Position::START, check: CursorCheck(0) };
 
     /// Reads `<position>.<16 hex digits>`.
     pub fn parse(text: &str) -> Option<Self> {
@@ -54,9 +67,13 @@ impl<'de> Deserialize<'de> for Cursor {
     }
 }
 
-/// A cursor of `/sync/records`: which records a caller has, of which generation.
+/// A cursor of `/sync/records`: which records a caller has, of which generation, as it was let to see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsCursor {
+    /// Whether it counts in `touched` (`state=full`) or in `version`: one is no use for the other.
+    pub full: bool,
+    /// The version of the catalog that said what the caller may read; 0 before the first.
+    pub catalog: i64,
     /// The generation of the records; a refold starts another.
     pub generation: i64,
     /// The projector's checkpoint when the caller began: deletes up to here never concerned it.
@@ -66,17 +83,26 @@ pub struct RecordsCursor {
 }
 
 impl RecordsCursor {
-    /// Reads `<generation>.<start>.<position>.<16 hex digits>`.
+    /// Reads `<p or f>.<generation>.<catalog>.<start>.<position>.<16 hex digits>`.
     pub fn parse(text: &str) -> Option<Self> {
-        let (generation, rest) = text.split_once('.')?;
+        let (state, rest) = text.split_once('.')?;
+        let (generation, rest) = rest.split_once('.')?;
+        let (catalog, rest) = rest.split_once('.')?;
         let (start, at) = rest.split_once('.')?;
-        Some(Self { generation: parse_position(generation)?.0, start: parse_position(start)?, at: Cursor::parse(at)? })
+        let full = match state {
+            "p" => false,
+            "f" => true,
+            _ => return None,
+        };
+        let (generation, catalog) = (parse_position(generation)?.0, parse_position(catalog)?.0);
+        Some(Self { full, generation, catalog, start: parse_position(start)?, at: Cursor::parse(at)? })
     }
 }
 
 impl fmt::Display for RecordsCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.generation, self.start, self.at)
+        let state = if self.full { "f" } else { "p" };
+        write!(f, "{state}.{}.{}.{}.{}", self.generation, self.catalog, self.start, self.at)
     }
 }
 
@@ -86,9 +112,9 @@ fn parse_position(text: &str) -> Option<Position> {
     if canonical { text.parse().ok().and_then(Position::new) } else { None }
 }
 
-fn parse_check(text: &str) -> Option<Digest> {
+fn parse_check(text: &str) -> Option<CursorCheck> {
     let canonical = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if canonical { u64::from_str_radix(text, 16).ok().map(|bits| Digest(bits as i64)) } else { None }
+    if canonical { u64::from_str_radix(text, 16).ok().map(|bits| CursorCheck(bits as i64)) } else { None }
 }
 
 #[cfg(test)]
@@ -98,10 +124,12 @@ mod tests {
     #[test]
     fn cursors_read_back_what_they_write() {
         for check in [0, 1, -1, i64::MIN, i64::MAX] {
-            let cursor = Cursor { position: Position(41), check: Digest(check) };
+            let cursor = Cursor { position: Position(41), check: CursorCheck(check) };
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
-            let records = RecordsCursor { generation: 3, start: Position(7), at: cursor };
-            assert_eq!(RecordsCursor::parse(&records.to_string()), Some(records));
+            for full in [false, true] {
+                let records = RecordsCursor { full, generation: 3, catalog: 2, start: Position(7), at: cursor };
+                assert_eq!(RecordsCursor::parse(&records.to_string()), Some(records));
+            }
         }
     }
 

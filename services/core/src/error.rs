@@ -109,6 +109,8 @@ codes! {
     NotFound = "not_found",
     /// The method is not allowed here.
     MethodNotAllowed = "method_not_allowed",
+    /// The request's body did not come in time.
+    RequestTimeout = "request_timeout",
     /// Too many requests of this kind.
     RateLimited = "rate_limited",
     /// The service cannot answer just now.

@@ -1,5 +1,6 @@
 //! Events: operations once stored.
 
+use crate::cursor::{Cursor, CursorCheck};
 use crate::digest::Digest;
 use crate::ids::{Actor, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use crate::judge::RejectCode;
@@ -40,4 +41,11 @@ pub struct Event {
     pub rejected: Option<RejectCode>,
     /// The digest of its content.
     pub digest: Digest,
+}
+
+impl Event {
+    /// The cursor that names it.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { position: self.position, check: CursorCheck::of(self.digest, self.received_at) }
+    }
 }

@@ -8,6 +8,11 @@ pub const INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const BATCH_OPS_MAX: usize = 10_000;
 /// Largest encoded `fields` of one operation, in bytes of MessagePack. A larger op is rejected, not its batch.
 pub const FIELD_BYTES_MAX: usize = 256 * 1024;
+/// Largest record, by the weight of its fields in bytes. A put that would pass it loses whole (`superseded`), on every
+/// replica alike: a record that grew for ever would stop whoever has to load it.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most fields of a record, for the same reason: each also has its writer.
+pub const RECORD_FIELDS_MAX: usize = 10_000;
 /// Deepest nesting of a value. Keeps every recursive reader far from the end of its stack.
 pub const DEPTH_MAX: usize = 32;
 /// Deepest nesting of a whole request: the envelope around `fields` and the value below it.
@@ -36,5 +41,3 @@ pub const PULL_WAIT_MS_MAX: u64 = 30_000;
 pub const PUSH_WAIT_MS_MAX: u64 = 10_000;
 /// Devices one enrollment key registers in an hour when it names no other limit.
 pub const REGISTRATIONS_PER_HOUR_DEFAULT: i32 = 100;
-/// Scopes one device may hold.
-pub const SCOPES_MAX: usize = 256;

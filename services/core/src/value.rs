@@ -58,6 +58,22 @@ impl Fields {
     }
 }
 
+impl Value {
+    /// Roughly what it takes encoded, in bytes: what bounds a record. The same on every replica, for ever.
+    pub(crate) fn weight(&self) -> usize {
+        const HEAD: usize = 9;
+        match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => HEAD,
+            Self::Text(text) => HEAD + text.len(),
+            Self::Binary(bytes) => HEAD + bytes.len(),
+            Self::Array(values) => HEAD + values.iter().map(Value::weight).sum::<usize>(),
+            Self::Map(values) => {
+                HEAD + values.iter().map(|(key, value)| HEAD + key.len() + value.weight()).sum::<usize>()
+            }
+        }
+    }
+}
+
 impl<K: Into<String>> FromIterator<(K, Value)> for Fields {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(fields: I) -> Self {
         Self(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
@@ -74,6 +90,9 @@ impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let visitor = ValueVisitor { human: deserializer.is_human_readable(), depth: 0 };
         match deserializer.deserialize_map(visitor)? {
+            Value::Map(fields) if fields.contains_key(BINARY_KEY) => {
+                Err(Code::ReservedKey.custom("no field may be named $binary"))
+            }
             Value::Map(fields) => match fields.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
                 None => Ok(Self(fields)),
                 Some(_) => Err(Code::NameInvalid.custom("a field name has 1 to 255 bytes")),

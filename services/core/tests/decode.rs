@@ -3,8 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking too")]
 
-use tidelog_core::cursor::Cursor;
-use tidelog_core::digest::Digest;
+use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::error::Code;
 use tidelog_core::ids::{Actor, ConflictId, Position, RecordId, Scope, Seq, TableName};
 use tidelog_core::op::{Intent, Op};
@@ -398,7 +397,7 @@ fn a_full_push_reads_the_same_from_both_encodings_for_ever() {
     ]));
     let conflict = |id: &str| ConflictId::parse(id).unwrap();
     let expected = PushRequest {
-        cursor: Some(Cursor { position: Position(41), check: Digest(0x00c0_ffee_0000_0001) }),
+        cursor: Some(Cursor { position: Position(41), check: CursorCheck(0x00c0_ffee_0000_0001) }),
         app: Some("2.3.1".to_owned()),
         ops: vec![
             Op {

@@ -67,7 +67,7 @@ pub(crate) fn answer<T: Serialize>(status: StatusCode, encoding: Encoding, body:
         Encoding::Json => "application/json",
         Encoding::MessagePack => "application/msgpack",
     };
-    Ok(HttpResponse::build(status).content_type(content_type).body(bytes))
+    Ok(HttpResponse::build(status).content_type(content_type).insert_header((header::VARY, "Accept")).body(bytes))
 }
 
 /// 200 in the encoding that the caller accepts.

@@ -4,22 +4,30 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidelog_core::ids::{CatalogVersion, DeviceId, WorkspaceId};
 use tidelog_postgres::{AppendBatch, Appended, Hub, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::ApiError;
 use crate::gateway::GatewayConfig;
 use crate::metrics::GatewayMetrics;
 use crate::runtime::Clock;
 
-/// Pushes that may wait in one lane. More are told to come back: a queue without an end helps nobody.
-const WAITING_MAX: usize = 1_024;
+/// Pushes that may wait in one lane's queue, and as many again that it has looked at. More are told to come back: a
+/// queue without an end helps nobody.
+const WAITING_MAX: usize = 512;
+/// KiB of operations that may wait in all lanes together.
+const WAITING_KIB_MAX: usize = 256 * 1024;
+/// KiB of operations of one group.
+const GROUP_KIB_MAX: usize = 16 * 1024;
 /// Operations of one group: bounds what a failed group repeats.
 const GROUP_OPS_MAX: usize = 10_000;
 /// How often a statement whose answer was lost is sent again; it is stored once, whatever happened (LOG-1).
-const COMMIT_ATTEMPTS: u32 = 3;
+const COMMIT_ATTEMPTS: u32 = 4;
+/// How long the first repetition waits; each later one waits twice as long.
+const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A push on its way into the log.
 pub(crate) struct Waiting {
@@ -38,6 +46,7 @@ type Group = Vec<(Waiting, Reply)>;
 /// Where pushes queue up. A workspace always goes through the same lane, so its head row is never fought over.
 pub(crate) struct Appender {
     lanes: Vec<mpsc::Sender<(Waiting, Reply)>>,
+    room_kib: Semaphore,
     hasher: RandomState,
     metrics: GatewayMetrics,
 }
@@ -56,22 +65,48 @@ impl Appender {
             tokio::spawn(lane.run(receiver));
             sender
         });
-        Self { lanes: lanes.collect(), hasher: RandomState::new(), metrics: metrics.clone() }
+        Self {
+            lanes: lanes.collect(),
+            room_kib: Semaphore::new(WAITING_KIB_MAX),
+            hasher: RandomState::new(),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Whether every lane still takes pushes.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.lanes.iter().all(|lane| !lane.is_closed())
     }
 
     /// Appends a push; its answer comes when it is durable, or known not to be stored.
     pub(crate) async fn append(&self, waiting: Waiting) -> Result<Appended, ApiError> {
+        let full = || ApiError::unavailable("more pushes wait than can be taken, try again");
+        let kib = u32::try_from(kib_of(&waiting.batch)).map_err(|_| full())?;
+        let _room = self.room_kib.try_acquire_many(kib).map_err(|_| full())?;
         let lane = self.hasher.hash_one(waiting.workspace) as usize % self.lanes.len();
         let (reply, answer) = oneshot::channel();
         let gauge = self.metrics.appends_waiting.with_label_values::<&str>(&[]);
-        self.lanes[lane]
-            .try_send((waiting, reply))
-            .map_err(|_| ApiError::unavailable("more pushes wait than can be taken, try again"))?;
+        self.lanes[lane].try_send((waiting, reply)).map_err(|_| full())?;
         gauge.inc();
         let answer = answer.await;
         gauge.dec();
         Ok(answer.map_err(|_| ApiError::unavailable("the server is stopping"))??)
     }
+}
+
+/// What a batch takes in memory, about.
+fn kib_of(batch: &AppendBatch) -> usize {
+    const OP_BYTES: usize = 512;
+    let fields: usize = batch.ops.iter().map(|judged| judged.fields.as_ref().map_or(0, Vec::len)).sum();
+    (batch.ops.len() * OP_BYTES + fields) / 1024 + 1
+}
+
+/// What appending a group came to.
+enum Together {
+    /// The answers, in the order of the group.
+    Appended(Vec<Appended>),
+    /// Something unexpected: nothing of it is stored, or that is not known.
+    Failed { unknown: bool },
 }
 
 struct Lane {
@@ -92,7 +127,8 @@ impl Lane {
                     None => return,
                 }
             }
-            while let Ok(next) = queue.try_recv() {
+            while left_over.len() < WAITING_MAX {
+                let Ok(next) = queue.try_recv() else { break };
                 left_over.push(next);
             }
             let (group, rest) = self.choose(std::mem::take(&mut left_over));
@@ -106,15 +142,17 @@ impl Lane {
         let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
         let (catalog, workspace) = (first.catalog, first.workspace);
         let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
-        let mut ops = 0;
+        let (mut ops, mut kib) = (0, 0);
         waiting.into_iter().partition(|(next, _)| {
+            let (next_ops, next_kib) = (next.batch.ops.len(), kib_of(&next.batch));
             let fits = next.catalog == catalog
                 && (self.group_workspaces || next.workspace == workspace)
-                && (ops == 0 || ops + next.batch.ops.len() <= GROUP_OPS_MAX);
+                && (ops == 0 || (ops + next_ops <= GROUP_OPS_MAX && kib + next_kib <= GROUP_KIB_MAX));
             // A device's second push waits even if its first did not fit: their order is the device's.
             let is_first = devices.insert((next.workspace, next.batch.device));
             if fits && is_first {
-                ops += next.batch.ops.len().max(1);
+                ops += next_ops.max(1);
+                kib += next_kib;
             }
             fits && is_first
         })
@@ -124,29 +162,38 @@ impl Lane {
         self.metrics.group_pushes.with_label_values::<&str>(&[]).observe(group.len() as f64);
         let ops: usize = group.iter().map(|(waiting, _)| waiting.batch.ops.len()).sum();
         self.metrics.group_ops.with_label_values::<&str>(&[]).observe(ops as f64);
-        let answers = match group.as_slice() {
-            [_] => None,
+        let together = match group.as_slice() {
+            [_] => Together::Failed { unknown: false },
             _ => self.append_together(&group).await,
         };
-        match answers {
-            Some(answers) => {
+        let unknown = match together {
+            Together::Appended(answers) => {
                 for ((waiting, reply), appended) in group.into_iter().zip(answers) {
                     self.answer(&waiting, reply, Ok(appended));
                 }
+                return;
             }
-            // One by one: a push that fails must not take its neighbours with it.
-            None => {
-                for (waiting, reply) in group {
-                    let appended = self.append_alone(&waiting).await;
-                    self.answer(&waiting, reply, appended);
-                }
+            Together::Failed { unknown } => unknown,
+        };
+        // One by one: a push that fails must not take its neighbours with it. A workspace that cannot be written now is
+        // not waited for again by each of its pushes.
+        let mut stuck: HashSet<WorkspaceId> = HashSet::new();
+        for (waiting, reply) in group {
+            let appended = match stuck.contains(&waiting.workspace) {
+                true if unknown => Err(StoreError::CommitUnknown("its group's commit was lost".to_owned())),
+                true => Err(StoreError::Unavailable("its workspace cannot be written now".to_owned())),
+                false => self.append_alone(&waiting, unknown).await,
+            };
+            if matches!(appended, Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_))) {
+                stuck.insert(waiting.workspace);
             }
+            self.answer(&waiting, reply, appended);
         }
     }
 
-    /// The answers in the order of the group; `None` if anything unexpected happened, with nothing certain.
-    async fn append_together(&self, group: &[(Waiting, Reply)]) -> Option<Vec<Appended>> {
-        let catalog = group.first()?.0.catalog;
+    async fn append_together(&self, group: &[(Waiting, Reply)]) -> Together {
+        let Some((first, _)) = group.first() else { return Together::Appended(Vec::new()) };
+        let catalog = first.catalog;
         let mut by_workspace: BTreeMap<WorkspaceId, Vec<usize>> = BTreeMap::new();
         for (index, (waiting, _)) in group.iter().enumerate() {
             by_workspace.entry(waiting.workspace).or_default().push(index);
@@ -158,31 +205,43 @@ impl Lane {
             [(workspace, batches)] => self.store.append(*workspace, now, catalog, batches).await.map(|one| vec![one]),
             _ => self.store.append_group(now, catalog, &parts).await,
         };
-        let appended = appended
-            .inspect_err(|error| tracing::warn!(%error, pushes = group.len(), "a group failed and runs one by one"))
-            .ok()?;
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => {
+                tracing::warn!(%error, pushes = group.len(), "a group failed and runs one by one");
+                return Together::Failed { unknown: matches!(error, StoreError::CommitUnknown(_)) };
+            }
+        };
         let mut answers: Vec<Option<Appended>> = vec![None; group.len()];
         for (indices, part) in by_workspace.values().zip(appended) {
             for (index, appended) in indices.iter().zip(part) {
                 answers[*index] = Some(appended);
             }
         }
-        answers.into_iter().collect()
+        answers.into_iter().collect::<Option<Vec<_>>>().map_or(Together::Failed { unknown: true }, Together::Appended)
     }
 
-    async fn append_alone(&self, waiting: &Waiting) -> Result<Appended, StoreError> {
-        let mut attempt = 1;
+    /// Appends one push. Once the outcome of a commit is `unknown` it stays so until an attempt gets an answer: a later
+    /// failure to connect says nothing of the earlier commit.
+    async fn append_alone(&self, waiting: &Waiting, mut unknown: bool) -> Result<Appended, StoreError> {
+        let (mut attempt, mut pause) = (1, COMMIT_PAUSE);
         loop {
             let (now, batch) = (self.clock.now(), [&waiting.batch]);
-            match self.store.append(waiting.workspace, now, waiting.catalog, &batch).await {
+            let error = match self.store.append(waiting.workspace, now, waiting.catalog, &batch).await {
                 Ok(mut appended) if appended.len() == 1 => return Ok(appended.remove(0)),
                 Ok(_) => return Err(StoreError::Corrupt("an append without an answer".to_owned())),
-                Err(StoreError::CommitUnknown(error)) if attempt < COMMIT_ATTEMPTS => {
-                    tracing::info!(%error, attempt, request_id = waiting.request_id, "an append runs again");
-                    attempt += 1;
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            unknown |= matches!(error, StoreError::CommitUnknown(_));
+            if !unknown {
+                return Err(error);
             }
+            if attempt == COMMIT_ATTEMPTS {
+                return Err(StoreError::CommitUnknown(error.to_string()));
+            }
+            tracing::info!(%error, attempt, request_id = waiting.request_id, "an append runs again");
+            tokio::time::sleep(pause).await;
+            (attempt, pause) = (attempt + 1, pause * 2);
         }
     }
 

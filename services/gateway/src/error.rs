@@ -88,7 +88,7 @@ impl ApiError {
 
     /// Whether the same request may succeed later.
     fn is_retryable(&self) -> bool {
-        matches!(self.code, Code::Unavailable | Code::CommitUnknown | Code::RateLimited | Code::Internal)
+        matches!(self.code, Code::Unavailable | Code::CommitUnknown | Code::RateLimited | Code::RequestTimeout)
     }
 }
 
@@ -100,6 +100,7 @@ fn status_of(code: Code) -> StatusCode {
         Code::AuthMissing | Code::AuthMalformed | Code::TokenInvalid | Code::DeviceRevoked => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::KeyExhausted => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
+        Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::CursorAhead | Code::CursorDiverged | Code::SeqGap | Code::SeqConflict => StatusCode::CONFLICT,

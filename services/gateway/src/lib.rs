@@ -3,6 +3,7 @@
 //! A file per route under `routes/`: parse, call, answer. [`Gateway`] is what they share; `push` and `pull` hold what a
 //! push and a pull do apart from HTTP; [`error`] is the one place that knows statuses.
 
+mod access;
 mod answer;
 mod appender;
 mod auth;

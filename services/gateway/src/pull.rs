@@ -1,11 +1,11 @@
 //! What a pull does, apart from HTTP: check the cursor, read a page, wait for one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_core::cursor::Cursor;
 use tidelog_core::error::Code;
-use tidelog_core::event::Event;
-use tidelog_core::ids::{CATALOG_TABLE, Position, Role, TableName};
+use tidelog_core::ids::{Position, TableName};
 use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_POSITIONS_MAX};
 use tidelog_core::wire::PullAnswer;
 use tidelog_postgres::{EventPage, InForce, PageLimits, Presence};
@@ -41,11 +41,10 @@ impl Gateway {
         let deadline = Instant::now() + pull.wait;
         let mut after = pull.after;
         let (page, in_force) = loop {
-            let known = self.catalog.current().await?;
-            let page = self.page(reader, &known.0, after, pull).await?;
+            let (page, in_force) = self.page(reader, after, pull).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             if !page.events.is_empty() || page.end.position < page.head || left.is_zero() {
-                break (page, known);
+                break (page, in_force);
             }
             after = page.end;
             let stream = self.metrics.open_streams.with_label_values::<&str>(&[]);
@@ -55,14 +54,14 @@ impl Gateway {
             self.prove_again(reader).await?;
         };
         self.note_read(reader, pull.after);
-        let (resync, drop) = self.changed_access(reader, &in_force.0, &page.events).await?;
+        let (resync, drop) = self.changed_access(reader, &in_force.catalog, &page.events).await?.into_lists();
         self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.events.len() as u64);
         Ok(PullAnswer {
             cursor: page.end,
             position: page.end.position,
             more: page.end.position < page.head,
             head: page.head,
-            catalog: in_force.0.version.0,
+            catalog: self.catalog.current().await?.0.version.0,
             server_time: self.runtime.clock.now(),
             events: page.events.into_iter().map(Into::into).collect(),
             resync,
@@ -70,51 +69,51 @@ impl Gateway {
         })
     }
 
-    /// Refuses a cursor that this log did not make; the head of the log.
-    pub(crate) async fn check_cursor(&self, reader: &Reader, cursor: Cursor) -> Result<Position, ApiError> {
+    /// Refuses a cursor that this log did not make; the head of the log and the version of its catalog.
+    pub(crate) async fn check_cursor(&self, reader: &Reader, cursor: Cursor) -> Result<(Position, i64), ApiError> {
         let head = self.store.head(reader.workspace(), cursor.position).await?.ok_or_else(revoked)?;
         if cursor.position > head.head {
             let detail = "the log ends before this cursor: start anew from /sync/records, keep unsent ops";
             return Err(ApiError::new(Code::CursorAhead, detail));
         }
-        if cursor.position > Position::START && head.digest != Some(cursor.check) {
+        if cursor.position > Position::START && head.check != Some(cursor.check) {
             let detail =
                 "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops";
             return Err(ApiError::new(Code::CursorDiverged, detail));
         }
-        Ok(head.head)
+        Ok((head.head, head.catalog_version))
     }
 
-    /// One page after a cursor that was checked.
-    pub(crate) async fn page(
+    /// One page after a cursor that was checked, with the catalog that said what of it may be seen.
+    async fn page(
         &self,
         reader: &Reader,
-        in_force: &InForce,
         after: Cursor,
         pull: &PullRequest,
-    ) -> Result<EventPage, ApiError> {
-        let head = self.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?.head;
-        self.page_until(reader, in_force, after, head, pull).await
+    ) -> Result<(EventPage, Arc<InForce>), ApiError> {
+        let head = self.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?;
+        self.page_until(reader, after, (head.head, head.catalog_version), pull).await
     }
 
-    /// One page after a cursor that was checked, of a log that is known to reach `until`, a batch boundary.
+    /// One page after a cursor that was checked, of a log that is known to reach `until`, a batch boundary, under this
+    /// version of the catalog.
     pub(crate) async fn page_until(
         &self,
         reader: &Reader,
-        in_force: &InForce,
         after: Cursor,
-        until: Position,
+        (until, catalog_version): (Position, i64),
         pull: &PullRequest,
-    ) -> Result<EventPage, ApiError> {
+    ) -> Result<(EventPage, Arc<InForce>), ApiError> {
+        let in_force = self.catalog.of_log(catalog_version).await?;
         if until <= after.position {
-            return Ok(EventPage { events: Vec::new(), end: after, head: until });
+            return Ok((EventPage { events: Vec::new(), end: after, head: until }, in_force));
         }
         let timer = self.metrics.pull_seconds.with_label_values::<&str>(&[]).start_timer();
-        let filter = reader.filter(in_force, pull.tables.as_deref());
+        let filter = reader.filter(&in_force, pull.tables.as_deref());
         let limits = PageLimits { events: pull.limit, bytes: PAGE_BYTES_MAX, positions: PAGE_POSITIONS_MAX };
         let page = self.store.page(reader.workspace(), after.position, until, &filter, limits).await?;
         timer.observe_duration();
-        Ok(page)
+        Ok((page, in_force))
     }
 
     /// Notes that a device was here and has taken in everything up to its cursor.
@@ -123,30 +122,5 @@ impl Gateway {
         let last_seen_at = self.runtime.clock.now();
         let presence = Presence { acknowledged: read_to.position, last_seen_at, app: None };
         self.presence.note(device.workspace, device.device, presence);
-    }
-
-    /// The tables that a device may read, or may no longer read, since the catalogs in this page: what it has of them
-    /// is incomplete, or no longer its own.
-    async fn changed_access(
-        &self,
-        reader: &Reader,
-        in_force: &InForce,
-        events: &[Event],
-    ) -> Result<(Vec<TableName>, Vec<TableName>), ApiError> {
-        let unchanged = (Vec::new(), Vec::new());
-        let first = events.iter().find(|event| event.table.as_str() == CATALOG_TABLE);
-        let (Some(device), Some(first)) = (reader.device(), first) else { return Ok(unchanged) };
-        let Some(before) = self.store.catalog_event_before(device.workspace, first.position).await? else {
-            return Ok(unchanged);
-        };
-        let Ok((_, before)) = tidelog_core::catalog::Catalog::from_event(&before) else { return Ok(unchanged) };
-        let readable = |catalog: &tidelog_core::catalog::Catalog, role: &Role| -> Vec<TableName> {
-            catalog.readable_by(role).cloned().collect()
-        };
-        let (before, now) = (readable(&before, &device.role), readable(&in_force.catalog, &device.role));
-        let missing_in = |one: &[TableName], other: &[TableName]| -> Vec<TableName> {
-            one.iter().filter(|table| !other.contains(table)).cloned().collect()
-        };
-        Ok((missing_in(&now, &before), missing_in(&before, &now)))
     }
 }

@@ -1,5 +1,6 @@
 //! What a push does, apart from HTTP: check, judge, append, answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_core::error::Code;
@@ -35,12 +36,12 @@ impl Gateway {
         check_order(&push.ops)?;
         let acknowledged = push.cursor.map_or(Position::START, |cursor| cursor.position);
         let mut batch = batch_of(device, &push)?;
-        let (head, stored) = self.append(device, &mut batch, request_id).await?;
+        let (head, stored, in_force) = self.append(device, &mut batch, request_id).await?;
         self.note_clock(&batch);
         let now = self.runtime.clock.now();
         let presence = Presence { acknowledged, last_seen_at: now, app: push.app };
         self.presence.note(device.workspace, device.device, presence);
-        self.count(&batch, &stored);
+        self.count(&in_force.0, &batch, &stored);
         timer.observe_duration();
         let mut answer = PushAnswer {
             last_seq: stored.last_seq,
@@ -65,7 +66,7 @@ impl Gateway {
         device: &DevicePrincipal,
         batch: &mut AppendBatch,
         request_id: &str,
-    ) -> Result<(Position, Stored), ApiError> {
+    ) -> Result<(Position, Stored, Arc<(InForce, Instant)>), ApiError> {
         let mut known = self.catalog.current().await?;
         for _ in 0..ATTEMPTS_MAX {
             judge_all(&known.0, device, batch);
@@ -78,7 +79,7 @@ impl Gateway {
             let appended = self.appender.append(waiting).await?;
             match appended.status {
                 AppendStatus::Appended { last_seq, runs, duplicates } => {
-                    return Ok((appended.head, Stored { last_seq, runs, duplicates }));
+                    return Ok((appended.head, Stored { last_seq, runs, duplicates }, known));
                 }
                 AppendStatus::CatalogStale => known = self.catalog.refresh().await?,
                 AppendStatus::SeqDiffers => self.compare(device, batch).await?,
@@ -159,7 +160,7 @@ impl Gateway {
         Ok(outcomes)
     }
 
-    fn count(&self, batch: &AppendBatch, stored: &Stored) {
+    fn count(&self, in_force: &InForce, batch: &AppendBatch, stored: &Stored) {
         self.metrics.batch_ops.with_label_values::<&str>(&[]).observe(batch.ops.len() as f64);
         let duplicates = stored.duplicates.len();
         for (index, judged) in batch.ops.iter().enumerate() {
@@ -168,10 +169,9 @@ impl Gateway {
                 Some(_) => "rejected",
                 None => "pending",
             };
-            let table = match judged.rejected {
-                Some(RejectCode::TableUnknown) => "unknown",
-                Some(_) | None => judged.op.table.as_str(),
-            };
+            // A label has as many values as the catalog has tables, whatever devices send.
+            let known = in_force.catalog.tables.contains_key(&judged.op.table);
+            let table = if known { judged.op.table.as_str() } else { "unknown" };
             self.metrics.ops_pushed.with_label_values(&[table, verdict]).inc();
         }
     }
@@ -236,12 +236,17 @@ fn judge_all(in_force: &InForce, device: &DevicePrincipal, batch: &mut AppendBat
     }
 }
 
-/// Whether an op has the values of a stored event: `base` is never compared, `at` only if given.
+/// Whether an op has the values of a stored event: `base` is never compared, `at` only if given, and fields that were
+/// not kept not at all.
 fn is_same(op: &Op, event: &Event) -> bool {
+    let same_intent = match event.rejected {
+        Some(RejectCode::FieldsTooLarge) => op.intent.kind() == event.intent.kind(),
+        Some(_) | None => op.intent == event.intent,
+    };
     op.table == event.table
         && op.record == event.record
         && op.scope == event.scope
-        && op.intent == event.intent
+        && same_intent
         && op.actor == event.actor
         && op.at.is_none_or(|at| at == event.at)
 }

@@ -27,8 +27,7 @@ pub async fn create_workspace(
     name: &str,
 ) -> Result<CreatedWorkspace, StoreError> {
     let (workspace, now) = (WorkspaceId(runtime.random.uuid()), runtime.clock.now());
-    store.create_workspace(workspace, name, now).await?;
-    let mut keys = BTreeMap::new();
+    let (mut keys, mut stored) = (BTreeMap::new(), Vec::new());
     for role in &catalog.roles {
         let (id, secret) = (runtime.random.uuid(), runtime.random.bytes());
         let credential = Credential::new(CredentialKind::EnrollmentKey, workspace, id, secret);
@@ -39,8 +38,9 @@ pub async fn create_workspace(
             registrations_max: None,
             registrations_per_hour: Some(REGISTRATIONS_PER_HOUR_DEFAULT),
         };
-        store.create_enrollment_key(&credential, &new, now).await?;
         keys.insert(role.clone(), credential.reveal());
+        stored.push((credential, new));
     }
+    store.create_workspace(workspace, name, &stored, now).await?;
     Ok(CreatedWorkspace { workspace, keys })
 }

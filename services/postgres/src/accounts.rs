@@ -7,9 +7,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::client::Store;
-use crate::credentials::TokenHash;
+use crate::credentials::{Credential, TokenHash};
 use crate::error::StoreError;
-use crate::keys::KeyState;
+use crate::keys::{KeyState, NewEnrollmentKey};
 use crate::rows::{name, scopes_of};
 use crate::transact::{begin, commit};
 
@@ -66,8 +66,14 @@ pub struct WorkspaceRow {
 }
 
 impl Store {
-    /// Makes a workspace with its empty log and its system device.
-    pub async fn create_workspace(&self, workspace: WorkspaceId, name: &str, now: UnixMs) -> Result<(), StoreError> {
+    /// Makes a workspace with its empty log, its system device and its first enrollment keys: all of it or nothing.
+    pub async fn create_workspace(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        keys: &[(Credential, NewEnrollmentKey)],
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         let (id, system) = (&workspace.0, DeviceId::SYSTEM.0);
@@ -75,6 +81,9 @@ impl Store {
         transaction.execute(include_str!("../sql/accounts/create_head.sql"), &[id]).await?;
         transaction.execute(include_str!("../sql/accounts/create_checkpoint.sql"), &[id]).await?;
         transaction.execute(include_str!("../sql/accounts/create_device_head.sql"), &[id, &system]).await?;
+        for (credential, new) in keys {
+            Self::insert_enrollment_key(&transaction, credential, new, now).await?;
+        }
         commit(transaction).await
     }
 

@@ -4,6 +4,7 @@ use tidelog_core::catalog::{Catalog, CatalogEventError, catalog_op};
 use tidelog_core::ids::{CatalogVersion, DeviceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
+use tokio_postgres::Row;
 
 use crate::client::Store;
 use crate::error::StoreError;
@@ -34,17 +35,13 @@ impl Store {
     /// The catalog in force; `None` before the first.
     pub async fn catalog_in_force(&self) -> Result<Option<InForce>, StoreError> {
         let row = self.query_opt(include_str!("../sql/catalog/in_force.sql"), &[]).await?;
-        row.map(|row| {
-            let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
-            let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
-            Ok(InForce {
-                version,
-                applied_at: UnixMs(row.try_get("applied_at_ms")?),
-                source: row.try_get("source")?,
-                catalog,
-            })
-        })
-        .transpose()
+        row.as_ref().map(in_force_of).transpose()
+    }
+
+    /// A catalog that is or was in force.
+    pub async fn catalog_of_version(&self, version: CatalogVersion) -> Result<Option<InForce>, StoreError> {
+        let row = self.query_opt(include_str!("../sql/catalog/of_version.sql"), &[&version.0]).await?;
+        row.as_ref().map(in_force_of).transpose()
     }
 
     /// Puts a catalog in force. Of two that are applied at once both come into force, one after the other.
@@ -55,21 +52,43 @@ impl Store {
         now: UnixMs,
     ) -> Result<ApplyOutcome, StoreError> {
         loop {
-            let in_force = self.catalog_in_force().await?;
-            let version = match in_force {
+            let version = match self.catalog_in_force().await? {
                 Some(in_force) if in_force.catalog.file == catalog.file => {
                     return Ok(ApplyOutcome::Unchanged(in_force.version));
                 }
                 Some(in_force) => CatalogVersion(in_force.version.0 + 1),
                 None => CatalogVersion(1),
             };
-            let op = catalog_op(version, catalog, false).map_err(|e: CatalogEventError| StoreError::corrupt(e))?;
-            let fields = op.intent.fields().map(Fields::to_msgpack).unwrap_or_default();
-            let digest = op.digest(DeviceId::SYSTEM, Some(&fields));
-            let sql = include_str!("../sql/catalog/apply.sql");
-            if self.execute(sql, &[&version.0, &now.0, &digest.0, &source, &fields]).await? > 0 {
+            if self.insert_catalog(version, source, catalog, now).await? {
                 return Ok(ApplyOutcome::Applied(version));
             }
         }
     }
+
+    /// Puts a catalog in force as the very first; whether it came into force. Of servers that start at once on an empty
+    /// database one wins, and its catalog stays.
+    pub async fn apply_first_catalog(&self, source: &str, catalog: &Catalog, now: UnixMs) -> Result<bool, StoreError> {
+        self.insert_catalog(CatalogVersion(1), source, catalog, now).await
+    }
+
+    async fn insert_catalog(
+        &self,
+        version: CatalogVersion,
+        source: &str,
+        catalog: &Catalog,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let op = catalog_op(version, catalog, false).map_err(|e: CatalogEventError| StoreError::corrupt(e))?;
+        let fields = op.intent.fields().map(Fields::to_msgpack).unwrap_or_default();
+        let digest = op.digest(DeviceId::SYSTEM, Some(&fields));
+        let sql = include_str!("../sql/catalog/apply.sql");
+        Ok(self.execute(sql, &[&version.0, &now.0, &digest.0, &source, &fields]).await? > 0)
+    }
+}
+
+fn in_force_of(row: &Row) -> Result<InForce, StoreError> {
+    let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
+    let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
+    let (applied_at, source) = (UnixMs(row.try_get("applied_at_ms")?), row.try_get("source")?);
+    Ok(InForce { version, applied_at, source, catalog })
 }

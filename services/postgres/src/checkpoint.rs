@@ -80,6 +80,14 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// What the stored records with these keys weigh, in bytes.
+    pub async fn stored_bytes(&self, workspace: WorkspaceId, keys: &[RecordKey]) -> Result<i64, StoreError> {
+        let (tables, scopes, records) = columns(keys);
+        let sql = include_str!("../sql/records/stored_bytes.sql");
+        let row = self.query_opt(sql, &[&workspace.0, &tables, &scopes, &records]).await?;
+        Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
+    }
+
     /// Folds in one transaction that holds the checkpoint: loads the records with these keys, hands them to `fold`, and
     /// writes what it returns together with the checkpoint (FOLD-1). `None`: the checkpoint is no longer where the
     /// caller read it, or another projector holds it.
@@ -105,6 +113,13 @@ impl Store {
     }
 }
 
+/// Keys as the arrays that statements take.
+fn columns(keys: &[RecordKey]) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
+    let tables = keys.iter().map(|key| key.table.as_str()).collect();
+    let scopes = keys.iter().map(|key| key.scope.as_str()).collect();
+    (tables, scopes, keys.iter().map(|key| key.record.as_str()).collect())
+}
+
 fn checkpoint_of(row: &Row) -> Result<Checkpoint, StoreError> {
     Ok(Checkpoint {
         position: Position(row.try_get("position")?),
@@ -122,9 +137,7 @@ struct ProjectTx<'a> {
 impl ProjectTx<'_> {
     /// The stored records with these keys; the others were never seen.
     async fn load(&self, keys: &[RecordKey]) -> Result<Vec<StoredRecord>, StoreError> {
-        let tables: Vec<_> = keys.iter().map(|key| key.table.as_str()).collect();
-        let scopes: Vec<_> = keys.iter().map(|key| key.scope.as_str()).collect();
-        let records: Vec<_> = keys.iter().map(|key| key.record.as_str()).collect();
+        let (tables, scopes, records) = columns(keys);
         let statement = self.transaction.prepare_cached(include_str!("../sql/records/load.sql")).await?;
         let rows = self.transaction.query(&statement, &[&self.workspace.0, &tables, &scopes, &records]).await?;
         rows.iter().map(record_of).collect()

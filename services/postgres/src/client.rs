@@ -1,13 +1,18 @@
 //! The pool of connections, each running as the service's role with its timeouts set.
 
+use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::{Client, Config, NoTls, Row};
 
 use crate::error::StoreError;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The session of every pooled connection: the service's role, and bounds on everything that could hang. A commit that
 /// waits for a standby is not bounded: cancelling it would show data that a failover loses.
@@ -15,6 +20,9 @@ const SESSION: &str = "-c role=tidelog_service -c default_transaction_isolation=
     -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=10000";
 /// How long a call waits for a connection before it is told that the database is unavailable.
 const POOL_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a database may leave what was sent unacknowledged before its connection counts as lost.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Where the database is, and how many connections are kept to it.
 #[derive(Debug, Clone)]
@@ -34,6 +42,32 @@ pub struct PoolStatus {
     pub waiting: usize,
 }
 
+/// Opens connections on one runtime.
+struct OnRuntime(Handle);
+
+impl Connect for OnRuntime {
+    fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let config = config.clone();
+        // The socket too belongs to the runtime that opens it.
+        let opening = self.0.spawn(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let driver = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a database connection ended");
+                }
+            });
+            Ok((client, driver))
+        });
+        Box::pin(async move {
+            match opening.await {
+                Ok(opened) => opened,
+                // The runtime is ending, and the pool's timeout tells whoever waits.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
 /// The handle to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -42,14 +76,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the pool; connections are opened as they are needed.
+    /// Makes the pool; connections are opened as they are needed, and driven by the current tokio runtime whoever asks
+    /// for them: one that a worker's own runtime drove would stall and end with that worker.
     pub fn new(config: &StoreConfig) -> Result<Self, StoreError> {
         let mut postgres = Config::from_str(&config.url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
         let given = postgres.get_options().map(|options| format!("{options} ")).unwrap_or_default();
-        postgres.options(format!("{given}{SESSION}")).application_name("tidelog").connect_timeout(POOL_WAIT);
+        postgres
+            .options(format!("{given}{SESSION}"))
+            .application_name("tidelog")
+            .connect_timeout(POOL_WAIT)
+            .tcp_user_timeout(SILENCE);
         // `Fast` sends nothing between uses: every transaction is opened by transact(), which rolls back on drop.
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(postgres.clone(), NoTls, manager_config);
+        let manager = Manager::from_connect(postgres.clone(), OnRuntime(Handle::current()), manager_config);
         let timeouts = Timeouts { wait: Some(POOL_WAIT), create: Some(POOL_WAIT), recycle: Some(POOL_WAIT) };
         let pool =
             Pool::builder(manager).max_size(config.pool_size).timeouts(timeouts).runtime(Runtime::Tokio1).build();

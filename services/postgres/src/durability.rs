@@ -1,6 +1,9 @@
 //! What a Postgres has to be for an acknowledgement to mean anything (LOG-2).
 
-use crate::client::Store;
+use std::str::FromStr;
+
+use tokio_postgres::{Config, NoTls};
+
 use crate::error::StoreError;
 
 /// The settings that decide whether what is acknowledged survives.
@@ -35,21 +38,24 @@ pub enum DurabilityError {
     Encoding(String),
 }
 
-impl Store {
-    /// Reads the settings of the database behind this handle.
-    pub async fn durability(&self) -> Result<Durability, StoreError> {
-        let row = self.query_opt(include_str!("../sql/server/durability.sql"), &[]).await?;
-        let row = row.ok_or_else(|| StoreError::corrupt("no settings"))?;
-        Ok(Durability {
+impl Durability {
+    /// Reads the settings of a database, before anything is written to it.
+    pub async fn of(url: &str) -> Result<Self, StoreError> {
+        let config = Config::from_str(url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let (client, connection) = config.connect(NoTls).await?;
+        let driver = tokio::spawn(connection);
+        let row = client.query_one(include_str!("../sql/server/durability.sql"), &[]).await?;
+        drop(client);
+        // Whatever its end says, the settings have been read.
+        let _ = driver.await;
+        Ok(Self {
             fsync: row.try_get("fsync")?,
             synchronous_commit: row.try_get("synchronous_commit")?,
             server_version: row.try_get("server_version")?,
             encoding: row.try_get("encoding")?,
         })
     }
-}
 
-impl Durability {
     /// Refuses what would lose acknowledged edits, unless that is what somebody asked for by name.
     pub fn check(&self, allow_unsafe: bool) -> Result<(), DurabilityError> {
         if self.server_version < 150_000 {

@@ -15,9 +15,9 @@ pub enum StoreError {
     /// A stored value breaks a rule that every writer keeps: damage, or a newer server's data.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),
-    /// Postgres refused a statement.
-    #[error("database error: {0}")]
-    Database(#[source] tokio_postgres::Error),
+    /// Postgres refused a statement: its SQLSTATE and message, which name no values.
+    #[error("database error {0}")]
+    Database(String),
 }
 
 impl StoreError {
@@ -38,22 +38,27 @@ const LOST: &str = "connection lost";
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(code) = error.code() else {
+        let Some(said) = error.as_db_error() else {
             return Self::Unavailable(format!("{LOST}: {error}"));
         };
-        let is_passing = code.code().starts_with("08")
-            || code.code().starts_with("53")
+        let (code, class) = (said.code(), &said.code().code()[..2]);
+        let told = format!("{}: {}", code.code(), said.message());
+        let is_lost = class == "08"
+            || matches!(
+                *code,
+                SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+            );
+        // Overload, shutdown, and what lost to another transaction: all of it passes.
+        let is_passing = matches!(class, "53" | "40")
             || code.code().starts_with("57P")
             || matches!(
                 *code,
                 SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE | SqlState::READ_ONLY_SQL_TRANSACTION
             );
-        let is_lost =
-            matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN) || code.code().starts_with("08");
         match (is_lost, is_passing) {
-            (true, _) => Self::Unavailable(format!("{LOST}: {error}")),
-            (false, true) => Self::Unavailable(error.to_string()),
-            (false, false) => Self::Database(error),
+            (true, _) => Self::Unavailable(format!("{LOST}: {told}")),
+            (false, true) => Self::Unavailable(told),
+            (false, false) => Self::Database(told),
         }
     }
 }

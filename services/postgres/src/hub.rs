@@ -18,7 +18,7 @@ pub struct Hub {
     watchers: Mutex<HashMap<WorkspaceId, watch::Sender<Moved>>>,
     unfolded: Mutex<HashMap<WorkspaceId, String>>,
     unfolded_any: Notify,
-    outgoing: Mutex<HashMap<(WorkspaceId, bool), Position>>,
+    outgoing: Mutex<HashMap<(WorkspaceId, bool), HeadNotice>>,
     outgoing_any: Notify,
 }
 
@@ -35,40 +35,42 @@ const GATHER: Duration = Duration::from_millis(10);
 impl Hub {
     /// This process has appended; `request_id` is told to the projector for its log.
     pub fn appended(&self, workspace: WorkspaceId, head: Position, request_id: &str) {
-        self.moved(HeadNotice::Appended(workspace, head));
+        let notice = HeadNotice::Appended(workspace, head, request_id.to_owned());
+        self.moved(&notice);
         lock(&self.unfolded).insert(workspace, request_id.to_owned());
         self.unfolded_any.notify_one();
-        lock(&self.outgoing).insert((workspace, false), head);
+        lock(&self.outgoing).insert((workspace, false), notice);
         self.outgoing_any.notify_one();
     }
 
     /// This process has folded.
     pub fn folded(&self, workspace: WorkspaceId, position: Position) {
-        self.moved(HeadNotice::Folded(workspace, position));
-        lock(&self.outgoing).insert((workspace, true), position);
+        let notice = HeadNotice::Folded(workspace, position);
+        self.moved(&notice);
+        lock(&self.outgoing).insert((workspace, true), notice);
         self.outgoing_any.notify_one();
     }
 
     /// Another process said so.
     pub fn heard(&self, notice: HeadNotice) {
-        self.moved(notice);
-        if let HeadNotice::Appended(workspace, _) = notice {
-            lock(&self.unfolded).entry(workspace).or_default();
+        self.moved(&notice);
+        if let HeadNotice::Appended(workspace, _, request_id) = notice {
+            lock(&self.unfolded).insert(workspace, request_id);
             self.unfolded_any.notify_one();
         }
     }
 
-    fn moved(&self, notice: HeadNotice) {
-        let (HeadNotice::Appended(workspace, _) | HeadNotice::Folded(workspace, _)) = notice;
+    fn moved(&self, notice: &HeadNotice) {
+        let (HeadNotice::Appended(workspace, ..) | HeadNotice::Folded(workspace, _)) = notice;
         let mut watchers = lock(&self.watchers);
-        let Some(watcher) = watchers.get(&workspace) else { return };
+        let Some(watcher) = watchers.get(workspace) else { return };
         if watcher.receiver_count() == 0 {
-            watchers.remove(&workspace);
+            watchers.remove(workspace);
             return;
         }
         watcher.send_modify(|moved| match notice {
-            HeadNotice::Appended(_, head) => moved.appended = moved.appended.max(head),
-            HeadNotice::Folded(_, position) => moved.folded = moved.folded.max(position),
+            HeadNotice::Appended(_, head, _) => moved.appended = moved.appended.max(*head),
+            HeadNotice::Folded(_, position) => moved.folded = moved.folded.max(*position),
         });
     }
 
@@ -103,13 +105,7 @@ impl Hub {
         }
         tokio::time::sleep(GATHER).await;
         let outgoing = std::mem::take(&mut *lock(&self.outgoing));
-        let notices: Vec<_> = outgoing
-            .into_iter()
-            .map(|((workspace, is_folded), position)| match is_folded {
-                false => HeadNotice::Appended(workspace, position),
-                true => HeadNotice::Folded(workspace, position),
-            })
-            .collect();
+        let notices: Vec<_> = outgoing.into_values().collect();
         if let Err(error) = store.notify(&notices).await {
             tracing::debug!(%error, "other processes were not told; they poll");
         }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::client::Store;
 use crate::credentials::{Credential, CredentialKind, TokenHash};
 use crate::error::StoreError;
+use crate::transact::{begin, commit};
 
 /// What an enrollment key grants and how far.
 #[derive(Debug, Clone)]
@@ -46,9 +47,20 @@ impl Store {
         new: &NewEnrollmentKey,
         now: UnixMs,
     ) -> Result<(), StoreError> {
+        let mut client = self.client().await?;
+        let transaction = begin(&mut client).await?;
+        Self::insert_enrollment_key(&transaction, credential, new, now).await?;
+        commit(transaction).await
+    }
+
+    pub(crate) async fn insert_enrollment_key(
+        transaction: &Transaction<'_>,
+        credential: &Credential,
+        new: &NewEnrollmentKey,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
         let expires_at = new.expires_at.map(|at| at.0);
-        let (role, scopes) = (new.role.as_str(), new.scopes.to_list());
-        let hash = credential.hash();
+        let (role, scopes, hash) = (new.role.as_str(), new.scopes.to_list(), credential.hash());
         let sql = include_str!("../sql/accounts/create_enrollment_key.sql");
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
             &credential.workspace.0,
@@ -61,7 +73,8 @@ impl Store {
             &scopes,
             &hash.as_bytes(),
         ];
-        self.execute(sql, params).await.map(drop)
+        transaction.execute(sql, params).await?;
+        Ok(())
     }
 
     /// Stores an analyst or admin token.

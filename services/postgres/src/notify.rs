@@ -12,18 +12,18 @@ use crate::client::Store;
 use crate::error::StoreError;
 
 /// Something moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadNotice {
-    /// A log has grown to this position.
-    Appended(WorkspaceId, Position),
+    /// A log has grown to this position, lastly by this request.
+    Appended(WorkspaceId, Position, String),
     /// Records are folded up to this position.
     Folded(WorkspaceId, Position),
 }
 
 impl HeadNotice {
-    fn to_text(self) -> String {
+    fn to_text(&self) -> String {
         match self {
-            Self::Appended(workspace, position) => format!("appended {workspace} {position}"),
+            Self::Appended(workspace, position, request_id) => format!("appended {workspace} {position} {request_id}"),
             Self::Folded(workspace, position) => format!("folded {workspace} {position}"),
         }
     }
@@ -34,7 +34,7 @@ impl HeadNotice {
         let workspace = WorkspaceId(Uuid::try_parse(workspace).ok()?);
         let position = Position(position.parse().ok()?);
         match what {
-            "appended" => Some(Self::Appended(workspace, position)),
+            "appended" => Some(Self::Appended(workspace, position, words.next().unwrap_or_default().to_owned())),
             "folded" => Some(Self::Folded(workspace, position)),
             _ => None,
         }

@@ -92,7 +92,7 @@ impl Store {
             chunk_rows = page.next_chunk_rows();
         };
         let end = match page.events.last() {
-            Some(last) if last.position == end => Cursor { position: end, check: last.digest },
+            Some(last) if last.position == end => last.cursor(),
             Some(_) | None => self.cursor_at(workspace, end).await?,
         };
         Ok(EventPage { events: page.events, end, head })

@@ -1,7 +1,6 @@
 //! Point reads of the log.
 
-use tidelog_core::cursor::Cursor;
-use tidelog_core::digest::Digest;
+use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::event::Event;
 use tidelog_core::ids::{DeviceId, Position, Seq, WorkspaceId};
 
@@ -9,26 +8,26 @@ use crate::client::Store;
 use crate::error::StoreError;
 use crate::rows::event_of;
 
-/// The head of a log, with the digest at the position that was asked for.
+/// The head of a log, with the check of a cursor at the position that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogHead {
     /// The last position.
     pub head: Position,
     /// The version of the last `_catalog` event; 0 before the first.
     pub catalog_version: i64,
-    /// The digest of the event at the asked position, if the log has one there.
-    pub digest: Option<Digest>,
+    /// The check of a cursor at the asked position, if the log has an event there.
+    pub check: Option<CursorCheck>,
 }
 
 impl Store {
-    /// The head of a log and the digest at `position`, in one snapshot. `None`: no such workspace.
+    /// The head of a log and the check of a cursor at `position`, in one snapshot. `None`: no such workspace.
     pub async fn head(&self, workspace: WorkspaceId, position: Position) -> Result<Option<LogHead>, StoreError> {
         let row = self.query_opt(include_str!("../sql/log/head.sql"), &[&workspace.0, &position.0]).await?;
         row.map(|row| {
             Ok(LogHead {
                 head: Position(row.try_get("head")?),
                 catalog_version: row.try_get("catalog_version")?,
-                digest: row.try_get::<_, Option<i64>>("digest")?.map(Digest),
+                check: row.try_get::<_, Option<i64>>("cursor_check")?.map(CursorCheck),
             })
         })
         .transpose()
@@ -40,7 +39,7 @@ impl Store {
             return Ok(Cursor::START);
         }
         let head = self.head(workspace, position).await?;
-        let check = head.and_then(|head| head.digest);
+        let check = head.and_then(|head| head.check);
         let check = check.ok_or_else(|| StoreError::corrupt(format_args!("no event at position {position}")))?;
         Ok(Cursor { position, check })
     }

@@ -40,6 +40,8 @@ pub struct RecordsPage {
     pub records: Vec<StoredRecord>,
     /// The checkpoint they were read at: with `more` false they are complete up to here.
     pub projected: Position,
+    /// The `_catalog` event in force at that checkpoint.
+    pub catalog_position: Position,
     /// The generation they were read from.
     pub generation: i64,
     /// Whether there are more.
@@ -53,7 +55,13 @@ impl Store {
     /// A page of records. Each part of it is read with its checkpoint in one snapshot, and parts go up in version: so
     /// when the last part finds no more, everything up to its checkpoint has been given.
     pub async fn records(&self, workspace: WorkspaceId, query: &RecordsQuery<'_>) -> Result<RecordsPage, StoreError> {
-        let mut page = RecordsPage { records: Vec::new(), projected: Position::START, generation: 1, more: true };
+        let mut page = RecordsPage {
+            records: Vec::new(),
+            projected: Position::START,
+            catalog_position: Position::START,
+            generation: 1,
+            more: true,
+        };
         let (mut bytes, mut after, mut start) = (0, query.after, query.start);
         while page.more && page.records.len() < query.limit && bytes < query.bytes {
             let rows_max = CHUNK_ROWS.min(query.limit - page.records.len());
@@ -62,6 +70,7 @@ impl Store {
                 return Err(StoreError::corrupt("a workspace without a checkpoint"));
             };
             page.projected = Position(first.try_get("projected")?);
+            page.catalog_position = Position(first.try_get("catalog_position")?);
             page.generation = first.try_get("generation")?;
             start = start.or(Some(page.projected));
             // A checkpoint without records is one row of nulls.
@@ -110,9 +119,10 @@ impl Store {
         self.query_opt(sql, params).await?.as_ref().map(record_of).transpose()
     }
 
-    /// How many conflicts of a workspace nobody has settled.
-    pub async fn open_conflicts(&self, workspace: WorkspaceId) -> Result<i64, StoreError> {
-        let row = self.query_opt(include_str!("../sql/records/open_conflicts.sql"), &[&workspace.0]).await?;
+    /// How many conflicts nobody has settled, of what somebody may see.
+    pub async fn open_conflicts(&self, workspace: WorkspaceId, filter: &EventFilter) -> Result<i64, StoreError> {
+        let sql = include_str!("../sql/records/open_conflicts.sql");
+        let row = self.query_opt(sql, &[&workspace.0, &filter.tables(), &filter.scopes()]).await?;
         Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
     }
 

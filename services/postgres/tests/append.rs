@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use tidelog_core::catalog::Catalog;
-use tidelog_core::cursor::Cursor;
+use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{
     Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
@@ -36,7 +36,7 @@ impl Log {
     async fn workspace(&mut self) -> WorkspaceId {
         self.workspaces += 1;
         let workspace = WorkspaceId(Uuid::from_u128(self.workspaces));
-        self.store.create_workspace(workspace, "test", NOW).await.unwrap();
+        self.store.create_workspace(workspace, "test", &[], NOW).await.unwrap();
         workspace
     }
 
@@ -95,7 +95,7 @@ async fn a_refused_batch_leaves_its_neighbours_alone() {
     let stranger = DeviceId(Uuid::from_u128(7));
     let mut other_content = batch(devices[3], 2..=3);
     other_content.ops[0].digest = Digest(0);
-    let cursor = |position, check| Some(Cursor { position: Position(position), check: Digest(check) });
+    let cursor = |position, check| Some(Cursor { position: Position(position), check: CursorCheck(check) });
     let ahead = AppendBatch { cursor: cursor(99, 1), ..batch(devices[4], 1..=1) };
     let diverged = AppendBatch { cursor: cursor(2, 1), ..batch(devices[5], 1..=1) };
     let mut base_ahead = batch(devices[6], 1..=1);

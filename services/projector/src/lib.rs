@@ -1,9 +1,11 @@
 //! Folds the log into records.
 //!
-//! [`Projector::step`] folds a stretch of one workspace's log and returns; [`Projector::run`] waits and calls it.
+//! [`Projector::step`] folds a stretch of one workspace's log and returns; [`Projector::run`] waits and calls it, for each
+//! workspace in turn.
 //! FOLD-1: records, verdicts and checkpoint move in one transaction, whole batches at a time.
 
 mod metrics;
+mod queue;
 mod run;
 mod step;
 

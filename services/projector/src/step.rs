@@ -5,13 +5,18 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::{Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, WorkspaceId};
 use tidelog_core::wire::Verdict;
-use tidelog_postgres::{Checkpoint, EventFilter, FoldedEvent, Folding, PageLimits, Store, StoreError, StoredRecord};
+use tidelog_postgres::{
+    Checkpoint, EventFilter, EventPage, FoldedEvent, Folding, PageLimits, Store, StoreError, StoredRecord,
+};
 
 use crate::run::Projector;
 
 /// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
 /// and let a waiting push know sooner.
 const STEP: PageLimits = PageLimits { events: 2_000, bytes: 8 * 1024 * 1024, positions: 50_000 };
+
+/// What the records of one step weigh at most as they are stored, unless a single batch names more.
+const RECORDS_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +55,7 @@ impl Projector {
             return Ok(Progress::Idle);
         }
         let timer = self.metrics.step_seconds.with_label_values::<&str>(&[]).start_timer();
-        let page = store.page(workspace, checkpoint.position, head, &EventFilter::all(), STEP).await?;
+        let page = self.page(workspace, checkpoint.position, head).await?;
         let in_force = catalog_at(store, workspace, checkpoint).await?;
         let end = page.end.position;
         let fold = |records| fold(in_force, records, &page.events, checkpoint, end);
@@ -63,6 +68,23 @@ impl Projector {
         }
         self.hub.folded(workspace, end);
         Ok(Progress::Folded { position: end, head })
+    }
+}
+
+impl Projector {
+    /// The next stretch to fold. One whose records weigh too much in memory is cut short, to a single batch at least.
+    async fn page(&self, workspace: WorkspaceId, after: Position, head: Position) -> Result<EventPage, StepError> {
+        let mut limits = STEP;
+        loop {
+            let page = self.store.page(workspace, after, head, &EventFilter::all(), limits).await?;
+            let weight = self.store.stored_bytes(workspace, &keys_of(&page.events)).await?;
+            let is_one_batch =
+                page.events.first().map(|event| event.batch) == page.events.last().map(|event| event.batch);
+            if weight <= RECORDS_BYTES_MAX || is_one_batch {
+                return Ok(page);
+            }
+            limits.events = (page.events.len() / 8).max(1);
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl TestAppBuilder {
         let server = start_server(&database, &self.catalog, self.roles).await;
         let address = server.address().expect("it has a gateway");
         let workspace = WorkspaceId(System.uuid());
-        server.store().create_workspace(workspace, "test", System.now()).await.expect("a workspace");
+        server.store().create_workspace(workspace, "test", &[], System.now()).await.expect("a workspace");
         TestApp { database, workspace, server, address }
     }
 }
@@ -65,7 +65,11 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles) -> S
         workers: 1,
         allow_unsafe_durability: true, // the tests' cluster is not crashed
         shared_database: true,
-        catalog: InitialCatalog { name: "the test's catalog".to_owned(), source: catalog.to_owned() },
+        catalog: InitialCatalog {
+            name: "the test's catalog".to_owned(),
+            source: catalog.to_owned(),
+            is_asked_for: true,
+        },
         runtime: Runtime::default(),
     };
     Server::start(config).await.unwrap_or_else(|e| panic!("the server starts: {e}"))
@@ -126,7 +130,7 @@ impl TestApp {
     /// A new workspace beside the first.
     pub async fn another_workspace(&self) -> WorkspaceId {
         let workspace = WorkspaceId(System.uuid());
-        self.store().create_workspace(workspace, "another", System.now()).await.expect("a workspace");
+        self.store().create_workspace(workspace, "another", &[], System.now()).await.expect("a workspace");
         workspace
     }
 

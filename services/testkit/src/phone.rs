@@ -135,8 +135,8 @@ impl Phone {
             let path = format!("/api/v1/sync/records?limit={limit}{after}{query}");
             let mut page: RecordsAnswer = self.http.get(&path).await.good();
             records.append(&mut page.records);
-            after = format!("&after={}", page.cursor);
-            if !page.more {
+            after = format!("&after={}", page.end.cursor);
+            if !page.end.more {
                 return (records, page);
             }
         }

@@ -4,9 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+/// How long a server may take to end by itself: its connections have their time, and a machine under load has more to do.
+const END_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A command of its own environment, whatever the caller's is.
 pub fn tidelog_command(binary: &str, data_dir: &Path) -> Command {
@@ -74,6 +78,31 @@ impl Serving {
         kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), Signal::SIGTERM).expect("the server is there");
         let said = self.said();
         assert!(self.child.wait().expect("its end").success(), "{said}");
+        said
+    }
+
+    /// Waits until it has ended by itself, which nobody asked for, and asserts that its exit code says so; what it logged.
+    pub fn wait_failed(mut self) -> String {
+        let mut stderr = self.child.stderr.take().expect("its log");
+        // Beside the wait: a server whose log nobody reads would block on it.
+        let reading = std::thread::spawn(move || {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).expect("its log");
+            said
+        });
+        let began = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("its end") {
+                Some(status) => break status,
+                None if began.elapsed() > END_TIME_MAX => {
+                    let _ = self.child.kill();
+                    panic!("the server goes on without an end: {}", reading.join().expect("its log"));
+                }
+                None => std::thread::park_timeout(Duration::from_millis(5)),
+            }
+        };
+        let said = reading.join().expect("its log");
+        assert!(!status.success(), "{said}");
         said
     }
 

@@ -9,7 +9,7 @@ use prometheus::process_collector::ProcessCollector;
 use tidelog_core::catalog::{Catalog, CatalogError};
 use tidelog_gateway::{Gateway, GatewayConfig, Runtime, admin_server, main_server};
 use tidelog_postgres::{
-    ApplyOutcome, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate,
+    Durability, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate,
 };
 use tidelog_projector::Projector;
 use tokio::sync::{mpsc, watch};
@@ -36,6 +36,8 @@ pub struct InitialCatalog {
     pub name: String,
     /// Its TOML.
     pub source: String,
+    /// Whether somebody named it: then it is told if another is in force.
+    pub is_asked_for: bool,
 }
 
 /// How a server is set up.
@@ -127,9 +129,9 @@ pub struct Server {
 impl Server {
     /// Migrates the database, sees to a catalog, and starts what the roles name on the current tokio runtime.
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
+        Durability::of(&config.database_url).await?.check(config.allow_unsafe_durability)?;
         migrate(&config.database_url).await?;
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: config.pool_size })?;
-        store.durability().await?.check(config.allow_unsafe_durability)?;
         see_to_catalog(&store, &config).await?;
         let (hub, registry) = (Arc::new(Hub::default()), Registry::new());
         registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -230,23 +232,23 @@ async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), Serv
     let name = || config.catalog.name.clone();
     let catalog =
         Catalog::parse(&config.catalog.source).map_err(|error| ServerError::Catalog { name: name(), error })?;
-    if let Some(in_force) = store.catalog_in_force().await? {
-        if in_force.catalog.file != catalog.file {
-            let (version, name) = (in_force.version.0, name());
-            tracing::warn!(
-                version,
-                "the catalog in force differs from {name} and stays: `tidelog catalog apply` changes it"
-            );
+    if store.catalog_in_force().await?.is_none() {
+        if let Some(what) = catalog.unfolded() {
+            return Err(ServerError::Unfolded { name: name(), what });
         }
-        return Ok(());
+        let now = config.runtime.clock.now();
+        if store.apply_first_catalog(&config.catalog.source, &catalog, now).await? {
+            tracing::info!(version = 1, "{} is in force", config.catalog.name);
+        }
     }
-    if let Some(what) = catalog.unfolded() {
-        return Err(ServerError::Unfolded { name: name(), what });
-    }
-    let now = config.runtime.clock.now();
-    let applied = store.apply_catalog(&config.catalog.source, &catalog, now).await?;
-    if let ApplyOutcome::Applied(version) = applied {
-        tracing::info!(version = version.0, "{} is in force", config.catalog.name);
+    let in_force = store.catalog_in_force().await?;
+    let differs = in_force.as_ref().is_some_and(|in_force| in_force.catalog.file != catalog.file);
+    if let Some(in_force) = in_force.filter(|_| differs && config.catalog.is_asked_for) {
+        let (version, name) = (in_force.version.0, name());
+        tracing::warn!(
+            version,
+            "the catalog in force differs from {name} and stays: `tidelog catalog apply` changes it"
+        );
     }
     Ok(())
 }

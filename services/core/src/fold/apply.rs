@@ -8,6 +8,7 @@ use super::record::{Delete, FieldState, OpenConflict, Record, Writer};
 use crate::catalog::{Catalog, Table};
 use crate::event::Event;
 use crate::ids::{ConflictId, DeviceId, Position};
+use crate::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::op::Intent;
 use crate::time::UnixMs;
 use crate::value::{Fields, Value};
@@ -60,6 +61,10 @@ impl Applying<'_> {
             let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
             return Ok(Folded { verdict: Verdict::Superseded, conflicts: lost });
         }
+        if self.would_grow_too_large(record, given) {
+            let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
+            return Ok(Folded { verdict: Verdict::Superseded, conflicts: lost });
+        }
         let appears = record.deleted || record.version == Position::START;
         record.deleted = false;
         let (mut lost, mut open, mut changed) = (Vec::new(), Vec::new(), appears);
@@ -91,6 +96,16 @@ impl Applying<'_> {
         };
         open.append(&mut lost);
         Ok(Folded { verdict, conflicts: open })
+    }
+
+    /// Whether a record with these fields beside its own would pass the limits, whoever wins in each field. Judged before
+    /// the rules, so that it needs no second look at what they decided.
+    fn would_grow_too_large(&self, record: &Record, given: &Fields) -> bool {
+        let added: usize = given.0.iter().map(|(name, value)| name.len() + value.weight()).sum();
+        let kept = record.fields.iter().filter(|(name, _)| !given.0.contains_key(*name));
+        let (count, bytes) =
+            kept.fold((0, 0), |(count, bytes), (name, field)| (count + 1, bytes + name.len() + field.value.weight()));
+        count + given.0.len() > RECORD_FIELDS_MAX || bytes + added > RECORD_BYTES_MAX
     }
 
     /// `delete_wins`: whatever wrote beside it, the record is deleted. It leaves a tombstone also of a record never seen.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName};
 use crate::time::UnixMs;
 use crate::value::{Fields, Value};
-use crate::wire::{DeleteView, RecordView, WriterView};
+use crate::wire::{DeleteView, EventPlace, OpenConflictView, RecordView, WriterView};
 
 /// The event that set a field or deleted a record, as later events are judged against it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +136,9 @@ impl Record {
             || self.fields.iter().map(|(name, field)| (name.clone(), WriterView::from(&field.writer))).collect();
         let conflicts = || {
             let open = self.open_conflicts.iter();
-            open.map(|(id, conflict)| (id.clone(), (conflict.winner.0, conflict.loser.0))).collect()
+            let place = |(position, device)| EventPlace { position, device };
+            let view = |of: &OpenConflict| OpenConflictView { winner: place(of.winner), loser: place(of.loser) };
+            open.map(|(id, conflict)| (id.clone(), view(conflict))).collect()
         };
         let delete = |delete: &Delete| DeleteView { writer: (&delete.writer).into(), received_at: delete.received_at };
         RecordView {

@@ -6,6 +6,7 @@ use super::decode::Named;
 use crate::error::Code;
 use crate::ids::{DeviceId, Position, Role, Scopes, WorkspaceId};
 use crate::limits::{APP_BYTES_MAX, NAME_BYTES_MAX};
+use crate::text::Text;
 use crate::time::UnixMs;
 
 /// The body of `POST /devices`.
@@ -22,14 +23,15 @@ pub struct RegisterRequest {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RegisterWire {
-    name: String,
-    platform: Option<String>,
+    name: Text,
+    platform: Option<Text>,
     replaces: Option<DeviceId>,
 }
 
 impl<'de> Deserialize<'de> for RegisterRequest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Named(RegisterWire { name, platform, replaces }) = Deserialize::deserialize(deserializer)?;
+        let Named(RegisterWire { name: Text(name), platform, replaces }) = Deserialize::deserialize(deserializer)?;
+        let platform = platform.map(|Text(platform)| platform);
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
             return Err(Code::NameInvalid.custom("name has 1 to 255 bytes of UTF-8 without NUL"));
         }

@@ -177,4 +177,12 @@ pub struct PullEnd {
     pub position: Position,
     /// Whether the log goes on after the cursor.
     pub more: bool,
+    /// Tables the device may read since these lines: take their records anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub resync: Vec<TableName>,
+    /// Tables the device may no longer read since these lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub drop: Vec<TableName>,
 }

@@ -14,7 +14,7 @@ pub use devices::{DeviceList, DeviceView, RegisterAnswer, RegisterRequest};
 pub use encode::encode;
 pub use events::{EventView, PullAnswer, PullEnd, ReadError};
 pub use push::{OpStatus, Outcome, PushAnswer, PushRequest, Rejected, Run, SyncAnswer, SyncRequest, Verdict};
-pub use records::{DeleteView, RecordView, RecordsAnswer, RecordsEnd, WriterView};
+pub use records::{DeleteView, EventPlace, OpenConflictView, RecordView, RecordsAnswer, RecordsEnd, WriterView};
 pub use status::{CatalogView, Limits, Status};
 
 /// How a body is encoded.

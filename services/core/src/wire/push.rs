@@ -10,6 +10,7 @@ use crate::error::Code;
 use crate::ids::{Actor, ConflictId, Position, RecordId, Scope, Seq, TableName};
 use crate::limits::APP_BYTES_MAX;
 use crate::op::{Kind, Op, intent_of};
+use crate::text::Text;
 use crate::time::UnixMs;
 use crate::value::Fields;
 
@@ -39,7 +40,7 @@ pub struct SyncRequest {
 #[serde(deny_unknown_fields)]
 struct SyncWire {
     cursor: Option<Cursor>,
-    app: Option<String>,
+    app: Option<Text>,
     ops: Vec<Named<OpWire>>,
     limit: Option<u64>,
     tables: Option<Vec<TableName>>,
@@ -49,15 +50,16 @@ struct SyncWire {
 #[serde(deny_unknown_fields)]
 struct PushWire {
     cursor: Option<Cursor>,
-    app: Option<String>,
+    app: Option<Text>,
     ops: Vec<Named<OpWire>>,
 }
 
 fn push_request<E: serde::de::Error>(
     cursor: Option<Cursor>,
-    app: Option<String>,
+    app: Option<Text>,
     ops: Vec<Named<OpWire>>,
 ) -> Result<PushRequest, E> {
+    let app = app.map(|Text(app)| app);
     if app.as_ref().is_some_and(|app| app.len() > APP_BYTES_MAX || app.contains('\0')) {
         return Err(Code::NameInvalid.custom("app has at most 64 bytes of UTF-8 without NUL"));
     }

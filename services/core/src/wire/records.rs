@@ -8,6 +8,7 @@ use crate::cursor::Cursor;
 use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName};
 use crate::time::UnixMs;
 use crate::value::Fields;
+use crate::wire::CatalogView;
 
 /// A record as it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,10 +45,32 @@ pub struct RecordView {
     /// With `state=full`: the last delete, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<DeleteView>,
-    /// With `state=full`: the open conflicts, each with the positions of the event that stands and the one that lost.
+    /// With `state=full`: the open conflicts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
-    pub conflicts: Option<BTreeMap<ConflictId, (Position, Position)>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, OpenConflictView>>))]
+    pub conflicts: Option<BTreeMap<ConflictId, OpenConflictView>>,
+}
+
+/// A conflict that a person has to settle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpenConflictView {
+    /// The event whose value stands.
+    pub winner: EventPlace,
+    /// The event whose value lost.
+    pub loser: EventPlace,
+}
+
+/// An event as later ones are judged against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventPlace {
+    /// Its position.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub position: Position,
+    /// Its device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub device: DeviceId,
 }
 
 fn scope_is_empty(scope: &Scope) -> bool {
@@ -89,6 +112,15 @@ pub struct DeleteView {
 pub struct RecordsAnswer {
     /// In version order; in `touched` order with `state=full`.
     pub records: Vec<RecordView>,
+    /// How far they go.
+    #[serde(flatten)]
+    pub end: RecordsEnd,
+}
+
+/// How far a page of records goes; the last line of an NDJSON read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordsEnd {
     /// What to read after next.
     pub cursor: String,
     /// How far the cursor covers.
@@ -100,21 +132,15 @@ pub struct RecordsAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub pull_cursor: Option<Cursor>,
-}
-
-/// The last line of an NDJSON read of records.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RecordsEnd {
-    /// What to read after next.
-    pub cursor: String,
-    /// How far the cursor covers.
-    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
-    pub position: Position,
-    /// Whether there are more.
-    pub more: bool,
-    /// From where to pull.
+    /// On the last page with `state=full`: the catalog in force at `position`, to fold on under.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-    pub pull_cursor: Option<Cursor>,
+    pub catalog: Option<CatalogView>,
+    /// Tables the caller may read since its cursor: read them anew, without a cursor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub resync: Vec<TableName>,
+    /// Tables the caller may no longer read since its cursor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub drop: Vec<TableName>,
 }

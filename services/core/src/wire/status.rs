@@ -60,6 +60,10 @@ pub struct Limits {
     pub inflated_bytes: usize,
     /// Bytes of one op's encoded fields.
     pub field_bytes: usize,
+    /// Bytes of a record's fields.
+    pub record_bytes: usize,
+    /// Fields of a record.
+    pub record_fields: usize,
     /// Levels of nesting of a value.
     pub depth: usize,
     /// Seconds a device's clock may run ahead.
@@ -80,6 +84,8 @@ impl Limits {
             body_bytes: limits::BODY_BYTES_MAX,
             inflated_bytes: limits::INFLATED_BYTES_MAX,
             field_bytes: limits::FIELD_BYTES_MAX,
+            record_bytes: limits::RECORD_BYTES_MAX,
+            record_fields: limits::RECORD_FIELDS_MAX,
             depth: limits::DEPTH_MAX,
             clock_skew_s,
             page_events: limits::PAGE_EVENTS_MAX,

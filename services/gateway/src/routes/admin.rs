@@ -3,7 +3,9 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
+use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::time::UnixMs;
 use tidelog_postgres::CredentialKind;
 
@@ -55,6 +57,9 @@ pub(crate) async fn create_workspace(
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
     let asked: NewWorkspace = read_body(&request, body, &gateway.metrics).await?;
+    if asked.name.is_empty() || asked.name.len() > NAME_BYTES_MAX || asked.name.contains('\0') {
+        return Err(ApiError::new(Code::NameInvalid, "name has 1 to 255 bytes of UTF-8 without NUL"));
+    }
     let known = gateway.catalog.refresh().await?;
     let created = create(&gateway.store, &gateway.runtime, &known.0.catalog, &asked.name).await?;
     ok(&request, &created)

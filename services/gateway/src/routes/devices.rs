@@ -27,6 +27,9 @@ pub(crate) async fn register(
     let key = gateway.bearer(&request, CredentialKind::EnrollmentKey).await?;
     let encoding = encoding_of(&request)?;
     let asked: RegisterRequest = read_body(&request, body, &gateway.metrics).await?;
+    if asked.replaces.is_some_and(DeviceId::is_system) {
+        return Err(ApiError::new(Code::IdInvalid, "replaces names a device of an app"));
+    }
     let device = DeviceId(gateway.runtime.random.uuid());
     let secret = gateway.runtime.random.bytes();
     let token = Credential::new(CredentialKind::DeviceToken, key.workspace, device.0, secret);

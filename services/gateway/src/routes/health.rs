@@ -17,5 +17,8 @@ pub(crate) async fn live() -> HttpResponse {
 pub(crate) async fn ready(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     gateway.store.ping().await?;
     gateway.catalog.current().await?;
+    if !gateway.appender.is_alive() {
+        return Err(ApiError::unavailable("an append task has ended"));
+    }
     Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"})))
 }

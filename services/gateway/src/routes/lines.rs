@@ -7,6 +7,8 @@ use futures_util::{Stream, StreamExt};
 use prometheus::IntGauge;
 use serde::Serialize;
 
+use tidelog_core::error::Code;
+
 use crate::error::ApiError;
 use crate::metrics::GatewayMetrics;
 
@@ -21,15 +23,16 @@ pub(super) enum Line<T, E> {
 }
 
 /// Lines as bytes.
-pub(super) fn encode<T: Serialize, E: Serialize>(lines: impl Iterator<Item = Line<T, E>>) -> Bytes {
+pub(super) fn encode<T: Serialize, E: Serialize>(lines: impl Iterator<Item = Line<T, E>>) -> Result<Bytes, ApiError> {
     let mut bytes = Vec::new();
     for line in lines {
-        match serde_json::to_writer(&mut bytes, &line) {
-            Ok(()) => bytes.push(b'\n'),
-            Err(error) => tracing::error!(%error, "a line could not be written"),
-        }
+        serde_json::to_writer(&mut bytes, &line).map_err(|error| {
+            tracing::error!(%error, "a line could not be written");
+            ApiError::new(Code::Internal, "a line could not be written")
+        })?;
+        bytes.push(b'\n');
     }
-    bytes.into()
+    Ok(bytes.into())
 }
 
 /// The answer that streams them. An error on the way cuts the stream, since its status is out already.

@@ -13,6 +13,7 @@ use tidelog_core::limits::PULL_WAIT_MS_MAX;
 use tidelog_core::wire::{EventView, PullAnswer, PullEnd};
 
 use super::lines::{self, Line};
+use crate::access::AccessChange;
 use crate::answer::{Form, answer, form_of};
 use crate::auth::Reader;
 use crate::error::ApiError;
@@ -72,23 +73,25 @@ async fn stream_events(
     let events = stream! {
         let _open = lines::OpenStream::new(&gateway.metrics);
         let (mut after, mut left) = (pull.after, limit.unwrap_or(usize::MAX));
-        let mut more = after.position < until;
+        let (mut more, mut access) = (after.position < until.0, AccessChange::default());
         while more && left > 0 {
-            let page = match next_page(&gateway, &reader, after, until, left, &pull).await {
+            let (page, changed) = match next_page(&gateway, &reader, after, until, left, &pull).await {
                 Ok(page) => page,
                 Err(error) => {
                     yield Err(error);
                     return;
                 }
             };
+            access.extend(changed);
             left = left.saturating_sub(page.events.len());
             gateway.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.events.len() as u64);
             after = page.end;
-            more = after.position < until;
-            yield Ok(lines::encode(page.events.into_iter().map(|event| Line::<_, PullEnd>::Item(EventView::from(event)))));
+            more = after.position < until.0;
+            yield lines::encode(page.events.into_iter().map(|event| Line::<_, PullEnd>::Item(EventView::from(event))));
         }
-        let end = PullEnd { cursor: after, position: after.position, more };
-        yield Ok(lines::encode([Line::<EventView, _>::End(end)].into_iter()));
+        let (resync, drop) = access.into_lists();
+        let end = PullEnd { cursor: after, position: after.position, more, resync, drop };
+        yield lines::encode([Line::<EventView, _>::End(end)].into_iter());
     };
     Ok(lines::respond(events))
 }
@@ -97,12 +100,13 @@ async fn next_page(
     gateway: &Gateway,
     reader: &Reader,
     after: Cursor,
-    until: Position,
+    until: (Position, i64),
     left: usize,
     pull: &PullRequest,
-) -> Result<tidelog_postgres::EventPage, ApiError> {
+) -> Result<(tidelog_postgres::EventPage, AccessChange), ApiError> {
     gateway.prove_again(reader).await?;
-    let known = gateway.catalog.current().await?;
     let pull = PullRequest { limit: left.min(pull.limit), ..pull.clone() };
-    gateway.page_until(reader, &known.0, after, until, &pull).await
+    let (page, in_force) = gateway.page_until(reader, after, until, &pull).await?;
+    let changed = gateway.changed_access(reader, &in_force.catalog, &page.events).await?;
+    Ok((page, changed))
 }

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::error::Code;
 use tidelog_core::fold::RecordKey;
-use tidelog_core::ids::{InvalidName, RecordId, Scope, TableName};
+use tidelog_core::ids::{InvalidName, Position, RecordId, Scope, TableName};
 use tidelog_core::wire::RecordView;
 
 use crate::answer::{answer, encoding_of};
@@ -34,8 +34,9 @@ pub(crate) async fn record(
     };
     // What may not be seen answers as what is not there.
     let absent = || ApiError::new(Code::NotFound, "there is no such record");
-    let known = gateway.catalog.current().await?;
-    if !reader.may_read(&known.0, key.table.as_str(), &key.scope) {
+    let head = gateway.store.head(reader.workspace(), Position::START).await?.ok_or_else(absent)?;
+    let in_force = gateway.catalog.of_log(head.catalog_version).await?;
+    if !reader.may_read(&in_force, key.table.as_str(), &key.scope) {
         return Err(absent());
     }
     let checkpoint = gateway.store.checkpoint(reader.workspace()).await?.ok_or_else(absent)?;

@@ -6,14 +6,16 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use async_stream::stream;
+use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
 use tidelog_core::error::Code;
-use tidelog_core::ids::TableName;
-use tidelog_core::limits::PAGE_BYTES_MAX;
-use tidelog_core::wire::{RecordView, RecordsAnswer, RecordsEnd};
-use tidelog_postgres::RecordsQuery;
+use tidelog_core::ids::{Position, TableName};
+use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT};
+use tidelog_core::wire::{CatalogView, RecordView, RecordsAnswer, RecordsEnd};
+use tidelog_postgres::{InForce, RecordsPage, RecordsQuery};
 
 use super::lines::{self, Line};
+use crate::access::AccessChange;
 use crate::answer::{Form, answer, form_of};
 use crate::auth::{Reader, revoked};
 use crate::error::ApiError;
@@ -33,22 +35,15 @@ pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Res
     let params = Params::read(&request, &["after", "limit", "tables", "state"])?;
     let form = form_of(&request, true)?;
     let reader = gateway.reader(&request).await?;
-    let asked = Asked {
-        after: cursor_of(&params)?,
-        limit: params.page_limit()?,
-        tables: params.tables()?,
-        full: match params.text("state") {
-            None | Some("plain") => false,
-            Some("full") => true,
-            Some(_) => return Err(ApiError::new(Code::QueryInvalid, "state is plain or full")),
-        },
+    let full = match params.text("state") {
+        None | Some("plain") => false,
+        Some("full") => true,
+        Some(_) => return Err(ApiError::new(Code::QueryInvalid, "state is plain or full")),
     };
+    let asked = Asked { after: cursor_of(&params, full)?, limit: params.page_limit()?, tables: params.tables()?, full };
     match form {
         Form::Whole(encoding) => answer(StatusCode::OK, encoding, &page(&gateway, &reader, &asked).await?),
-        Form::Lines => {
-            let limit = params.limit()?;
-            Ok(stream_records(gateway.into_inner(), reader, asked, limit))
-        }
+        Form::Lines => stream_records(gateway.into_inner(), reader, asked, params.limit()?).await,
     }
 }
 
@@ -59,22 +54,24 @@ struct Asked {
     full: bool,
 }
 
-fn cursor_of(params: &Params) -> Result<Option<RecordsCursor>, ApiError> {
+fn cursor_of(params: &Params, full: bool) -> Result<Option<RecordsCursor>, ApiError> {
     match params.text("after") {
         None | Some("") => Ok(None),
         Some(text) => RecordsCursor::parse(text)
+            .filter(|cursor| cursor.full == full)
             .map(Some)
-            .ok_or_else(|| ApiError::new(Code::CursorInvalid, "this is no cursor of /sync/records")),
+            .ok_or_else(|| ApiError::new(Code::CursorInvalid, "this is no cursor of /sync/records with this state")),
     }
 }
 
 async fn page(gateway: &Gateway, reader: &Reader, asked: &Asked) -> Result<RecordsAnswer, ApiError> {
     let after = asked.after.map_or(Cursor::START, |cursor| cursor.at);
-    gateway.check_cursor(reader, after).await?;
+    let (_, catalog_version) = gateway.check_cursor(reader, after).await?;
+    gateway.note_read(reader, Cursor::START);
     let generation = gateway.store.checkpoint(reader.workspace()).await?.ok_or_else(revoked)?.generation;
     check_generation(asked, generation)?;
-    let known = gateway.catalog.current().await?;
-    let filter = reader.filter(&known.0, asked.tables.as_deref());
+    let in_force = gateway.catalog.of_log(catalog_version).await?;
+    let filter = reader.filter(&in_force, asked.tables.as_deref());
     let query = RecordsQuery {
         after: after.position,
         start: asked.after.map(|cursor| cursor.start),
@@ -85,24 +82,62 @@ async fn page(gateway: &Gateway, reader: &Reader, asked: &Asked) -> Result<Recor
     };
     let found = gateway.store.records(reader.workspace(), &query).await?;
     check_generation(asked, found.generation)?;
+    let (resync, drop) = access_since(gateway, reader, asked, &in_force).await?.into_lists();
+    let end = end_of(gateway, reader, asked, catalog_version, &found).await?;
+    let full = asked.full;
+    let views = found.records.into_iter().map(|(key, record)| record.to_view(key.table, key.scope, key.record, full));
+    Ok(RecordsAnswer { records: views.collect(), end: RecordsEnd { resync, drop, ..end } })
+}
+
+/// How far a page goes.
+async fn end_of(
+    gateway: &Gateway,
+    reader: &Reader,
+    asked: &Asked,
+    catalog: i64,
+    found: &RecordsPage,
+) -> Result<RecordsEnd, ApiError> {
+    let after = asked.after.map_or(Position::START, |cursor| cursor.at.position);
     let last = found.records.last().map(|(_, record)| if asked.full { record.touched } else { record.version });
     // A complete page covers everything up to its checkpoint, which a cursor from elsewhere may lie past already.
     let position = match found.more {
-        true => last.unwrap_or(after.position),
-        false => found.projected.max(after.position),
+        true => last.unwrap_or(after),
+        false => found.projected.max(after),
     };
     let at = gateway.store.cursor_at(reader.workspace(), position).await?;
     let start = asked.after.map_or(found.projected, |cursor| cursor.start);
-    let is_complete = !found.more && found.projected >= after.position;
-    let views =
-        found.records.into_iter().map(|(key, record)| record.to_view(key.table, key.scope, key.record, asked.full));
-    Ok(RecordsAnswer {
-        records: views.collect(),
-        cursor: RecordsCursor { generation: found.generation, start, at }.to_string(),
+    let cursor = RecordsCursor { full: asked.full, generation: found.generation, catalog, start, at };
+    let is_complete = !found.more && found.projected >= after;
+    let folded_under = match is_complete && asked.full {
+        true => gateway.store.event_at(reader.workspace(), found.catalog_position).await?,
+        false => None,
+    };
+    let folded_under = folded_under.and_then(|event| Catalog::from_event(&event).ok());
+    Ok(RecordsEnd {
+        cursor: cursor.to_string(),
         position,
         more: found.more,
         pull_cursor: is_complete.then_some(at),
+        catalog: folded_under.map(|(version, catalog)| CatalogView { version: version.0, catalog: catalog.file }),
+        resync: Vec::new(),
+        drop: Vec::new(),
     })
+}
+
+/// What the caller may see now and might not when its cursor was made, and the other way round.
+async fn access_since(
+    gateway: &Gateway,
+    reader: &Reader,
+    asked: &Asked,
+    in_force: &InForce,
+) -> Result<AccessChange, ApiError> {
+    match asked.after {
+        Some(cursor) if cursor.catalog > 0 && cursor.catalog != in_force.version.0 => {
+            let before = gateway.catalog.of_log(cursor.catalog).await?;
+            Ok(AccessChange::between(reader, &before.catalog, &in_force.catalog))
+        }
+        Some(_) | None => Ok(AccessChange::default()),
+    }
 }
 
 fn check_generation(asked: &Asked, generation: i64) -> Result<(), ApiError> {
@@ -114,32 +149,46 @@ fn check_generation(asked: &Asked, generation: i64) -> Result<(), ApiError> {
     }
 }
 
-fn stream_records(gateway: Arc<Gateway>, reader: Reader, mut asked: Asked, limit: Option<usize>) -> HttpResponse {
-    lines::respond(stream! {
+/// Page by page at the reader's pace. The first page is made before the answer begins, so that a cursor that is no good
+/// has its status.
+async fn stream_records(
+    gateway: Arc<Gateway>,
+    reader: Reader,
+    mut asked: Asked,
+    limit: Option<usize>,
+) -> Result<HttpResponse, ApiError> {
+    let mut left = limit.unwrap_or(usize::MAX);
+    asked.limit = left.min(PAGE_EVENTS_DEFAULT);
+    let mut next = page(&gateway, &reader, &asked).await?;
+    Ok(lines::respond(stream! {
         let _open = lines::OpenStream::new(&gateway.metrics);
-        let mut left = limit.unwrap_or(usize::MAX);
+        let mut access = AccessChange::default();
         loop {
-            asked.limit = left.min(tidelog_core::limits::PAGE_EVENTS_DEFAULT);
-            let proven = gateway.prove_again(&reader).await;
-            let page = match proven {
+            let RecordsAnswer { records, end } = next;
+            left = left.saturating_sub(records.len());
+            access.extend(AccessChange {
+                resync: end.resync.iter().cloned().collect(),
+                drop: end.drop.iter().cloned().collect(),
+            });
+            yield lines::encode(records.into_iter().map(Line::<RecordView, RecordsEnd>::Item));
+            if !end.more || left == 0 {
+                let (resync, drop) = access.into_lists();
+                yield lines::encode([Line::<RecordView, _>::End(RecordsEnd { resync, drop, ..end })].into_iter());
+                return;
+            }
+            asked.after = RecordsCursor::parse(&end.cursor);
+            asked.limit = left.min(PAGE_EVENTS_DEFAULT);
+            let made = match gateway.prove_again(&reader).await {
                 Ok(()) => page(&gateway, &reader, &asked).await,
                 Err(error) => Err(error),
             };
-            let page = match page {
+            next = match made {
                 Ok(page) => page,
                 Err(error) => {
                     yield Err(error);
                     return;
                 }
             };
-            left = left.saturating_sub(page.records.len());
-            asked.after = RecordsCursor::parse(&page.cursor);
-            let end = RecordsEnd { cursor: page.cursor, position: page.position, more: page.more, pull_cursor: page.pull_cursor };
-            yield Ok(lines::encode(page.records.into_iter().map(Line::<RecordView, RecordsEnd>::Item)));
-            if !end.more || left == 0 {
-                yield Ok(lines::encode([Line::<RecordView, _>::End(end)].into_iter()));
-                return;
-            }
         }
-    })
+    }))
 }

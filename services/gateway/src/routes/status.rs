@@ -50,7 +50,7 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         projected: checkpoint.position,
         horizon: Position::START,
         active_devices: active as i64,
-        open_conflicts: gateway.store.open_conflicts(workspace).await?,
+        open_conflicts: gateway.store.open_conflicts(workspace, &reader.filter(&known.0, None)).await?,
         last_sync,
         limits: Limits::with_clock_skew_s(known.0.catalog.clock_skew_s),
     };

@@ -1,5 +1,5 @@
 -- Records named after a position, tombstones and all, with the checkpoint of the same snapshot. Relies on records_touched.
-SELECT c.position AS projected, c.generation, r.*
+SELECT c.position AS projected, c.catalog_position, c.generation, r.*
 FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (
     SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state

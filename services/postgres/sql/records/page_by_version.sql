@@ -1,6 +1,6 @@
 -- Records changed after a version, with the checkpoint of the same snapshot. A tombstone of before the caller's start
 -- ($3, null: now) never concerned it. Relies on records_version.
-SELECT c.position AS projected, c.generation, r.*
+SELECT c.position AS projected, c.catalog_position, c.generation, r.*
 FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (
     SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state

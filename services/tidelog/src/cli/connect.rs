@@ -21,6 +21,18 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
+    /// Resolves when an embedded Postgres that this process started is gone; [`Connected::close`] then says why. Never for
+    /// a named database, which may come back.
+    pub(crate) fn wait_for_end(&self) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+        let end = self.cluster.as_ref().map(Cluster::wait_for_end).transpose()?;
+        Ok(async move {
+            match end {
+                Some(end) => end.await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
     /// Stops the embedded Postgres, if there is one and this process started it.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         if let Some(cluster) = self.cluster {

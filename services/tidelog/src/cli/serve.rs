@@ -60,6 +60,7 @@ impl Serve {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let catalog = self.catalog()?;
         let connected = for_server(global).await?;
+        let postgres_ended = connected.wait_for_end()?;
         let started = Server::start(self.config(connected.url.clone(), catalog, global)).await;
         let server = match started {
             Ok(server) => server,
@@ -68,17 +69,29 @@ impl Serve {
                 return Err(error.into());
             }
         };
-        let shown = self.show(&server, output).await;
-        if shown.is_ok() {
+        let serve = async {
+            self.show(&server, output).await?;
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
             tracing::info!("stopping");
-        }
+            Ok(())
+        };
+        let served = tokio::select! {
+            // Whoever ends a whole group of processes may end Postgres along with us: that is a stop like any other.
+            biased;
+            served = serve => served,
+            // Whoever started us may start us again, which is also how Postgres recovers.
+            () = postgres_ended => {
+                tracing::error!("the embedded Postgres is gone; stopping");
+                Ok(())
+            }
+        };
         server.stop().await;
+        // If Postgres has ended by itself, this says how.
         connected.close().await?;
-        shown
+        served
     }
 
     async fn show(&self, server: &Server, output: &Output) -> anyhow::Result<()> {
@@ -95,11 +108,15 @@ impl Serve {
 
     fn catalog(&self) -> anyhow::Result<InitialCatalog> {
         match &self.catalog {
-            None => Ok(InitialCatalog { name: "the default catalog".to_owned(), source: DEFAULT_CATALOG.to_owned() }),
+            None => Ok(InitialCatalog {
+                name: "the default catalog".to_owned(),
+                source: DEFAULT_CATALOG.to_owned(),
+                is_asked_for: false,
+            }),
             Some(file) => {
                 let source =
                     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-                Ok(InitialCatalog { name: file.display().to_string(), source })
+                Ok(InitialCatalog { name: file.display().to_string(), source, is_asked_for: true })
             }
         }
     }

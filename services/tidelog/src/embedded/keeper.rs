@@ -1,9 +1,13 @@
 //! The thread that owns the server process for as long as it runs.
 
+use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use super::launch::Launch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::launch::{Launch, Server};
 use super::{EmbeddedError, socket};
 
 /// A server and its thread; stops the server on drop.
@@ -13,21 +17,36 @@ use super::{EmbeddedError, socket};
 /// so a signal never goes to an id that has become another's.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    /// Never sent on: dropping it is the word to stop.
-    stop: Option<Sender<()>>,
+    words: Sender<Word>,
+    /// Never changes, and closes when the thread ends.
+    thread_ended: watch::Receiver<()>,
     thread: Option<JoinHandle<Result<(), EmbeddedError>>>,
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Word {
+    /// Some child process has ended: see whether it was the server.
+    Look,
+    /// Stop the server.
+    Stop,
 }
 
 impl Keeper {
     /// Starts the server and waits until it is ready; gives its process id too.
     pub(super) fn start(launch: Launch) -> Result<(Keeper, u32), EmbeddedError> {
         let (started, wait_started) = mpsc::channel();
-        let (stop, wait_stop) = mpsc::channel();
+        let (words, heard) = mpsc::channel();
+        let (ended, thread_ended) = watch::channel(());
         let dir = launch.home.dir().to_owned();
         let thread = thread::Builder::new().name("embedded-postgres".to_owned());
-        let thread = thread.spawn(move || keep(&launch, &started, &wait_stop));
+        let thread = thread.spawn(move || {
+            // Dropped when all else is done, by a panic too.
+            let _ended = ended;
+            keep(&launch, &started, &heard)
+        });
         let thread = thread.map_err(EmbeddedError::io("start a thread for", &dir))?;
-        let mut keeper = Keeper { stop: Some(stop), thread: Some(thread) };
+        let mut keeper = Keeper { words, thread_ended, thread: Some(thread) };
         match wait_started.recv() {
             Ok(pid) => Ok((keeper, pid)),
             // It has ended, and its result says why.
@@ -40,9 +59,28 @@ impl Keeper {
         self.finish()
     }
 
+    /// Resolves when the server is gone, whoever ended it; why, [`Keeper::stop`] says.
+    ///
+    /// The kernel tells of a child's end by SIGCHLD, so nothing is polled; the thread then looks which child it was, since
+    /// it alone may reap the server.
+    pub(super) fn wait_for_end(&self) -> io::Result<impl Future<Output = ()> + Send + use<>> {
+        let mut children = signal(SignalKind::child())?;
+        let (words, mut thread_ended) = (self.words.clone(), self.thread_ended.clone());
+        Ok(async move {
+            // The first look is for a server that was gone before the signal was listened for.
+            while words.send(Word::Look).is_ok() {
+                tokio::select! {
+                    _ = thread_ended.changed() => return,
+                    _ = children.recv() => {}
+                }
+            }
+        })
+    }
+
     fn finish(&mut self) -> Result<(), EmbeddedError> {
-        drop(self.stop.take());
         let Some(thread) = self.thread.take() else { return Ok(()) };
+        // A thread that listens no more has ended, and its result says why.
+        let _ = self.words.send(Word::Stop);
         thread.join().unwrap_or_else(|_| Err(thread_panicked()))
     }
 }
@@ -55,7 +93,7 @@ impl Drop for Keeper {
     }
 }
 
-fn keep(launch: &Launch, started: &Sender<u32>, wait_stop: &Receiver<()>) -> Result<(), EmbeddedError> {
+fn keep(launch: &Launch, started: &Sender<u32>, heard: &Receiver<Word>) -> Result<(), EmbeddedError> {
     let mut server = launch.spawn()?;
     if let Err(error) = server.wait_ready(&launch.home) {
         // The first error is the one to tell.
@@ -64,16 +102,25 @@ fn keep(launch: &Launch, started: &Sender<u32>, wait_stop: &Receiver<()>) -> Res
     }
     let pid = server.pid();
     tracing::info!(postgres.pid = pid, postgres.data = %launch.home.pgdata().display(), "embedded Postgres is ready");
-    // If nobody listens any more, the next line returns at once.
+    // If nobody listens any more, nobody can say anything either, and the next line stops it.
     let _ = started.send(pid);
-    let _ = wait_stop.recv();
-    let outcome = server.stop();
+    let outcome = stop_when_told(server, heard);
     socket::discard_temporary(&launch.home);
     tracing::info!(postgres.pid = pid, "embedded Postgres has stopped");
     outcome
 }
 
+/// A server that ended before it was told to has failed, even if it says that all was well.
+fn stop_when_told(mut server: Server, heard: &Receiver<Word>) -> Result<(), EmbeddedError> {
+    while let Ok(Word::Look) = heard.recv() {
+        if let Some(status) = server.ended()? {
+            return Err(server.exited(status));
+        }
+    }
+    server.stop()
+}
+
 fn thread_panicked() -> EmbeddedError {
-    let cause = std::io::Error::other("its thread panicked");
+    let cause = io::Error::other("its thread panicked");
     EmbeddedError::Io { action: "keep the server of", path: "the data directory".into(), cause }
 }

@@ -139,11 +139,13 @@ impl Server {
         Err(EmbeddedError::Killed { waited_s: STOP_TIME_MAX.as_secs(), log: self.log.path() })
     }
 
-    fn ended(&mut self) -> Result<Option<ExitStatus>, EmbeddedError> {
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, EmbeddedError> {
         self.child.try_wait().map_err(EmbeddedError::io("wait for the server of", &self.log.path()))
     }
 
-    fn exited(&self, status: ExitStatus) -> EmbeddedError {
+    /// The error of a server that has ended.
+    pub(super) fn exited(&self, status: ExitStatus) -> EmbeddedError {
         EmbeddedError::Exited { status: status.to_string(), detail: self.log.tail(), log: self.log.path() }
     }
 }

@@ -131,6 +131,19 @@ impl Cluster {
         self.pid
     }
 
+    /// Resolves when a server that was started here is gone, whoever ended it: nothing brings it back. [`Cluster::stop`]
+    /// then says how it ended. Never resolves for an attached one. To be called and awaited within a tokio runtime.
+    pub fn wait_for_end(&self) -> Result<impl Future<Output = ()> + Send + use<>, EmbeddedError> {
+        let watched = self.keeper.as_ref().map(Keeper::wait_for_end).transpose();
+        let watched = watched.map_err(EmbeddedError::io("watch the server of", &self.socket_dir))?;
+        Ok(async move {
+            match watched {
+                Some(end) => end.await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
     /// Stops a server that was started here, ending its connections, and waits for it; leaves an attached one alone.
     ///
     /// After 30 s it is killed. That, like a server that was gone already, is an error, though `Durability::Full` loses

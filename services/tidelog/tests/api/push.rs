@@ -1,8 +1,7 @@
 //! LOG-1, LOG-2, OUT-2: what a push does, and what it does when it comes again.
 
 use serde_json::{Value as Json, json};
-use tidelog_core::cursor::Cursor;
-use tidelog_core::digest::Digest;
+use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::{Position, Seq};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
@@ -152,7 +151,7 @@ async fn a_cursor_of_another_log_is_noticed_by_a_push() {
     phone.saves("notes", "a", json!({})).await;
     let op = Op { base: None, ..phone.put("notes", "b", json!({})) };
     let with = |position, check| PushRequest {
-        cursor: Some(Cursor { position: Position(position), check: Digest(check) }),
+        cursor: Some(Cursor { position: Position(position), check: CursorCheck(check) }),
         ..phone.request(std::slice::from_ref(&op))
     };
     phone.http.post("/api/v1/sync/push", &with(2, 7)).await.refused(409, "cursor_diverged");

@@ -21,7 +21,7 @@ async fn a_snapshot_then_its_deltas_then_the_events() {
     app.folded().await;
     let (records, last) = phone.records_in_pages_of(10, "").await;
     assert_eq!(records.len(), 24, "live records, without tombstones of before the start");
-    assert_eq!(last.pull_cursor.unwrap().position, last.position);
+    assert_eq!(last.end.pull_cursor.unwrap().position, last.end.position);
 
     phone.pull().await;
     phone.saves("notes", "n05", json!({"n": 500})).await;
@@ -29,14 +29,14 @@ async fn a_snapshot_then_its_deltas_then_the_events() {
     let op = phone.delete("notes", "n07");
     phone.push(&[op]).await.good::<PushAnswer>();
     app.folded().await;
-    let delta: RecordsAnswer = phone.http.get(&format!("/api/v1/sync/records?after={}", last.cursor)).await.good();
+    let delta: RecordsAnswer = phone.http.get(&format!("/api/v1/sync/records?after={}", last.end.cursor)).await.good();
     let seen: Vec<_> = delta.records.iter().map(|record| (record.record.as_str(), record.deleted)).collect();
     assert_eq!(seen, [("n05", false), ("n07", true)], "one row each however many events there were");
     let page: PullAnswer =
-        phone.http.get(&format!("/api/v1/sync/pull?after={}", delta.pull_cursor.unwrap())).await.good();
+        phone.http.get(&format!("/api/v1/sync/pull?after={}", delta.end.pull_cursor.unwrap())).await.good();
     assert_eq!(page.events, []);
-    let nothing: RecordsAnswer = phone.http.get(&format!("/api/v1/sync/records?after={}", delta.cursor)).await.good();
-    assert_eq!((nothing.records.len(), nothing.more), (0, false));
+    let nothing: RecordsAnswer = phone.http.get(&format!("/api/v1/sync/records?after={}", delta.end.cursor)).await.good();
+    assert_eq!((nothing.records.len(), nothing.end.more), (0, false));
 }
 
 #[tokio::test]
@@ -52,11 +52,11 @@ async fn pages_read_while_records_change_are_complete_in_the_end() {
         for record in page.records {
             mirror.insert(record.record.to_string(), record);
         }
-        after = format!("&after={}", page.cursor);
-        if !page.more {
+        after = format!("&after={}", page.end.cursor);
+        if !page.end.more {
             break;
         }
-        assert!(page.pull_cursor.is_none(), "only the last page says from where to pull");
+        assert!(page.end.pull_cursor.is_none(), "only the last page says from where to pull");
         pages += 1;
         if pages < 6 {
             writer.pull().await;

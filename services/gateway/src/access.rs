@@ -1,0 +1,76 @@
+//! What a reader's rights to tables have become, told where in the log they changed.
+
+use std::collections::BTreeSet;
+
+use tidelog_core::catalog::Catalog;
+use tidelog_core::event::Event;
+use tidelog_core::ids::{CATALOG_TABLE, Role, TableName};
+
+use crate::auth::Reader;
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+
+/// Tables to read anew, and tables to let go of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct AccessChange {
+    pub(crate) resync: BTreeSet<TableName>,
+    pub(crate) drop: BTreeSet<TableName>,
+}
+
+impl AccessChange {
+    /// What became of each table from one catalog to the next ones, as far as the last of them still says so.
+    fn over<'a>(role: &Role, catalogs: impl IntoIterator<Item = &'a Catalog>, now: &Catalog) -> Self {
+        let readable = |catalog: &Catalog| catalog.readable_by(role).cloned().collect::<BTreeSet<_>>();
+        let now = readable(now);
+        let (mut change, mut before) = (Self::default(), None::<BTreeSet<TableName>>);
+        for after in catalogs.into_iter().map(readable) {
+            if let Some(before) = before {
+                // Read, hidden, read again: what happened while it was hidden may never have been seen.
+                change.resync.extend(after.difference(&before).filter(|table| now.contains(*table)).cloned());
+                change.drop.extend(before.difference(&after).filter(|table| !now.contains(*table)).cloned());
+            }
+            before = Some(after);
+        }
+        change
+    }
+
+    /// Adds what a later page says, which has the last word on each table.
+    pub(crate) fn extend(&mut self, later: Self) {
+        self.resync.retain(|table| !later.drop.contains(table));
+        self.drop.retain(|table| !later.resync.contains(table));
+        self.resync.extend(later.resync);
+        self.drop.extend(later.drop);
+    }
+
+    /// Between two catalogs.
+    pub(crate) fn between(reader: &Reader, before: &Catalog, now: &Catalog) -> Self {
+        match reader.device() {
+            Some(device) => Self::over(&device.role, [before, now], now),
+            None => Self::default(),
+        }
+    }
+
+    /// As the two lists of the wire.
+    pub(crate) fn into_lists(self) -> (Vec<TableName>, Vec<TableName>) {
+        (self.resync.into_iter().collect(), self.drop.into_iter().collect())
+    }
+}
+
+impl Gateway {
+    /// What the `_catalog` events of a page changed for its reader, whose page was filtered by `now`.
+    pub(crate) async fn changed_access(
+        &self,
+        reader: &Reader,
+        now: &Catalog,
+        events: &[Event],
+    ) -> Result<AccessChange, ApiError> {
+        let catalogs: Vec<_> = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE).collect();
+        let (Some(device), Some(first)) = (reader.device(), catalogs.first()) else {
+            return Ok(AccessChange::default());
+        };
+        let before = self.store.catalog_event_before(device.workspace, first.position).await?;
+        let steps = before.iter().chain(catalogs).filter_map(|event| Catalog::from_event(event).ok());
+        let steps: Vec<_> = steps.map(|(_, catalog)| catalog).collect();
+        Ok(AccessChange::over(&device.role, &steps, now))
+    }
+}
