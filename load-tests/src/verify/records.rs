@@ -67,11 +67,19 @@ pub(super) async fn read_all(client: &Client, token: &str, head: Position) -> Re
             served.records.push(LiveRecord::of(view));
         }
         if !page.end.more {
-            ensure!(page.end.position == head, "the records are as of {}, and the log ends at {head}", page.end.position);
+            ensure!(
+                page.end.position == head,
+                "the records are as of {}, and the log ends at {head}",
+                page.end.position
+            );
             ensure!(page.end.pull_cursor.is_some(), "the last page of records has no pull_cursor");
             break;
         }
-        ensure!(cursor.as_ref() != Some(&page.end.cursor), "the read after {} has more but does not move on", page.end.cursor);
+        ensure!(
+            cursor.as_ref() != Some(&page.end.cursor),
+            "the read after {} has more but does not move on",
+            page.end.cursor
+        );
         cursor = Some(page.end.cursor);
     }
     served.records.sort_unstable_by(|a, b| a.key.cmp(&b.key));

@@ -100,3 +100,73 @@ async fn records_fold_by_the_rules_of_their_time() {
         |name: &str| serde_json::to_value(&records.iter().find(|r| r.record.as_str() == name).unwrap().fields).unwrap();
     assert_eq!(by("n"), json!({"by": "ben again"}), "and the new rules hold from here on");
 }
+
+#[tokio::test]
+async fn a_stale_gateway_never_moves_a_cursor_past_what_became_readable() {
+    let app = TestApp::build().catalog(FIRST).start().await;
+    let other = app.another_server(tidelog::Roles { gateway: true, projector: false }).await;
+    let mut boss = app.phone_as("boss", "boss", &[]).await;
+    let staff = app.phone_as("staff", "staff", &[]).await;
+    boss.saves("notes", "n1", json!({})).await;
+    let mut through_other = staff.by_way_of(other.address().unwrap());
+    through_other.pull().await;
+    // The other gateway's catalog is warm, and stale from here on for seconds.
+    app.apply_catalog(SECOND).await;
+    boss.saves("plans", "p1", json!({})).await;
+    let path = format!("/api/v1/sync/pull?after={}", through_other.cursor.unwrap());
+    let page: PullAnswer = through_other.http.get(&path).await.good();
+    let tables: Vec<_> = page.events.iter().map(|event| event.table.as_str()).collect();
+    assert_eq!(tables, ["_catalog", "plans"]);
+    assert_eq!(page.resync.iter().map(|table| table.as_str()).collect::<Vec<_>>(), ["plans"]);
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_catalog_that_never_reached_a_log_hides_nothing_of_it() {
+    let app = TestApp::build().catalog(FIRST).start().await;
+    let mut boss = app.phone_as("boss", "boss", &[]).await;
+    let mut staff = app.phone_as("staff", "staff", &[]).await;
+    boss.saves("notes", "n1", json!({})).await;
+    app.apply_catalog(SECOND).await;
+    let hidden = staff.pull_ops().await;
+    assert_eq!(hidden.len(), 1, "the log is still under the first catalog");
+    app.apply_catalog(FIRST).await;
+    boss.saves("notes", "n2", json!({})).await;
+    assert_eq!(staff.pull_ops().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_hidden_and_shown_again_within_a_page_is_read_anew() {
+    let app = TestApp::build().catalog(FIRST).start().await;
+    let mut boss = app.phone_as("boss", "boss", &[]).await;
+    let mut staff = app.phone_as("staff", "staff", &[]).await;
+    boss.saves("notes", "n1", json!({})).await;
+    staff.pull().await;
+    app.apply_catalog(SECOND).await;
+    boss.saves("notes", "n2", json!({})).await;
+    app.apply_catalog(FIRST).await;
+    boss.saves("notes", "n3", json!({})).await;
+    let path = format!("/api/v1/sync/pull?after={}", staff.cursor.unwrap());
+    let page: Json = staff.http.get(&path).await.good();
+    assert_eq!((&page["resync"], &page["drop"]), (&json!(["notes"]), &json!(["plans"])));
+    let lines = staff.http.lines(&path).await;
+    let end = lines.last().unwrap();
+    assert_eq!((&end["resync"], &end["drop"]), (&json!(["notes"]), &json!(["plans"])), "lines tell it at their end");
+}
+
+#[tokio::test]
+async fn a_delta_of_records_tells_which_tables_became_readable() {
+    let app = TestApp::build().catalog(FIRST).start().await;
+    let mut boss = app.phone_as("boss", "boss", &[]).await;
+    let staff = app.phone_as("staff", "staff", &[]).await;
+    let op = boss.put("plans", "p1", json!({}));
+    boss.push_and_wait(&[op]).await;
+    let before = staff.records_in_pages_of(10, "").await.1;
+    app.apply_catalog(SECOND).await;
+    let op = boss.put("plans", "p2", json!({}));
+    boss.push_and_wait(&[op]).await;
+    let delta: Json = staff.http.get(&format!("/api/v1/sync/records?after={}", before.end.cursor)).await.good();
+    assert_eq!((&delta["resync"], &delta["drop"]), (&json!(["plans"]), &json!(["notes"])));
+    let anew: Json = staff.http.get("/api/v1/sync/records?tables=plans").await.good();
+    assert_eq!(anew["records"].as_array().unwrap().len(), 2);
+}

@@ -35,7 +35,8 @@ async fn a_snapshot_then_its_deltas_then_the_events() {
     let page: PullAnswer =
         phone.http.get(&format!("/api/v1/sync/pull?after={}", delta.end.pull_cursor.unwrap())).await.good();
     assert_eq!(page.events, []);
-    let nothing: RecordsAnswer = phone.http.get(&format!("/api/v1/sync/records?after={}", delta.end.cursor)).await.good();
+    let nothing: RecordsAnswer =
+        phone.http.get(&format!("/api/v1/sync/records?after={}", delta.end.cursor)).await.good();
     assert_eq!((nothing.records.len(), nothing.end.more), (0, false));
 }
 
@@ -131,4 +132,49 @@ async fn an_analyst_reads_everything_and_writes_nothing() {
     analyst.post("/api/v1/sync/push", &json!({"ops": []})).await.refused(403, "forbidden");
     let fold = Phone::fold(&analyst.get("/api/v1/sync/pull").await.good::<PullAnswer>().events);
     assert_eq!(fold.records().count(), 1);
+}
+
+#[tokio::test]
+async fn a_cursor_of_one_state_is_no_use_for_the_other() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let ops: Vec<_> = (0..3).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
+    phone.push_and_wait(&ops).await;
+    let page: RecordsAnswer = phone.http.get("/api/v1/sync/records?state=full&limit=1").await.good();
+    phone.http.get(&format!("/api/v1/sync/records?after={}", page.end.cursor)).await.refused(400, "cursor_invalid");
+    let (_, last) = phone.records_in_pages_of(2, "&state=full").await;
+    assert_eq!(last.end.catalog.unwrap().version, 1, "to fold on under");
+}
+
+#[tokio::test]
+async fn lines_of_records_refuse_a_bad_cursor_with_its_status() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    phone.saves("notes", "a", json!({})).await;
+    app.folded().await;
+    let path = format!("{}/api/v1/sync/records?after=p.1.1.2.2.0000000000000000", app.url());
+    let request = reqwest::Client::new().get(path).header("accept", "application/x-ndjson");
+    let token = phone.http.request(reqwest::Method::GET, "/").build().unwrap().headers()["authorization"].clone();
+    phone.http.send(request.header("authorization", token)).await.unwrap().refused(409, "cursor_diverged");
+}
+
+#[tokio::test]
+async fn a_record_has_a_largest_size_and_the_projector_goes_on() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let chunk = "x".repeat(200_000);
+    let mut superseded = 0;
+    for round in 0..3 {
+        let ops: Vec<_> =
+            (0..10).map(|number| phone.put("notes", "big", json!({format!("f{round}-{number}"): chunk}))).collect();
+        let outcomes = phone.push_and_wait(&ops).await.outcomes.unwrap();
+        superseded +=
+            outcomes.iter().filter(|outcome| outcome.verdict == tidelog_core::wire::Verdict::Superseded).count();
+    }
+    assert_eq!(superseded, 10, "20 chunks fit into 4 MiB, the others are told to have lost");
+    let record: RecordView = phone.http.get("/api/v1/records/notes/big").await.good();
+    assert_eq!(record.fields.0.len(), 20);
+    let op = phone.put("notes", "big", json!({"f0-0": "small again", "f9-9": "and so there is room"}));
+    assert_eq!(phone.push_and_wait(&[op]).await.outcomes, Some(vec![]));
+    assert_eq!(Phone::fold(&phone.pull().await).records().next().unwrap().1.fields.len(), 21, "on every replica alike");
 }
