@@ -25,6 +25,27 @@ pub struct NewEnrollmentKey {
     pub registrations_per_hour: Option<i32>,
 }
 
+/// An enrollment key or analyst token as operators see it.
+#[derive(Debug)]
+pub struct KeyRow {
+    /// Its id, which is no secret.
+    pub key: Uuid,
+    /// `enrollment` or `analyst`.
+    pub kind: String,
+    /// The role of its devices; `""` of an analyst token.
+    pub role: String,
+    /// The scopes of its devices.
+    pub scopes: Vec<String>,
+    /// How many devices it registered.
+    pub registrations: i32,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it ends.
+    pub expires_at: Option<UnixMs>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
 /// Why a key registers nothing now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
@@ -86,6 +107,32 @@ impl Store {
         }
         let sql = include_str!("../sql/accounts/create_analyst_token.sql");
         self.execute(sql, &[&credential.workspace.0, &credential.id, &now.0, &hash.as_bytes()]).await.map(drop)
+    }
+
+    /// The enrollment keys and analyst tokens of a workspace, oldest first.
+    pub async fn keys(&self, workspace: WorkspaceId) -> Result<Vec<KeyRow>, StoreError> {
+        let rows = self.query(include_str!("../sql/accounts/enrollment_keys.sql"), &[&workspace.0]).await?;
+        let read = |row: &tokio_postgres::Row| -> Result<KeyRow, StoreError> {
+            Ok(KeyRow {
+                key: row.try_get("key")?,
+                kind: row.try_get("kind")?,
+                role: row.try_get("role")?,
+                scopes: row.try_get("scopes")?,
+                registrations: row.try_get("registrations")?,
+                created_at: UnixMs(row.try_get("created_at_ms")?),
+                expires_at: row.try_get::<_, Option<i64>>("expires_at_ms")?.map(UnixMs),
+                revoked: row.try_get::<_, Option<i64>>("revoked_at_ms")?.is_some(),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Revokes an enrollment key or analyst token; whether there is one. Devices that a key registered stay.
+    pub async fn revoke_key(&self, workspace: WorkspaceId, key: Uuid, now: UnixMs) -> Result<bool, StoreError> {
+        let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&workspace.0, &key, &now.0];
+        let keys = self.execute(include_str!("../sql/accounts/revoke_enrollment_key.sql"), params).await?;
+        let tokens = self.execute(include_str!("../sql/accounts/revoke_analyst_token.sql"), params).await?;
+        Ok(keys + tokens > 0)
     }
 
     /// Whether a key, analyst token or admin token is the one that was given out, and still good.

@@ -32,7 +32,7 @@ pub use credentials::{Credential, CredentialKind, TokenHash};
 pub use durability::{Durability, DurabilityError};
 pub use error::StoreError;
 pub use hub::Hub;
-pub use keys::{KeyState, NewEnrollmentKey};
+pub use keys::{KeyRow, KeyState, NewEnrollmentKey};
 pub use migrate::{MigrateError, MigrateOutcome, migrate};
 pub use notify::{HeadNotice, listen};
 pub use pages::{EventFilter, EventPage, PageLimits};

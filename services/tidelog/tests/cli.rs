@@ -109,6 +109,14 @@ fn commands_reach_a_running_server_by_its_data_directory() {
         let key = good_json(tidelog(dir.path()).args(["key", "create", "--workspace", "acme", "--json"]).args(kind));
         assert!(key["key"].as_str().unwrap().starts_with("tl"), "{key}");
     }
+    let keys = good_json(tidelog(dir.path()).args(["key", "list", "--workspace", "acme", "--json"]));
+    let keys = keys["keys"].as_array().unwrap();
+    assert_eq!(keys.iter().filter(|key| key["kind"] == "enrollment").count(), 3);
+    assert_eq!(keys[0]["registrations"], 1);
+    let first = keys[0]["key"].as_str().unwrap();
+    good(tidelog(dir.path()).args(["key", "revoke", first, "--workspace", "acme"]));
+    assert!(shell(&register).contains("token_invalid"), "a revoked key registers nobody");
+    assert!(good(tidelog(dir.path()).args(["key", "list", "--workspace", "acme"])).contains("true"));
     assert!(good(tidelog(dir.path()).args(["key", "create", "--admin"])).starts_with("tldm_"));
     let status = good_json(tidelog(dir.path()).args(["status", "--json"]));
     assert_eq!((&status["workspaces"][0]["name"], &status["catalog"]), (&Json::from("acme"), &Json::from(1)));

@@ -12,13 +12,27 @@ use uuid::Uuid;
 
 use super::Global;
 use super::connect::for_command;
-use super::output::Output;
+use super::output::{Output, table};
 use super::workspace;
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
     /// Make an enrollment key, or an analyst or admin token; it is shown this once
     Create(Create),
+    /// List the enrollment keys and analyst tokens of a workspace: what they grant, never what they are
+    List {
+        /// The workspace, by id or name
+        #[arg(long)]
+        workspace: String,
+    },
+    /// Revoke one; the devices that a key registered stay
+    Revoke {
+        /// The workspace, by id or name
+        #[arg(long)]
+        workspace: String,
+        /// Its id, as `key list` shows it
+        key: Uuid,
+    },
 }
 
 #[derive(Args)]
@@ -53,17 +67,67 @@ pub(crate) struct Create {
 }
 
 #[derive(Serialize)]
+struct Listed {
+    key: Uuid,
+    kind: String,
+    role: String,
+    scopes: Vec<String>,
+    registrations: i32,
+    created_at: UnixMs,
+    expires_at: Option<UnixMs>,
+    revoked: bool,
+}
+
+async fn list(store: &Store, workspace: &str, output: &Output) -> anyhow::Result<()> {
+    let rows = store.keys(workspace::find(store, workspace).await?).await?.into_iter().map(|row| Listed {
+        key: row.key,
+        kind: row.kind,
+        role: row.role,
+        scopes: row.scopes,
+        registrations: row.registrations,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked: row.revoked,
+    });
+    output.answer(&serde_json::json!({"keys": rows.collect::<Vec<_>>()}), |answer| {
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let keys = answer["keys"].as_array().into_iter().flatten();
+        let cells = keys.map(|key| {
+            ["key", "kind", "role", "scopes", "registrations", "expires_at", "revoked"].map(|name| text(&key[name]))
+        });
+        table(&["KEY", "KIND", "ROLE", "SCOPES", "DEVICES", "EXPIRES", "REVOKED"], cells)
+    })
+}
+
+#[derive(Serialize)]
 struct Created {
     key: String,
 }
 
 impl Key {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
-        let Self::Create(create) = self;
         let connected = for_command(global).await?;
-        let key = create.run_with(&connected.store()?, &Runtime::default()).await;
+        let ran = self.run_with(&connected.store()?, output).await;
         connected.close().await?;
-        output.answer(&Created { key: key? }, |created| created.key.clone())
+        ran
+    }
+
+    async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {
+        let runtime = Runtime::default();
+        match self {
+            Self::Create(create) => {
+                let created = Created { key: create.run_with(store, &runtime).await? };
+                output.answer(&created, |created| created.key.clone())
+            }
+            Self::List { workspace } => list(store, &workspace, output).await,
+            Self::Revoke { workspace, key } => {
+                let workspace = workspace::find(store, &workspace).await?;
+                if !store.revoke_key(workspace, key, runtime.clock.now()).await? {
+                    bail!("there is no key {key} in this workspace: `tidelog key list` shows them");
+                }
+                output.answer(&serde_json::json!({"revoked": key}), |_| format!("revoked {key}"))
+            }
+        }
     }
 }
 

@@ -1,0 +1,144 @@
+//! FOLD-1 with several projectors and with killed ones: every event is folded once, records equal the fold.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use futures_util::future::join_all;
+use prometheus::Registry;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tidelog_core::ids::Position;
+use tidelog_projector::Progress;
+
+use crate::world::{Running, World, wait_until};
+
+fn random(what: &str) -> StdRng {
+    let seed = rand::random::<u64>();
+    println!("seed {seed} ({what})");
+    StdRng::seed_from_u64(seed)
+}
+
+/// How many events this projector says it has folded.
+fn events_folded(registry: &Registry) -> i64 {
+    let families = registry.gather();
+    let family = families.iter().filter(|family| family.name() == "tidelog_events_folded_total");
+    family.flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value() as i64).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_projectors_on_one_database_fold_every_event_once() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let (one, one_hub, one_registry) = world.projector();
+    let (two, two_hub, two_registry) = world.projector();
+    let running = [Running::start(one), Running::start(two)];
+    let mut writers = Vec::new();
+    for number in 1..=3 {
+        let writer = world.writer(number).await;
+        writers.push((world.another_writer(writer.workspace, 500 + number).await, StdRng::from_rng(&mut random)));
+        writers.push((writer, StdRng::from_rng(&mut random)));
+    }
+    let both_at_work = || events_folded(&one_registry) > 50 && events_folded(&two_registry) > 50;
+    join_all(writers.iter_mut().map(async |(writer, random)| {
+        let mut rounds = 0;
+        wait_until("both projectors to have had their share", async || {
+            let ops = random.random_range(1..6);
+            writer.append(&world, random, ops).await;
+            one_hub.appended(writer.workspace, writer.head, "");
+            two_hub.appended(writer.workspace, writer.head, "");
+            rounds += 1;
+            rounds >= 40 && both_at_work()
+        })
+        .await;
+    }))
+    .await;
+    let workspaces: Vec<_> = writers.iter().step_by(2).map(|(writer, _)| writer.workspace).collect();
+    for workspace in &workspaces {
+        world.folded(*workspace).await;
+    }
+    for projector in running {
+        projector.stop().await;
+    }
+    let (mut total, steps) = (0, world.steps().await);
+    for workspace in workspaces {
+        let head = world.store.head(workspace, Position::START).await.unwrap().unwrap().head.0;
+        let ends = steps.iter().filter(|(of, ..)| *of == workspace).fold(0, |checkpoint, (_, was, is)| {
+            assert!(*was == checkpoint && is > was, "a step from {was} to {is} at checkpoint {checkpoint}");
+            *is
+        });
+        assert_eq!(ends, head);
+        world.assert_records_equal_the_fold(workspace).await;
+        total += head;
+    }
+    let folded = (events_folded(&one_registry), events_folded(&two_registry));
+    println!("{folded:?} events of {total} in {} steps", steps.len());
+    assert_eq!(folded.0 + folded.1, total);
+}
+
+/// A little more than one step takes: so the kills fall everywhere in it, and some steps live.
+const POLLS_MAX: usize = 25;
+
+/// Polls a future at most so often and then drops it, as whoever runs it would be gone.
+async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), polls);
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_killed_at_any_point_leaves_records_that_equal_the_fold() {
+    let mut random = random("ops and kills");
+    let world = World::start().await;
+    let mut writer = world.writer(1).await;
+    let (mut kills, mut steps) = (0, 0);
+    while kills < 200 || steps < 30 {
+        let ops = random.random_range(1..20);
+        writer.append(&world, &mut random, ops).await;
+        let (projector, ..) = world.projector();
+        match killed_after(random.random_range(0..POLLS_MAX), projector.step(writer.workspace)).await {
+            None => kills += 1,
+            Some(progress) => {
+                // Busy: what the killed one held is being given back.
+                let is_folded = matches!(progress.unwrap(), Progress::Folded { .. });
+                steps += usize::from(is_folded);
+                if is_folded && steps.is_multiple_of(10) {
+                    world.assert_records_equal_the_fold(writer.workspace).await;
+                }
+            }
+        }
+    }
+    println!("{kills} kills, {steps} steps");
+    let (projector, ..) = world.projector();
+    wait_until("the rest", async || projector.step(writer.workspace).await.unwrap() == Progress::Idle).await;
+    world.assert_records_equal_the_fold(writer.workspace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_killed_with_all_written_but_the_commit_leaves_nothing_of_its_step() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let mut writer = world.writer(1).await;
+    for _ in 0..5 {
+        writer.append(&world, &mut random, 10).await;
+        let before = world.store.checkpoint(writer.workspace).await.unwrap();
+        world.shut_gate().await;
+        let (projector, ..) = world.projector();
+        let workspace = writer.workspace;
+        let task = tokio::spawn(async move { projector.step(workspace).await });
+        world.step_at_gate().await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(world.store.checkpoint(workspace).await.unwrap(), before);
+        world.open_gate().await;
+        let (projector, ..) = world.projector();
+        wait_until("the next projector", async || projector.step(workspace).await.unwrap() != Progress::Busy).await;
+        world.assert_records_equal_the_fold(workspace).await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The projector on a real database, without a gateway before it: nobody starves, and every event is folded once.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests, which print their seeds")]
+
+mod exactly_once;
+mod fairness;
+mod world;

@@ -1,0 +1,229 @@
+//! A database with workspaces and devices, a witness of every step that was committed, and a gate before its commit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tidelog_core::catalog::Catalog;
+use tidelog_core::fold::Folder;
+use tidelog_core::ids::{
+    Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
+};
+use tidelog_core::op::{Intent, Op};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::{Fields, Value};
+use tidelog_core::wire::Verdict;
+use tidelog_postgres::{
+    AppendBatch, AppendStatus, EventFilter, FoldedEvent, Hub, JudgedOp, PageLimits, RecordsQuery, Store, StoreConfig,
+    TokenHash,
+};
+use tidelog_projector::Projector;
+use tidelog_testkit::TestDatabase;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+const CATALOG: &str = "roles = [\"member\"]\n[tables.last]\n[tables.first]\nrule = \"first_write_wins\"\n\
+    [tables.manual]\nrule = \"manual\"";
+const TABLES: [&str; 3] = ["last", "first", "manual"];
+const NOW: UnixMs = UnixMs(1_700_000_000_000);
+const EVERYTHING: PageLimits = PageLimits { events: 1_000_000, bytes: usize::MAX, positions: i64::MAX };
+/// Bounds every wait; far above what any takes.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The witness counts a step within the transaction that makes it, in the order of the steps. The gate is shut by whoever
+/// holds the lock alone, see [`World::shut_gate`].
+const WITNESS: &str = "
+CREATE TABLE public.steps (n bigserial, workspace uuid, was bigint, became bigint);
+CREATE TABLE public.broken (workspace uuid);
+CREATE FUNCTION public.witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    IF EXISTS (SELECT FROM public.broken b WHERE b.workspace = NEW.workspace) THEN RAISE 'broken for a test'; END IF;
+    INSERT INTO public.steps (workspace, was, became) VALUES (NEW.workspace, OLD.position, NEW.position);
+    PERFORM pg_advisory_xact_lock_shared(1);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER witness AFTER UPDATE ON tidelog.checkpoints FOR EACH ROW EXECUTE FUNCTION public.witness();
+";
+
+/// A database of one test.
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) store: Store,
+    /// The test's own connection, past the service.
+    pub(crate) owner: Client,
+}
+
+/// A device with its workspace, and how far both are.
+pub(crate) struct Writer {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) head: Position,
+    device: DeviceId,
+    seq: i64,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let database = TestDatabase::create().await;
+        let store = Store::new(&StoreConfig { url: database.url().to_owned(), pool_size: 8 }).unwrap();
+        store.apply_catalog(CATALOG, &Catalog::parse(CATALOG).unwrap(), NOW).await.unwrap();
+        let owner = database.connect().await;
+        owner.batch_execute(WITNESS).await.unwrap();
+        Self { database, store, owner }
+    }
+
+    /// A new workspace with a device.
+    pub(crate) async fn writer(&self, number: u128) -> Writer {
+        let workspace = WorkspaceId(Uuid::from_u128(number));
+        self.store.create_workspace(workspace, "test", &[], NOW).await.unwrap();
+        self.another_writer(workspace, 1_000 * number).await
+    }
+
+    /// Another device of a workspace.
+    pub(crate) async fn another_writer(&self, workspace: WorkspaceId, number: u128) -> Writer {
+        let device = DeviceId(Uuid::from_u128(number));
+        let sql = "WITH d AS (INSERT INTO tidelog.devices (workspace, device, registered_at_ms, name, role, scopes, token_sha256)
+            VALUES ($1, $2, 0, 'd', 'member', '{}', $3)) INSERT INTO tidelog.device_heads (workspace, device) VALUES ($1, $2)";
+        let token = TokenHash::of_stored(vec![0]);
+        self.owner.execute(sql, &[&workspace.0, &device.0, &token.as_bytes()]).await.unwrap();
+        Writer { workspace, head: Position::START, device, seq: 0 }
+    }
+
+    /// A projector with its hub and its metrics, on connections of its own, as another process would be.
+    pub(crate) fn projector(&self) -> (Arc<Projector>, Arc<Hub>, Registry) {
+        let (hub, registry) = (Arc::new(Hub::default()), Registry::new());
+        let store = Store::new(&StoreConfig { url: self.database.url().to_owned(), pool_size: 4 }).unwrap();
+        (Arc::new(Projector::new(store, Arc::clone(&hub), &registry).unwrap()), hub, registry)
+    }
+
+    /// The steps of all workspaces in their order, with the checkpoint before and after each.
+    pub(crate) async fn steps(&self) -> Vec<(WorkspaceId, i64, i64)> {
+        let rows = self.owner.query("SELECT workspace, was, became FROM public.steps ORDER BY n", &[]).await.unwrap();
+        rows.iter().map(|row| (WorkspaceId(row.get(0)), row.get(1), row.get(2))).collect()
+    }
+
+    /// Has every step wait right before its commit, when all else of it is written.
+    pub(crate) async fn shut_gate(&self) {
+        self.owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+    }
+
+    /// Lets the steps go on.
+    pub(crate) async fn open_gate(&self) {
+        self.owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    }
+
+    /// Waits until a step waits at the gate.
+    pub(crate) async fn step_at_gate(&self) {
+        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        wait_until("a step to come to the gate", async || {
+            self.owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0
+        })
+        .await;
+    }
+
+    pub(crate) async fn is_folded(&self, workspace: WorkspaceId) -> bool {
+        !self.store.lagging().await.unwrap().iter().any(|lag| lag.workspace == workspace)
+    }
+
+    pub(crate) async fn folded(&self, workspace: WorkspaceId) {
+        wait_until("a workspace to be folded", async || self.is_folded(workspace).await).await;
+    }
+
+    /// FOLD-1: the stored records and verdicts are those of core's fold of the whole log.
+    pub(crate) async fn assert_records_equal_the_fold(&self, workspace: WorkspaceId) {
+        let (store, all) = (&self.store, EventFilter::all());
+        let head = store.head(workspace, Position::START).await.unwrap().unwrap().head;
+        let page = store.page(workspace, Position::START, head, &all, EVERYTHING).await.unwrap();
+        assert_eq!(page.events.len() as i64, head.0);
+        let mut folder = Folder::new();
+        let folded = page
+            .events
+            .iter()
+            .map(|event| FoldedEvent { position: event.position, folded: folder.fold(event).unwrap() });
+        let mut verdicts: Vec<_> = folded.collect();
+        verdicts.retain(|event| event.folded.verdict != Verdict::Applied);
+        assert_eq!(store.verdicts(workspace, Position(1), head).await.unwrap(), verdicts);
+        let query = RecordsQuery {
+            after: Position::START,
+            start: None,
+            filter: &all,
+            limit: 1_000_000,
+            bytes: usize::MAX,
+            full: true,
+        };
+        let mut stored = store.records(workspace, &query).await.unwrap();
+        assert_eq!(stored.projected, head);
+        stored.records.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected: Vec<_> = folder.records().map(|(key, record)| (key.clone(), record.clone())).collect();
+        assert_eq!(stored.records, expected);
+    }
+}
+
+impl Writer {
+    /// Appends a batch of ops on a few records, some made without knowing of the last events: so that each rule has
+    /// something to decide, and a step that is folded twice or not at all shows.
+    pub(crate) async fn append(&mut self, world: &World, random: &mut StdRng, ops: usize) {
+        let ops = (0..ops).map(|_| self.op(random)).collect();
+        let batch = AppendBatch { device: self.device, role: Role::parse("member").unwrap(), cursor: None, ops };
+        let answer = world.store.append(self.workspace, NOW, CatalogVersion(1), &[&batch]).await.unwrap();
+        assert!(matches!(answer[0].status, AppendStatus::Appended { .. }), "{answer:?}");
+        self.head = answer[0].head;
+    }
+
+    fn op(&mut self, random: &mut StdRng) -> JudgedOp {
+        self.seq += 1;
+        let fields: Fields = match random.random_bool(0.5) {
+            true => [("a", Value::Int(self.seq))].into_iter().collect(),
+            false => [("a", Value::Int(self.seq)), ("b", Value::Int(-self.seq))].into_iter().collect(),
+        };
+        let op = Op {
+            seq: Seq(self.seq),
+            table: TableName::parse(TABLES[random.random_range(0..TABLES.len())]).unwrap(),
+            record: RecordId::parse(format!("r{}", random.random_range(0..6))).unwrap(),
+            scope: Scope::everyone(),
+            intent: if random.random_bool(0.1) { Intent::Delete } else { Intent::Put(fields) },
+            base: None,
+            at: None,
+            actor: Actor::nobody(),
+        };
+        let base = Position(self.head.0.saturating_sub(random.random_range(0..10)).max(0));
+        let fields = op.intent.fields().map(Fields::to_msgpack);
+        JudgedOp { digest: op.digest(self.device, fields.as_deref()), op, base, fields, rejected: None }
+    }
+}
+
+/// A projector whose loop runs.
+pub(crate) struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn start(projector: Arc<Projector>) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        Self { stop, task: tokio::spawn(async move { projector.run(stopping).await }) }
+    }
+
+    /// Says that it should end.
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Says so and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.ask_to_stop();
+        tokio::time::timeout(WAIT_MAX, self.task).await.expect("it ends").unwrap();
+    }
+}
+
+/// Looks until it is so.
+pub(crate) async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < WAIT_MAX, "waited too long for {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
