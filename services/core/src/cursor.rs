@@ -15,8 +15,10 @@ use crate::ids::Position;
 use crate::text::Text;
 use crate::time::UnixMs;
 
-/// An event's digest combined with its `received_at`: equal content that another history stored at the same position,
-/// as every `_catalog` event is, has another check. The database computes it alike: `digest # received_at_ms`.
+/// An event's digest combined with its `received_at`.
+///
+/// Equal content that another history stored at the same position, as every `_catalog` event is, has another check. The
+/// database computes it alike: `digest # received_at_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CursorCheck(pub i64);
 

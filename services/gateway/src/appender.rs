@@ -6,12 +6,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelog_core::ids::{CatalogVersion, DeviceId, WorkspaceId};
-use tidelog_postgres::{AppendBatch, Appended, Hub, Store, StoreError};
+use tidelog_core::ids::WorkspaceId;
+use tidelog_postgres::{Appended, Hub, Store, StoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::ApiError;
 use crate::gateway::GatewayConfig;
+use crate::group::{Group, Reply, Waiting, choose, kib_of};
 use crate::metrics::GatewayMetrics;
 use crate::runtime::Clock;
 
@@ -20,28 +21,10 @@ use crate::runtime::Clock;
 const WAITING_MAX: usize = 512;
 /// KiB of operations that may wait in all lanes together.
 const WAITING_KIB_MAX: usize = 256 * 1024;
-/// KiB of operations of one group.
-const GROUP_KIB_MAX: usize = 16 * 1024;
-/// Operations of one group: bounds what a failed group repeats.
-const GROUP_OPS_MAX: usize = 10_000;
 /// How often a statement whose answer was lost is sent again; it is stored once, whatever happened (LOG-1).
 const COMMIT_ATTEMPTS: u32 = 4;
 /// How long the first repetition waits; each later one waits twice as long.
 const COMMIT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A push on its way into the log.
-pub(crate) struct Waiting {
-    pub(crate) workspace: WorkspaceId,
-    /// The version that the ops were judged under.
-    pub(crate) catalog: CatalogVersion,
-    pub(crate) batch: AppendBatch,
-    pub(crate) request_id: String,
-}
-
-type Reply = oneshot::Sender<Result<Appended, StoreError>>;
-
-/// Pushes with where their answers go.
-type Group = Vec<(Waiting, Reply)>;
 
 /// Where pushes queue up. A workspace always goes through the same lane, so its head row is never fought over.
 pub(crate) struct Appender {
@@ -94,13 +77,6 @@ impl Appender {
     }
 }
 
-/// What a batch takes in memory, about.
-fn kib_of(batch: &AppendBatch) -> usize {
-    const OP_BYTES: usize = 512;
-    let fields: usize = batch.ops.iter().map(|judged| judged.fields.as_ref().map_or(0, Vec::len)).sum();
-    (batch.ops.len() * OP_BYTES + fields) / 1024 + 1
-}
-
 /// What appending a group came to.
 enum Together {
     /// The answers, in the order of the group.
@@ -131,31 +107,10 @@ impl Lane {
                 let Ok(next) = queue.try_recv() else { break };
                 left_over.push(next);
             }
-            let (group, rest) = self.choose(std::mem::take(&mut left_over));
+            let (group, rest) = choose(std::mem::take(&mut left_over), self.group_workspaces);
             left_over = rest;
             self.append(group).await;
         }
-    }
-
-    /// The pushes that go together: one of each device, all judged under the same catalog, of one workspace if need be.
-    fn choose(&self, waiting: Group) -> (Group, Group) {
-        let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
-        let (catalog, workspace) = (first.catalog, first.workspace);
-        let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
-        let (mut ops, mut kib) = (0, 0);
-        waiting.into_iter().partition(|(next, _)| {
-            let (next_ops, next_kib) = (next.batch.ops.len(), kib_of(&next.batch));
-            let fits = next.catalog == catalog
-                && (self.group_workspaces || next.workspace == workspace)
-                && (ops == 0 || (ops + next_ops <= GROUP_OPS_MAX && kib + next_kib <= GROUP_KIB_MAX));
-            // A device's second push waits even if its first did not fit: their order is the device's.
-            let is_first = devices.insert((next.workspace, next.batch.device));
-            if fits && is_first {
-                ops += next_ops.max(1);
-                kib += next_kib;
-            }
-            fits && is_first
-        })
     }
 
     async fn append(&self, group: Group) {

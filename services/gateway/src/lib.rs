@@ -11,6 +11,7 @@ mod body;
 mod catalog;
 pub mod error;
 mod gateway;
+mod group;
 mod metrics;
 mod middleware;
 mod params;

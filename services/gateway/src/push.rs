@@ -13,10 +13,10 @@ use tidelog_core::wire::{Outcome, PushAnswer, PushRequest, Rejected, Run, Verdic
 use tidelog_postgres::{AppendBatch, AppendStatus, InForce, JudgedOp, Presence, StoredRun};
 use tokio::time::Instant;
 
-use crate::appender::Waiting;
 use crate::auth::{DevicePrincipal, revoked};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
+use crate::group::Waiting;
 
 /// How often a push is judged again because the catalog changed under it, or compared because digests differed.
 const ATTEMPTS_MAX: u32 = 5;

@@ -1,5 +1,6 @@
 //! Whose turn it is to be folded.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use tidelog_core::ids::WorkspaceId;
@@ -30,8 +31,8 @@ impl Queue {
 
     /// Adds a workspace that cannot be folded now: it goes to the back at `until`.
     pub(crate) fn put_off(&mut self, workspace: WorkspaceId, request_id: String, until: Instant) {
-        if !self.requests.contains_key(&workspace) {
-            self.requests.insert(workspace, request_id);
+        if let Entry::Vacant(vacant) = self.requests.entry(workspace) {
+            vacant.insert(request_id);
             self.put_off.insert((until, workspace));
         }
     }

@@ -1,6 +1,7 @@
 //! No workspace waits for another's backlog, nor for the hints of another to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -62,10 +63,10 @@ async fn a_stop_does_not_wait_for_the_end_of_a_backlog() {
     assert_eq!(world.steps().await.len(), 1, "the step at hand is finished, and no other begun");
 }
 
-/// Hints one workspace constantly, so that the projector never waits for a hint.
-async fn hint_constantly(world: &World, mut writer: Writer, hub: &Hub) {
+/// Makes one workspace grow until told to stop, and hints it each time, so that the projector never waits long for a hint.
+async fn hint_constantly(world: &World, mut writer: Writer, hub: &Hub, stop: &AtomicBool) {
     let mut random = random();
-    loop {
+    while !stop.load(Ordering::Relaxed) {
         writer.append(world, &mut random, 1).await;
         hub.appended(writer.workspace, writer.head, "constantly");
     }
@@ -90,9 +91,10 @@ async fn is_folded_after(obstacle: &str, removal: &str) {
     quiet.append(&world, &mut random(), 1).await;
     hub.appended(quiet.workspace, quiet.head, "once");
     let noisy_workspace = noisy.workspace;
+    let stop = Arc::new(AtomicBool::new(false));
     let hinting = tokio::spawn({
-        let (world, hub) = (Arc::clone(&world), Arc::clone(&hub));
-        async move { hint_constantly(&world, noisy, &hub).await }
+        let (world, hub, stop) = (Arc::clone(&world), Arc::clone(&hub), Arc::clone(&stop));
+        async move { hint_constantly(&world, noisy, &hub, &stop).await }
     });
     // By then the other has had its turn too.
     let reached = steps_of(&world, noisy_workspace).await + 5;
@@ -101,7 +103,8 @@ async fn is_folded_after(obstacle: &str, removal: &str) {
     in_the_way.batch_execute(removal).await.unwrap();
     world.folded(quiet.workspace).await;
     assert!(!hinting.is_finished(), "the other was hinted all the time");
-    hinting.abort();
+    stop.store(true, Ordering::Relaxed);
+    hinting.await.unwrap();
     world.folded(noisy_workspace).await;
     running.stop().await;
     world.assert_records_equal_the_fold(quiet.workspace).await;

@@ -27,6 +27,8 @@ async fn send(phone: &Phone, headers: &[(&str, &str)], body: Vec<u8>) -> Answer 
     phone.http.send(request).await.unwrap()
 }
 
+type Headers = Vec<(&'static str, &'static str)>;
+
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn op(members: &str) -> String {
@@ -87,7 +89,7 @@ async fn media_types_and_codings_are_checked() {
     let app = TestApp::start().await;
     let phone = app.phone("phone").await;
     let body = || op("").into_bytes();
-    let rows: Vec<(Vec<(&str, &str)>, Vec<u8>, u16, &str)> = vec![
+    let rows: Vec<(Headers, Vec<u8>, u16, &str)> = vec![
         (vec![], body(), 415, "media_type"),
         (vec![("content-type", "text/plain")], body(), 415, "media_type"),
         (vec![("content-type", "application/json; charset=latin1")], body(), 415, "media_type"),
