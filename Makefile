@@ -29,6 +29,7 @@ postgres: ## Postgres binaries to embed: finds them, or else installs them
 	@deploy/postgres.sh
 
 demo: cargo postgres ## replays the history of this repository through a server and compares the outcome
+	cargo build --release --locked --bin tidelog
 	cargo run --release --locked -p tidelog-load -- demo .
 
 # By way of another file, so that a build that fails leaves the old one.

@@ -1,16 +1,21 @@
 //! FOLD-1 with several projectors and with killed ones: every event is folded once, records equal the fold.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use futures_util::future::join_all;
 use prometheus::Registry;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidelog_core::ids::Position;
+use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_projector::Progress;
 
 use crate::world::{Running, World, wait_until};
+
+/// A little more than one step takes: what happens after so many polls at random happens everywhere in it, or not at all.
+const POLLS_MAX: usize = 25;
+/// Steps under kills.
+const ROUNDS: usize = 50;
 
 fn random(what: &str) -> StdRng {
     let seed = rand::random::<u64>();
@@ -23,6 +28,20 @@ fn events_folded(registry: &Registry) -> i64 {
     let families = registry.gather();
     let family = families.iter().filter(|family| family.name() == "tidelog_events_folded_total");
     family.flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value() as i64).sum()
+}
+
+/// Each step of a workspace went on where the one before it ended, the last one to the head, and the records are right;
+/// how many events that were.
+async fn assert_folded_once(world: &World, workspace: WorkspaceId) -> i64 {
+    let head = world.store.head(workspace, Position::START).await.unwrap().unwrap().head.0;
+    let steps = world.steps().await.into_iter().filter(|(of, ..)| *of == workspace);
+    let end = steps.fold(0, |checkpoint, (_, was, became)| {
+        assert!(was == checkpoint && became > was, "a step from {was} to {became} at checkpoint {checkpoint}");
+        became
+    });
+    assert_eq!(end, head);
+    world.assert_records_equal_the_fold(workspace).await;
+    head
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,29 +78,18 @@ async fn two_projectors_on_one_database_fold_every_event_once() {
     for projector in running {
         projector.stop().await;
     }
-    let (mut total, steps) = (0, world.steps().await);
+    let mut total = 0;
     for workspace in workspaces {
-        let head = world.store.head(workspace, Position::START).await.unwrap().unwrap().head.0;
-        let ends = steps.iter().filter(|(of, ..)| *of == workspace).fold(0, |checkpoint, (_, was, is)| {
-            assert!(*was == checkpoint && is > was, "a step from {was} to {is} at checkpoint {checkpoint}");
-            *is
-        });
-        assert_eq!(ends, head);
-        world.assert_records_equal_the_fold(workspace).await;
-        total += head;
+        total += assert_folded_once(&world, workspace).await;
     }
     let folded = (events_folded(&one_registry), events_folded(&two_registry));
-    println!("{folded:?} events of {total} in {} steps", steps.len());
+    println!("{folded:?} events of {total} in {} steps", world.steps().await.len());
     assert_eq!(folded.0 + folded.1, total);
 }
 
-/// A little more than one step takes: so the kills fall everywhere in it, and some live.
-const POLLS_MAX: usize = 25;
-const ROUNDS: usize = 50;
-
-/// Polls a future at most so often and then drops it, as whoever runs it would be gone.
-async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let (mut future, mut left) = (pin!(future), polls);
+/// Polls a future at most so often; what is left of it is the caller's to drop, as a kill would, or to go on with.
+async fn polled<F: Future>(polls: usize, mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut left = polls;
     std::future::poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending if left == 0 => Poll::Ready(None),
@@ -91,6 +99,32 @@ async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
         }
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_another_projector_overtakes_at_any_point_folds_nothing_again() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let mut writer = world.writer(1).await;
+    let ((slow, _, slow_registry), (fast, _, fast_registry)) = (world.projector(), world.projector());
+    let mut overtaken = 0;
+    for polls in (0..POLLS_MAX).chain(0..POLLS_MAX) {
+        writer.append(&world, &mut random, 5).await;
+        let mut step = pin!(slow.step(writer.workspace));
+        if polled(polls, step.as_mut()).await.is_none() {
+            // Busy if the slow one holds the checkpoint by now.
+            let is_overtaken = fast.step(writer.workspace).await.unwrap() != Progress::Busy;
+            let progress = step.await.unwrap();
+            assert!(!is_overtaken || matches!(progress, Progress::Busy | Progress::Idle), "{progress:?}");
+            // Idle: it had not yet read where to begin.
+            overtaken += usize::from(is_overtaken && progress == Progress::Busy);
+        }
+    }
+    println!("{overtaken} steps were overtaken");
+    assert!(overtaken > 0, "too few to prove anything");
+    wait_until("the rest", async || fast.step(writer.workspace).await.unwrap() == Progress::Idle).await;
+    let total = assert_folded_once(&world, writer.workspace).await;
+    assert_eq!(events_folded(&slow_registry) + events_folded(&fast_registry), total);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,7 +139,8 @@ async fn a_projector_killed_at_any_point_leaves_records_that_equal_the_fold() {
         // Higher with each kill, so that a machine on which a step takes more polls comes to an end too.
         for polls_max in POLLS_MAX.. {
             let (projector, ..) = world.projector();
-            match killed_after(random.random_range(0..polls_max), projector.step(writer.workspace)).await {
+            let step = pin!(projector.step(writer.workspace));
+            match polled(random.random_range(0..polls_max), step).await {
                 None => kills += 1,
                 // What the killed one held is being given back, or it died with its commit under way.
                 Some(progress) if progress.as_ref().unwrap() == &Progress::Busy => {}

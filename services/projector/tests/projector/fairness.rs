@@ -8,7 +8,8 @@ use rand::rngs::StdRng;
 use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::Hub;
 
-use crate::world::{Running, World, Writer, wait_until};
+use crate::world::{Running, World, wait_until};
+use crate::writer::Writer;
 
 /// More events than one step takes.
 const STEP_EVENTS: usize = 2_000;

@@ -5,3 +5,4 @@
 mod exactly_once;
 mod fairness;
 mod world;
+mod writer;

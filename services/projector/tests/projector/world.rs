@@ -4,21 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
-use rand::RngExt;
-use rand::rngs::StdRng;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::Folder;
-use tidelog_core::ids::{
-    Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
-};
-use tidelog_core::op::{Intent, Op};
+use tidelog_core::ids::{DeviceId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
-use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
-use tidelog_postgres::{
-    AppendBatch, AppendStatus, EventFilter, FoldedEvent, Hub, JudgedOp, PageLimits, RecordsQuery, Store, StoreConfig,
-    TokenHash,
-};
+use tidelog_postgres::{EventFilter, FoldedEvent, Hub, PageLimits, RecordsQuery, Store, StoreConfig, TokenHash};
 use tidelog_projector::Projector;
 use tidelog_testkit::TestDatabase;
 use tokio::sync::watch;
@@ -26,10 +17,12 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+use crate::writer::Writer;
+
+/// One table for each kind of rule; [`Writer`] knows them.
 const CATALOG: &str = "roles = [\"member\"]\n[tables.last]\n[tables.first]\nrule = \"first_write_wins\"\n\
     [tables.manual]\nrule = \"manual\"";
-const TABLES: [&str; 3] = ["last", "first", "manual"];
-const NOW: UnixMs = UnixMs(1_700_000_000_000);
+pub(crate) const NOW: UnixMs = UnixMs(1_700_000_000_000);
 const EVERYTHING: PageLimits = PageLimits { events: 1_000_000, bytes: usize::MAX, positions: i64::MAX };
 /// Bounds every wait; far above what any takes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -56,14 +49,6 @@ pub(crate) struct World {
     pub(crate) owner: Client,
 }
 
-/// A device with its workspace, and how far both are.
-pub(crate) struct Writer {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) head: Position,
-    device: DeviceId,
-    seq: i64,
-}
-
 impl World {
     pub(crate) async fn start() -> Self {
         let database = TestDatabase::create().await;
@@ -88,7 +73,7 @@ impl World {
             VALUES ($1, $2, 0, 'd', 'member', '{}', $3)) INSERT INTO tidelog.device_heads (workspace, device) VALUES ($1, $2)";
         let token = TokenHash::of_stored(vec![0]);
         self.owner.execute(sql, &[&workspace.0, &device.0, &token.as_bytes()]).await.unwrap();
-        Writer { workspace, head: Position::START, device, seq: 0 }
+        Writer::new(workspace, device)
     }
 
     /// A projector with its hub and its metrics, on connections of its own, as another process would be.
@@ -159,39 +144,6 @@ impl World {
         stored.records.sort_by(|a, b| a.0.cmp(&b.0));
         let expected: Vec<_> = folder.records().map(|(key, record)| (key.clone(), record.clone())).collect();
         assert_eq!(stored.records, expected);
-    }
-}
-
-impl Writer {
-    /// Appends a batch of ops on a few records, some made without knowing of the last events: so that each rule has
-    /// something to decide, and a step that is folded twice or not at all shows.
-    pub(crate) async fn append(&mut self, world: &World, random: &mut StdRng, ops: usize) {
-        let ops = (0..ops).map(|_| self.op(random)).collect();
-        let batch = AppendBatch { device: self.device, role: Role::parse("member").unwrap(), cursor: None, ops };
-        let answer = world.store.append(self.workspace, NOW, CatalogVersion(1), &[&batch]).await.unwrap();
-        assert!(matches!(answer[0].status, AppendStatus::Appended { .. }), "{answer:?}");
-        self.head = answer[0].head;
-    }
-
-    fn op(&mut self, random: &mut StdRng) -> JudgedOp {
-        self.seq += 1;
-        let fields: Fields = match random.random_bool(0.5) {
-            true => [("a", Value::Int(self.seq))].into_iter().collect(),
-            false => [("a", Value::Int(self.seq)), ("b", Value::Int(-self.seq))].into_iter().collect(),
-        };
-        let op = Op {
-            seq: Seq(self.seq),
-            table: TableName::parse(TABLES[random.random_range(0..TABLES.len())]).unwrap(),
-            record: RecordId::parse(format!("r{}", random.random_range(0..6))).unwrap(),
-            scope: Scope::everyone(),
-            intent: if random.random_bool(0.1) { Intent::Delete } else { Intent::Put(fields) },
-            base: None,
-            at: None,
-            actor: Actor::nobody(),
-        };
-        let base = Position(self.head.0.saturating_sub(random.random_range(0..10)).max(0));
-        let fields = op.intent.fields().map(Fields::to_msgpack);
-        JudgedOp { digest: op.digest(self.device, fields.as_deref()), op, base, fields, rejected: None }
     }
 }
 

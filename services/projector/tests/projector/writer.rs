@@ -1,0 +1,59 @@
+//! A device that appends ops.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tidelog_core::ids::{
+    Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
+};
+use tidelog_core::op::{Intent, Op};
+use tidelog_core::value::{Fields, Value};
+use tidelog_postgres::{AppendBatch, AppendStatus, JudgedOp};
+
+use crate::world::{NOW, World};
+
+const TABLES: [&str; 3] = ["last", "first", "manual"];
+
+/// A device with its workspace, and how far both are.
+pub(crate) struct Writer {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) head: Position,
+    device: DeviceId,
+    seq: i64,
+}
+
+impl Writer {
+    pub(crate) fn new(workspace: WorkspaceId, device: DeviceId) -> Self {
+        Self { workspace, head: Position::START, device, seq: 0 }
+    }
+
+    /// Appends a batch of ops on a few records, some made without knowing of the last events: so that each rule has
+    /// something to decide, and a step that is folded twice or not at all shows.
+    pub(crate) async fn append(&mut self, world: &World, random: &mut StdRng, ops: usize) {
+        let ops = (0..ops).map(|_| self.op(random)).collect();
+        let batch = AppendBatch { device: self.device, role: Role::parse("member").unwrap(), cursor: None, ops };
+        let answer = world.store.append(self.workspace, NOW, CatalogVersion(1), &[&batch]).await.unwrap();
+        assert!(matches!(answer[0].status, AppendStatus::Appended { .. }), "{answer:?}");
+        self.head = answer[0].head;
+    }
+
+    fn op(&mut self, random: &mut StdRng) -> JudgedOp {
+        self.seq += 1;
+        let fields: Fields = match random.random_bool(0.5) {
+            true => [("a", Value::Int(self.seq))].into_iter().collect(),
+            false => [("a", Value::Int(self.seq)), ("b", Value::Int(-self.seq))].into_iter().collect(),
+        };
+        let op = Op {
+            seq: Seq(self.seq),
+            table: TableName::parse(TABLES[random.random_range(0..TABLES.len())]).unwrap(),
+            record: RecordId::parse(format!("r{}", random.random_range(0..6))).unwrap(),
+            scope: Scope::everyone(),
+            intent: if random.random_bool(0.1) { Intent::Delete } else { Intent::Put(fields) },
+            base: None,
+            at: None,
+            actor: Actor::nobody(),
+        };
+        let base = Position(self.head.0.saturating_sub(random.random_range(0..10)).max(0));
+        let fields = op.intent.fields().map(Fields::to_msgpack);
+        JudgedOp { digest: op.digest(self.device, fields.as_deref()), op, base, fields, rejected: None }
+    }
+}
