@@ -262,6 +262,8 @@ DECLARE
     v_batch_positions bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
     v_last_seqs bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
     v_appends boolean := false;
+    -- how many ops stand before those of the batch at hand
+    v_before integer := 0;
 BEGIN
     SELECT h.* INTO v_head FROM tidelog.heads h WHERE h.workspace = p_workspace FOR UPDATE;
     SELECT max(c.version) INTO v_in_force FROM tidelog.catalogs c;
@@ -276,6 +278,7 @@ BEGIN
     v_next := v_start + 1;
 
     FOR i IN 1 .. v_batches LOOP
+        v_before := CASE i WHEN 1 THEN 0 ELSE v_before + p_counts[i - 1]::integer END;
         SELECT d.last_seq, d.revoked INTO v_last_seq, v_revoked
             FROM tidelog.device_heads d WHERE d.workspace = p_workspace AND d.device = p_devices[i];
         IF v_last_seq IS NULL THEN
@@ -302,10 +305,12 @@ BEGIN
             v_statuses[i] := 'seq_gap';
             CONTINUE;
         END IF;
+        -- A range of the primary key and a subscript, so that no planner without statistics makes a join of it.
         IF p_counts[i] > 0 AND p_first_seqs[i] <= v_last_seq AND EXISTS (
-            SELECT FROM unnest(o_batches, o_seqs, o_digests) AS o (batch, seq, digest)
-                JOIN tidelog.log l ON l.workspace = p_workspace AND l.device = p_devices[i] AND l.seq = o.seq
-                WHERE o.batch = i AND l.digest <> o.digest
+            SELECT FROM tidelog.log l
+                WHERE l.workspace = p_workspace AND l.device = p_devices[i]
+                    AND l.seq BETWEEN p_first_seqs[i] AND least(v_last_seq, p_first_seqs[i] + p_counts[i] - 1)
+                    AND l.digest <> o_digests[v_before + (l.seq - p_first_seqs[i])::integer + 1]
         ) THEN
             v_statuses[i] := 'seq_differs';
             CONTINUE;

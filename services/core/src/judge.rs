@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::catalog::Catalog;
 use crate::ids::{Role, Scopes};
-use crate::limits::FIELD_BYTES_MAX;
+use crate::limits::{FIELD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::op::Op;
 use crate::value::Value;
 
@@ -79,7 +79,8 @@ impl fmt::Display for RejectCode {
 
 /// Judges an op whose fields take `field_bytes` encoded. `None`: it may take effect.
 pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op, field_bytes: usize) -> Option<RejectCode> {
-    if field_bytes > FIELD_BYTES_MAX {
+    let count = op.intent.fields().map_or(0, |fields| fields.0.len());
+    if field_bytes > FIELD_BYTES_MAX || count > RECORD_FIELDS_MAX {
         return Some(RejectCode::FieldsTooLarge);
     }
     let Some(table) = catalog.tables.get(&op.table) else {

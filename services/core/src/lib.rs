@@ -19,6 +19,7 @@ pub mod limits;
 pub mod op;
 pub mod time;
 pub mod value;
+pub mod value_map;
 pub mod wire;
 
 mod text;

@@ -13,8 +13,14 @@ pub const FIELD_BYTES_MAX: usize = 256 * 1024;
 pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most fields of a record, for the same reason: each also has its writer.
 pub const RECORD_FIELDS_MAX: usize = 10_000;
+/// Most open conflicts of a record. What meets a full record under `manual` just loses (`superseded`): nobody settles a
+/// thousand, and each is loaded with the record.
+pub const OPEN_CONFLICTS_MAX: usize = 1_000;
 /// Deepest nesting of a value. Keeps every recursive reader far from the end of its stack.
 pub const DEPTH_MAX: usize = 32;
+/// Most values and keys in one request, envelopes included. Each takes memory many times its size on the wire; this is
+/// ten thousand ops of forty fields.
+pub const BODY_VALUES_MAX: usize = 1_000_000;
 /// Deepest nesting of a whole request: the envelope around `fields` and the value below it.
 pub const BODY_DEPTH_MAX: usize = DEPTH_MAX + 8;
 /// Longest record id, scope, actor, field name and device name, in bytes of UTF-8.
@@ -31,7 +37,7 @@ pub const CLOCK_SKEW_S_DEFAULT: u32 = 60;
 pub const PAGE_EVENTS_DEFAULT: usize = 1_000;
 /// Most events a page may be asked for.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
-/// Bytes of stored fields after which a page ends at the next batch boundary.
+/// Bytes of fields, by their weight, after which a page ends at the next batch boundary.
 pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Positions one page looks at, whatever it finds: bounds the work of a filter that matches nothing.
 pub const PAGE_POSITIONS_MAX: i64 = 50_000;

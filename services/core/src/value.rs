@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::Code;
 use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
+use crate::value_map::ValueMap;
 
 /// The only key of a binary value in JSON: `{"$binary": "<base64>"}`.
 pub(crate) const BINARY_KEY: &str = "$binary";
@@ -35,8 +36,8 @@ pub enum Value {
     Binary(Vec<u8>),
     /// A list.
     Array(Vec<Value>),
-    /// A map with string keys, kept sorted so that equal maps have equal bytes.
-    Map(BTreeMap<String, Value>),
+    /// A map with string keys.
+    Map(ValueMap),
 }
 
 /// The fields of an operation or a record by name. Encoded sorted by name: equal fields have equal bytes.
@@ -52,6 +53,11 @@ impl Fields {
         bytes
     }
 
+    /// Roughly what they take in memory, in bytes.
+    pub fn weight(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.weight()).sum()
+    }
+
     /// Reads what [`Fields::to_msgpack`] wrote, with the same checks as a push.
     pub fn from_msgpack(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
@@ -60,7 +66,7 @@ impl Fields {
 
 impl Value {
     /// Roughly what it takes encoded, in bytes: what bounds a record. The same on every replica, for ever.
-    pub(crate) fn weight(&self) -> usize {
+    pub fn weight(&self) -> usize {
         const HEAD: usize = 9;
         match self {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => HEAD,
@@ -90,13 +96,13 @@ impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let visitor = ValueVisitor { human: deserializer.is_human_readable(), depth: 0 };
         match deserializer.deserialize_map(visitor)? {
-            Value::Map(fields) if fields.contains_key(BINARY_KEY) => {
+            Value::Map(fields) if fields.get(BINARY_KEY).is_some() => {
                 Err(Code::ReservedKey.custom("no field may be named $binary"))
             }
-            Value::Map(fields) => match fields.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
-                None => Ok(Self(fields)),
-                Some(_) => Err(Code::NameInvalid.custom("a field name has 1 to 255 bytes")),
-            },
+            Value::Map(fields) if fields.iter().any(|(name, _)| name.is_empty() || name.len() > NAME_BYTES_MAX) => {
+                Err(Code::NameInvalid.custom("a field name has 1 to 255 bytes"))
+            }
+            Value::Map(fields) => Ok(Self(fields.into_iter().collect())),
             _ => Err(Code::ShapeInvalid.custom("fields has to be a map")),
         }
     }
@@ -123,7 +129,7 @@ impl Serialize for Value {
                 }
                 array.end()
             }
-            Self::Map(values) => serializer.collect_map(values),
+            Self::Map(values) => serializer.collect_map(values.iter()),
         }
     }
 }
@@ -227,20 +233,19 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
-        let mut values = BTreeMap::new();
+        let mut values = Vec::new(); // grown as entries come, like an array
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(inner)?;
-            if values.insert(text(key)?, value).is_some() {
-                return Err(Code::DuplicateKey.custom("a map has a key twice"));
-            }
+            values.push((text(key)?, value));
         }
+        let values = ValueMap::of_entries(values).ok_or_else(|| Code::DuplicateKey.custom("a map has a key twice"))?;
         self.binary_or_map(values)
     }
 }
 
 impl ValueVisitor {
     /// A map with `$binary` alone is a binary value in JSON, and nothing anywhere else.
-    fn binary_or_map<E: de::Error>(self, values: BTreeMap<String, Value>) -> Result<Value, E> {
+    fn binary_or_map<E: de::Error>(self, values: ValueMap) -> Result<Value, E> {
         if values.len() != 1 || self.depth == 0 {
             return Ok(Value::Map(values));
         }

@@ -6,6 +6,8 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
 use tidelog_core::ids::{CATALOG_TABLE, Role, TableName};
 
+use tidelog_postgres::StoreError;
+
 use crate::auth::Reader;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
@@ -69,8 +71,8 @@ impl Gateway {
             return Ok(AccessChange::default());
         };
         let before = self.store.catalog_event_before(device.workspace, first.position).await?;
-        let steps = before.iter().chain(catalogs).filter_map(|event| Catalog::from_event(event).ok());
-        let steps: Vec<_> = steps.map(|(_, catalog)| catalog).collect();
+        let steps = before.iter().chain(catalogs).map(|event| Catalog::from_event(event).map(|(_, catalog)| catalog));
+        let steps = steps.collect::<Result<Vec<_>, _>>().map_err(|e| StoreError::Corrupt(e.to_string()))?;
         Ok(AccessChange::over(&device.role, &steps, now))
     }
 }

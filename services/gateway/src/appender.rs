@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{Appended, Hub, Store, StoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::error::ApiError;
 use crate::gateway::GatewayConfig;
@@ -23,6 +24,8 @@ const WAITING_MAX: usize = 512;
 const WAITING_KIB_MAX: usize = 256 * 1024;
 /// How often a statement whose answer was lost is sent again; it is stored once, whatever happened (LOG-1).
 const COMMIT_ATTEMPTS: u32 = 4;
+/// How long a group may go without an answer.
+const GROUP_WITHIN: Duration = Duration::from_secs(30);
 /// How long the first repetition waits; each later one waits twice as long.
 const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -119,7 +122,9 @@ impl Lane {
         self.metrics.group_ops.with_label_values::<&str>(&[]).observe(ops as f64);
         let together = match group.as_slice() {
             [_] => Together::Failed { unknown: false },
-            _ => self.append_together(&group).await,
+            _ => {
+                timeout(GROUP_WITHIN, self.append_together(&group)).await.unwrap_or(Together::Failed { unknown: true })
+            }
         };
         let unknown = match together {
             Together::Appended(answers) => {
@@ -130,17 +135,19 @@ impl Lane {
             }
             Together::Failed { unknown } => unknown,
         };
-        // One by one: a push that fails must not take its neighbours with it. A workspace that cannot be written now is
-        // not waited for again by each of its pushes.
-        let mut stuck: HashSet<WorkspaceId> = HashSet::new();
+        // One by one: a push that fails must not take its neighbours with it. A workspace whose head row is held is not
+        // waited for again by each of its pushes, and a database that is gone by none.
+        let (mut held, mut is_gone) = (HashSet::new(), false);
         for (waiting, reply) in group {
-            let appended = match stuck.contains(&waiting.workspace) {
+            let appended = match is_gone || held.contains(&waiting.workspace) {
                 true if unknown => Err(StoreError::CommitUnknown("its group's commit was lost".to_owned())),
-                true => Err(StoreError::Unavailable("its workspace cannot be written now".to_owned())),
+                true => Err(StoreError::Unavailable("it was not tried after others had failed".to_owned())),
                 false => self.append_alone(&waiting, unknown).await,
             };
-            if matches!(appended, Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_))) {
-                stuck.insert(waiting.workspace);
+            match &appended {
+                Err(StoreError::Locked(_)) => drop(held.insert(waiting.workspace)),
+                Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_)) => is_gone = true,
+                Err(StoreError::Corrupt(_) | StoreError::Database(_)) | Ok(_) => {}
             }
             self.answer(&waiting, reply, appended);
         }
@@ -153,7 +160,8 @@ impl Lane {
         for (index, (waiting, _)) in group.iter().enumerate() {
             by_workspace.entry(waiting.workspace).or_default().push(index);
         }
-        let batches_of = |indices: &[usize]| indices.iter().map(|index| &group[*index].0.batch).collect::<Vec<_>>();
+        let batches_of =
+            |indices: &[usize]| indices.iter().map(|index| group[*index].0.batch.as_ref()).collect::<Vec<_>>();
         let parts: Vec<_> = by_workspace.iter().map(|(workspace, indices)| (*workspace, batches_of(indices))).collect();
         let now = self.clock.now();
         let appended = match parts.as_slice() {
@@ -181,7 +189,7 @@ impl Lane {
     async fn append_alone(&self, waiting: &Waiting, mut unknown: bool) -> Result<Appended, StoreError> {
         let (mut attempt, mut pause) = (1, COMMIT_PAUSE);
         loop {
-            let (now, batch) = (self.clock.now(), [&waiting.batch]);
+            let (now, batch) = (self.clock.now(), [waiting.batch.as_ref()]);
             let error = match self.store.append(waiting.workspace, now, waiting.catalog, &batch).await {
                 Ok(mut appended) if appended.len() == 1 => return Ok(appended.remove(0)),
                 Ok(_) => return Err(StoreError::Corrupt("an append without an answer".to_owned())),

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tidelog_core::error::Code;
 use tidelog_core::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX};
 use tidelog_core::wire::{Encoding, decode};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::error::ApiError;
@@ -21,6 +22,10 @@ const HEAVY_BYTES: usize = 64 * 1024;
 
 /// How long a body may take: the limit of size at the pace of a bad mobile network.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may pause.
+const CHUNK_WITHIN: Duration = Duration::from_secs(10);
+/// Heavy bodies that are read at once: each takes memory many times its size.
+static HEAVY: Semaphore = Semaphore::const_new(4);
 
 /// Reads and decodes the body of a request.
 pub(crate) async fn read_body<T: DeserializeOwned + Send + 'static>(
@@ -44,6 +49,7 @@ pub(crate) async fn read_body<T: DeserializeOwned + Send + 'static>(
     if coding == Coding::Identity && body_is_light(request) {
         return read();
     }
+    let _turn = HEAVY.acquire().await.map_err(|_| ApiError::unavailable("the server is stopping"))?;
     let joined = tokio::task::spawn_blocking(read).await;
     joined.map_err(|_| ApiError::new(Code::Internal, "reading the body failed"))?
 }
@@ -63,9 +69,9 @@ enum Coding {
 fn coding_of(request: &HttpRequest) -> Result<Coding, ApiError> {
     let mut given = request.headers().get_all(header::CONTENT_ENCODING);
     let unsupported = || ApiError::new(Code::EncodingUnsupported, "Content-Encoding is gzip, zstd or absent");
-    let coding = match given.next().map(|coding| coding.to_str()) {
-        None => Coding::Identity,
-        Some(Ok("identity")) => Coding::Identity,
+    let name = given.next().map(|coding| coding.to_str().map(str::to_ascii_lowercase));
+    let coding = match name.as_ref().map(|name| name.as_deref()) {
+        None | Some(Ok("identity")) => Coding::Identity,
         Some(Ok("gzip" | "x-gzip")) => Coding::Gzip,
         Some(Ok("zstd")) => Coding::Zstd,
         Some(_) => return Err(unsupported()),
@@ -95,7 +101,8 @@ async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>,
         return Err(too_large());
     }
     let mut body = Vec::new();
-    while let Some(chunk) = payload.next().await {
+    let late = |_| ApiError::new(Code::RequestTimeout, "the body stopped coming");
+    while let Some(chunk) = timeout(CHUNK_WITHIN, payload.next()).await.map_err(late)? {
         let chunk = chunk.map_err(|_| ApiError::new(Code::EncodingCorrupt, "the body ended early"))?;
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());

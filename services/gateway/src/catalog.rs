@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tidelog_core::error::Code;
 use tidelog_core::ids::CatalogVersion;
 use tidelog_postgres::{InForce, Store, StoreError};
 use tokio::time::Instant;
@@ -62,5 +63,14 @@ impl CatalogCell {
             self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(version, Arc::clone(&found));
         }
         Ok(found)
+    }
+
+    /// The catalog that a cursor names: a restored server may have lost it, and then the cursor is of another history.
+    pub(crate) async fn of_cursor(&self, version: i64) -> Result<Arc<InForce>, ApiError> {
+        if self.store.catalog_of_version(CatalogVersion(version)).await?.is_none() {
+            let detail = "this cursor is of another history: start anew without one";
+            return Err(ApiError::new(Code::CursorDiverged, detail));
+        }
+        self.of_log(version).await
     }
 }

@@ -171,7 +171,7 @@ impl From<StoreError> for ApiError {
     /// What passes is 503; what should not happen is logged here, once, and told without a word of it.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => {
+            StoreError::Unavailable(_) | StoreError::Locked(_) => {
                 tracing::warn!(%error, "the database is unavailable");
                 Self::unavailable("the database is unavailable, try again")
             }

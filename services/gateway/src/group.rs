@@ -1,6 +1,7 @@
 //! Which of the pushes that wait go into the log together.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tidelog_core::ids::{CatalogVersion, DeviceId, WorkspaceId};
 use tidelog_postgres::{AppendBatch, Appended, StoreError};
@@ -16,7 +17,8 @@ pub(crate) struct Waiting {
     pub(crate) workspace: WorkspaceId,
     /// The version that the ops were judged under.
     pub(crate) catalog: CatalogVersion,
-    pub(crate) batch: AppendBatch,
+    /// Shared with the request, which needs it again if the log asks for another look.
+    pub(crate) batch: Arc<AppendBatch>,
     pub(crate) request_id: String,
 }
 
@@ -83,7 +85,8 @@ mod tests {
             ops: vec![judged; ops],
         };
         let workspace = WorkspaceId(Uuid::from_u128(workspace));
-        let waiting = Waiting { workspace, catalog: CatalogVersion(catalog), batch, request_id: String::new() };
+        let (catalog, batch) = (CatalogVersion(catalog), Arc::new(batch));
+        let waiting = Waiting { workspace, catalog, batch, request_id: String::new() };
         (waiting, oneshot::channel().0)
     }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
@@ -39,16 +40,20 @@ pub(crate) async fn observe<B: MessageBody>(
     let started = Instant::now();
     let id = given_id(&request).unwrap_or_else(|| gateway.runtime.random.uuid().simple().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let method = request.method().to_string();
+    let method = method_label(request.method().as_str());
     let span = tracing::info_span!("request", request_id = %id);
     let mut response = next.call(request).instrument(span.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    if response.status().as_u16() >= 400 && method != "GET" {
+        // What is left of a refused body is not worth reading.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    let labels = [route.as_str(), method_label(&method), &status.to_string()];
+    let labels = [route.as_str(), method, &status.to_string()];
     gateway.metrics.request_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     span.in_scope(|| {
         let duration_ms = elapsed.as_millis() as u64;
@@ -64,9 +69,12 @@ pub(crate) async fn observe<B: MessageBody>(
 }
 
 /// A label has few values, whatever callers send.
-fn method_label(method: &str) -> &str {
+fn method_label(method: &str) -> &'static str {
     match method {
-        "GET" | "POST" | "DELETE" | "HEAD" => method,
+        "GET" => "GET",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
         _ => "other",
     }
 }

@@ -35,11 +35,12 @@ impl Gateway {
         let timer = self.metrics.push_seconds.with_label_values::<&str>(&[]).start_timer();
         check_order(&push.ops)?;
         let acknowledged = push.cursor.map_or(Position::START, |cursor| cursor.position);
-        let mut batch = batch_of(device, &push)?;
+        let app = push.app.clone();
+        let mut batch = Arc::new(batch_of(device, push)?);
         let (head, stored, in_force) = self.append(device, &mut batch, request_id).await?;
         self.note_clock(&batch);
         let now = self.runtime.clock.now();
-        let presence = Presence { acknowledged, last_seen_at: now, app: push.app };
+        let presence = Presence { acknowledged, last_seen_at: now, app };
         self.presence.note(device.workspace, device.device, presence);
         self.count(&in_force.0, &batch, &stored);
         timer.observe_duration();
@@ -64,16 +65,16 @@ impl Gateway {
     async fn append(
         &self,
         device: &DevicePrincipal,
-        batch: &mut AppendBatch,
+        batch: &mut Arc<AppendBatch>,
         request_id: &str,
     ) -> Result<(Position, Stored, Arc<(InForce, Instant)>), ApiError> {
         let mut known = self.catalog.current().await?;
         for _ in 0..ATTEMPTS_MAX {
-            judge_all(&known.0, device, batch);
+            judge_all(&known.0, device, Arc::make_mut(batch));
             let waiting = Waiting {
                 workspace: device.workspace,
                 catalog: known.0.version,
-                batch: batch.clone(),
+                batch: Arc::clone(batch),
                 request_id: request_id.to_owned(),
             };
             let appended = self.appender.append(waiting).await?;
@@ -82,7 +83,7 @@ impl Gateway {
                     return Ok((appended.head, Stored { last_seq, runs, duplicates }, known));
                 }
                 AppendStatus::CatalogStale => known = self.catalog.refresh().await?,
-                AppendStatus::SeqDiffers => self.compare(device, batch).await?,
+                AppendStatus::SeqDiffers => self.compare(device, Arc::make_mut(batch)).await?,
                 refused => return Err(refusal(&refused, batch, appended.head)),
             }
         }
@@ -98,8 +99,7 @@ impl Gateway {
             let Some(judged) = batch.ops.get_mut(index) else { break };
             if judged.digest != event.digest && !is_same(&judged.op, event) {
                 let detail = "another operation is stored under this seq: register anew and renumber what is unsent";
-                let conflict = ApiError::new(Code::SeqConflict, detail).at_op(index);
-                return Err(ApiError { expected: stored.last().map(|event| event.seq.0 + 1), ..conflict });
+                return Err(ApiError::new(Code::SeqConflict, detail).at_op(index));
             }
             judged.digest = event.digest;
         }
@@ -206,9 +206,9 @@ fn check_order(ops: &[Op]) -> Result<(), ApiError> {
 }
 
 /// The batch as it goes to the log, before it is judged.
-fn batch_of(device: &DevicePrincipal, push: &PushRequest) -> Result<AppendBatch, ApiError> {
+fn batch_of(device: &DevicePrincipal, push: PushRequest) -> Result<AppendBatch, ApiError> {
     let read_to = push.cursor.map_or(Position::START, |cursor| cursor.position);
-    let judged = push.ops.iter().enumerate().map(|(index, op)| {
+    let judged = push.ops.into_iter().enumerate().map(|(index, op)| {
         let base = op.base.unwrap_or(read_to);
         if push.cursor.is_some() && base > read_to {
             let detail = "an operation's base is at most the position of the push's cursor";
@@ -216,7 +216,7 @@ fn batch_of(device: &DevicePrincipal, push: &PushRequest) -> Result<AppendBatch,
         }
         let fields = op.intent.fields().map(tidelog_core::value::Fields::to_msgpack);
         let digest = op.digest(device.device, fields.as_deref());
-        Ok(JudgedOp { op: op.clone(), base, fields, digest, rejected: None })
+        Ok(JudgedOp { op, base, fields, digest, rejected: None })
     });
     let ops = judged.collect::<Result<_, _>>()?;
     Ok(AppendBatch { device: device.device, role: device.role.clone(), cursor: push.cursor, ops })

@@ -1,16 +1,17 @@
 //! The one way into the log: waiting batches of a workspace in one round trip, of several in one transaction.
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Object};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{CatalogVersion, DeviceId, Position, Role, Seq, WorkspaceId};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::client::Store;
+use crate::client::{ANSWER_WITHIN, Store};
 use crate::error::StoreError;
 use crate::transact::{begin, commit};
 
@@ -105,11 +106,17 @@ impl Store {
         batches: &[&AppendBatch],
     ) -> Result<Vec<Appended>, StoreError> {
         let client = self.client().await?;
-        let appended = append_with(&client, workspace, now, catalog, batches).await;
-        appended.map_err(|error| match error {
-            AppendError::Store(error) => error,
-            AppendError::Postgres(error) => StoreError::of_commit(error),
-        })
+        let appended = timeout(ANSWER_WITHIN, append_with(&client, workspace, now, catalog, batches)).await;
+        match appended {
+            Ok(Ok(appended)) => Ok(appended),
+            Ok(Err(AppendError::Store(error))) => Err(error),
+            Ok(Err(AppendError::Postgres(error))) => Err(StoreError::of_commit(error)),
+            Err(_) => {
+                // Nobody knows what this connection still does.
+                drop(Object::take(client));
+                Err(StoreError::CommitUnknown("the database does not answer".to_owned()))
+            }
+        }
     }
 
     /// Appends batches of several workspaces in one transaction: one commit for all. The workspaces have to come in id

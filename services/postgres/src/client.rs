@@ -7,6 +7,8 @@ use std::time::Duration;
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
@@ -17,10 +19,12 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The session of every pooled connection: the service's role, and bounds on everything that could hang. A commit that
 /// waits for a standby is not bounded: cancelling it would show data that a failover loses.
 const SESSION: &str = "-c role=tidelog_service -c default_transaction_isolation=read\\ committed \
-    -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=10000";
+    -c statement_timeout=20000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=10000";
 /// How long a call waits for a connection before it is told that the database is unavailable.
 const POOL_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a statement may go without an answer: somewhat longer than Postgres itself lets one run.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 /// How long a database may leave what was sent unacknowledged before its connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -123,8 +127,12 @@ impl Store {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, StoreError> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        let answered = timeout(ANSWER_WITHIN, async {
+            let statement = client.prepare_cached(sql).await?;
+            Ok(client.query(&statement, params).await?)
+        });
+        let answered = answered.await;
+        settle(client, answered)
     }
 
     pub(crate) async fn query_opt(
@@ -133,13 +141,29 @@ impl Store {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, StoreError> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query_opt(&statement, params).await?)
+        let answered = timeout(ANSWER_WITHIN, async {
+            let statement = client.prepare_cached(sql).await?;
+            Ok(client.query_opt(&statement, params).await?)
+        });
+        let answered = answered.await;
+        settle(client, answered)
     }
 
     pub(crate) async fn execute(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        client.execute(&statement, params).await.map_err(StoreError::of_commit)
+        let answered = timeout(ANSWER_WITHIN, async {
+            let statement = client.prepare_cached(sql).await?;
+            client.execute(&statement, params).await.map_err(StoreError::of_commit)
+        });
+        let answered = answered.await;
+        settle(client, answered)
     }
+}
+
+/// The answer of a statement; without one in time the connection is given up, since nobody knows what it still does.
+pub(crate) fn settle<T>(client: Object, answered: Result<Result<T, StoreError>, Elapsed>) -> Result<T, StoreError> {
+    answered.unwrap_or_else(|_| {
+        drop(Object::take(client));
+        Err(StoreError::Unavailable("the database does not answer".to_owned()))
+    })
 }

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// Postgres cannot be reached, is overloaded, or is shutting down: the same call may succeed later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// What it needs is held by somebody else for too long: the same call may succeed later, and others can now.
+    #[error("the database is held up: {0}")]
+    Locked(String),
     /// The connection broke while a transaction was being committed: it may or may not have happened.
     #[error("whether the transaction was committed is not known: {0}")]
     CommitUnknown(String),
@@ -51,10 +54,10 @@ impl From<tokio_postgres::Error> for StoreError {
         // Overload, shutdown, and what lost to another transaction: all of it passes.
         let is_passing = matches!(class, "53" | "40")
             || code.code().starts_with("57P")
-            || matches!(
-                *code,
-                SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE | SqlState::READ_ONLY_SQL_TRANSACTION
-            );
+            || *code == SqlState::READ_ONLY_SQL_TRANSACTION;
+        if matches!(*code, SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE) {
+            return Self::Locked(told);
+        }
         match (is_lost, is_passing) {
             (true, _) => Self::Unavailable(format!("{LOST}: {told}")),
             (false, true) => Self::Unavailable(told),

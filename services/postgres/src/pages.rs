@@ -3,6 +3,7 @@
 use tidelog_core::cursor::Cursor;
 use tidelog_core::event::Event;
 use tidelog_core::ids::{Position, Scopes, TableName, WorkspaceId};
+use tidelog_core::value::Fields;
 use tokio_postgres::Row;
 
 use crate::client::Store;
@@ -45,7 +46,7 @@ impl EventFilter {
 pub struct PageLimits {
     /// Visible events.
     pub events: usize,
-    /// Bytes of stored fields.
+    /// Bytes of fields, by what they take in memory.
     pub bytes: usize,
     /// Positions looked at; above the largest batch.
     pub positions: i64,
@@ -145,9 +146,10 @@ impl Filling {
             if self.full_in_batch.is_some_and(|full| full != batch) {
                 return Ok(Some(batch));
             }
-            let fields: Option<&[u8]> = row.try_get("fields")?;
-            self.bytes += fields.map_or(0, <[u8]>::len);
-            self.events.push(event_of(row)?);
+            let event = event_of(row)?;
+            // What it takes once it is read: small values take many times their stored size.
+            self.bytes += event.intent.fields().map_or(0, Fields::weight);
+            self.events.push(event);
             if self.events.len() >= self.limits.events || self.bytes >= self.limits.bytes {
                 self.full_in_batch = Some(batch);
             }

@@ -38,6 +38,8 @@ pub struct RecordsQuery<'a> {
 pub struct RecordsPage {
     /// In order of `version`, or of `touched` if `full`.
     pub records: Vec<StoredRecord>,
+    /// The checkpoint at which the reading began: the caller's own start, where it has one.
+    pub start: Position,
     /// The checkpoint they were read at: with `more` false they are complete up to here.
     pub projected: Position,
     /// The `_catalog` event in force at that checkpoint.
@@ -48,8 +50,12 @@ pub struct RecordsPage {
     pub more: bool,
 }
 
-/// Records of one read; pages are put together from several.
-const CHUNK_ROWS: usize = 256;
+/// Records of the first read of a page; later ones are sized by what those weighed.
+const CHUNK_ROWS_FIRST: usize = 16;
+const CHUNK_ROWS_MAX: usize = 512;
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// What a record takes beside its values, and each of its fields with its writer.
+const RECORD_BYTES: usize = 128;
 
 impl Store {
     /// A page of records. Each part of it is read with its checkpoint in one snapshot, and parts go up in version: so
@@ -57,14 +63,16 @@ impl Store {
     pub async fn records(&self, workspace: WorkspaceId, query: &RecordsQuery<'_>) -> Result<RecordsPage, StoreError> {
         let mut page = RecordsPage {
             records: Vec::new(),
+            start: Position::START,
             projected: Position::START,
             catalog_position: Position::START,
             generation: 1,
             more: true,
         };
         let (mut bytes, mut after, mut start) = (0, query.after, query.start);
+        let mut chunk_rows = CHUNK_ROWS_FIRST;
         while page.more && page.records.len() < query.limit && bytes < query.bytes {
-            let rows_max = CHUNK_ROWS.min(query.limit - page.records.len());
+            let rows_max = chunk_rows.min(query.limit - page.records.len());
             let rows = self.records_chunk(workspace, after, start, query, rows_max + 1).await?;
             let Some(first) = rows.first() else {
                 return Err(StoreError::corrupt("a workspace without a checkpoint"));
@@ -72,18 +80,16 @@ impl Store {
             page.projected = Position(first.try_get("projected")?);
             page.catalog_position = Position(first.try_get("catalog_position")?);
             page.generation = first.try_get("generation")?;
-            start = start.or(Some(page.projected));
+            page.start = *start.get_or_insert(page.projected);
             // A checkpoint without records is one row of nulls.
             let found = rows.iter().filter(|row| !matches!(row.try_get::<_, Option<&str>>("record"), Ok(None)));
             let mut chunk = found.map(record_of).collect::<Result<Vec<_>, _>>()?;
             page.more = chunk.len() > rows_max;
             chunk.truncate(rows_max);
-            bytes += rows
-                .iter()
-                .filter_map(|row| row.try_get::<_, Option<&[u8]>>("fields").ok().flatten())
-                .map(<[u8]>::len)
-                .sum::<usize>();
+            bytes +=
+                chunk.iter().map(|(_, record)| record.weight + RECORD_BYTES * (1 + record.fields.len())).sum::<usize>();
             page.records.append(&mut chunk);
+            chunk_rows = (CHUNK_BYTES / (bytes / page.records.len().max(1)).max(1)).clamp(4, CHUNK_ROWS_MAX);
             after = page
                 .records
                 .last()

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::metrics::ProjectorMetrics;
 use crate::queue::Queue;
-use crate::step::{Progress, StepError};
+use crate::step::{Progress, RECORDS_BYTES_MAX, StepError};
 
 /// How often the loop looks for itself, whatever hints come: a hint may be lost with the process that had it.
 const POLL: Duration = Duration::from_secs(1);
@@ -25,6 +25,7 @@ pub struct Projector {
     pub(crate) store: Store,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: ProjectorMetrics,
+    pub(crate) records_bytes_max: i64,
 }
 
 /// When a workspace is due again after a step.
@@ -40,7 +41,13 @@ enum Again {
 impl Projector {
     /// A projector over a database.
     pub fn new(store: Store, hub: Arc<Hub>, registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self { store, hub, metrics: ProjectorMetrics::register(registry)? })
+        let metrics = ProjectorMetrics::register(registry)?;
+        Ok(Self { store, hub, metrics, records_bytes_max: RECORDS_BYTES_MAX })
+    }
+
+    /// The same with another bound on what the records of one step weigh as they are stored, in bytes.
+    pub fn with_records_bytes_max(self, records_bytes_max: i64) -> Self {
+        Self { records_bytes_max, ..self }
     }
 
     /// Folds what there is to fold until `stop` says so; the step at hand is finished first.

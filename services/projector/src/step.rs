@@ -16,7 +16,7 @@ use crate::run::Projector;
 const STEP: PageLimits = PageLimits { events: 2_000, bytes: 8 * 1024 * 1024, positions: 50_000 };
 
 /// What the records of one step weigh at most as they are stored, unless a single batch names more.
-const RECORDS_BYTES_MAX: i64 = 64 * 1024 * 1024;
+pub(crate) const RECORDS_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +80,10 @@ impl Projector {
             let weight = self.store.stored_bytes(workspace, &keys_of(&page.events)).await?;
             let is_one_batch =
                 page.events.first().map(|event| event.batch) == page.events.last().map(|event| event.batch);
-            if weight <= RECORDS_BYTES_MAX || is_one_batch {
+            if weight <= self.records_bytes_max || is_one_batch {
                 return Ok(page);
             }
-            limits.events = (page.events.len() / 8).max(1);
+            limits.events = (limits.events.min(page.events.len()) / 8).max(1);
         }
     }
 }

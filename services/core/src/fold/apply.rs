@@ -8,7 +8,7 @@ use super::record::{Delete, FieldState, OpenConflict, Record, Writer};
 use crate::catalog::{Catalog, Table};
 use crate::event::Event;
 use crate::ids::{ConflictId, DeviceId, Position};
-use crate::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use crate::limits::{OPEN_CONFLICTS_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::op::Intent;
 use crate::time::UnixMs;
 use crate::value::{Fields, Value};
@@ -32,6 +32,10 @@ impl Applying<'_> {
         let folded = match &self.event.intent {
             Intent::Put(fields) => self.put(&mut record, fields, None)?,
             Intent::Delete => self.delete(&mut record, None),
+            // One that loses for its size leaves its conflict open: its choice is not in force.
+            Intent::Resolve { put: Some(fields), .. } if self.would_grow_too_large(&record, fields) => {
+                self.lose(fields)
+            }
             Intent::Resolve { conflict, put } => {
                 let settled = record.open_conflicts.remove(conflict);
                 match put {
@@ -46,6 +50,7 @@ impl Applying<'_> {
     fn unseen(&self) -> Record {
         Record {
             fields: BTreeMap::new(),
+            weight: 0,
             deleted: false,
             last_delete: None,
             open_conflicts: BTreeMap::new(),
@@ -58,12 +63,10 @@ impl Applying<'_> {
     /// RULE-2: a put that did not know of the last delete never brings the record back, nor writes into its next life.
     fn put(&self, record: &mut Record, given: &Fields, settled: Option<&OpenConflict>) -> Result<Folded, Unfolded> {
         if record.last_delete.as_ref().is_some_and(|delete| self.is_concurrent(&delete.writer, settled)) {
-            let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
-            return Ok(Folded { verdict: Verdict::Superseded, conflicts: lost });
+            return Ok(self.lose(given));
         }
         if self.would_grow_too_large(record, given) {
-            let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
-            return Ok(Folded { verdict: Verdict::Superseded, conflicts: lost });
+            return Ok(self.lose(given));
         }
         let appears = record.deleted || record.version == Position::START;
         record.deleted = false;
@@ -77,7 +80,7 @@ impl Applying<'_> {
                 self.take(record, field, value, settled);
             } else if !is_kept {
                 let id = ConflictId::of(self.event.position, field);
-                if decision == Decision::PersonChooses {
+                if decision == Decision::PersonChooses && record.open_conflicts.len() < OPEN_CONFLICTS_MAX {
                     self.open(record, field, &id);
                     open.push(id);
                 } else {
@@ -98,14 +101,20 @@ impl Applying<'_> {
         Ok(Folded { verdict, conflicts: open })
     }
 
+    /// All of it lost.
+    fn lose(&self, given: &Fields) -> Folded {
+        let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
+        Folded { verdict: Verdict::Superseded, conflicts: lost }
+    }
+
     /// Whether a record with these fields beside its own would pass the limits, whoever wins in each field. Judged before
     /// the rules, so that it needs no second look at what they decided.
     fn would_grow_too_large(&self, record: &Record, given: &Fields) -> bool {
-        let added: usize = given.0.iter().map(|(name, value)| name.len() + value.weight()).sum();
-        let kept = record.fields.iter().filter(|(name, _)| !given.0.contains_key(*name));
-        let (count, bytes) =
-            kept.fold((0, 0), |(count, bytes), (name, field)| (count + 1, bytes + name.len() + field.value.weight()));
-        count + given.0.len() > RECORD_FIELDS_MAX || bytes + added > RECORD_BYTES_MAX
+        let replaced = given.0.keys().filter_map(|name| Some((name, record.fields.get(name)?)));
+        let (count, bytes) = replaced
+            .fold((0, 0), |(count, bytes), (name, field)| (count + 1, bytes + name.len() + field.value.weight()));
+        let fields = record.fields.len() - count + given.0.len();
+        fields > RECORD_FIELDS_MAX || record.weight - bytes + given.weight() > RECORD_BYTES_MAX
     }
 
     /// `delete_wins`: whatever wrote beside it, the record is deleted. It leaves a tombstone also of a record never seen.
@@ -115,6 +124,7 @@ impl Applying<'_> {
         }
         record.deleted = true;
         record.fields.clear();
+        record.weight = 0;
         record.last_delete = Some(Delete { writer: self.writer(), received_at: self.event.received_at });
         record.open_conflicts.retain(|_, conflict| !self.overtakes(conflict, settled));
         Folded { verdict: Verdict::Applied, conflicts: Vec::new() }
@@ -132,7 +142,11 @@ impl Applying<'_> {
 
     /// Sets a field, which overtakes the open conflicts of it that this op knew of.
     fn take(&self, record: &mut Record, field: &str, value: &Value, settled: Option<&OpenConflict>) {
-        record.fields.insert(field.to_owned(), FieldState { value: value.clone(), writer: self.writer() });
+        let state = FieldState { value: value.clone(), writer: self.writer() };
+        record.weight += field.len() + value.weight();
+        if let Some(before) = record.fields.insert(field.to_owned(), state) {
+            record.weight -= field.len() + before.value.weight();
+        }
         let is_of_field = |id: &ConflictId| id.as_str().split_once('.').is_some_and(|(_, of)| of == field);
         record.open_conflicts.retain(|id, conflict| !(is_of_field(id) && self.overtakes(conflict, settled)));
     }

@@ -54,6 +54,8 @@ pub struct OpenConflict {
 pub struct Record {
     /// The fields by name; empty while deleted.
     pub fields: BTreeMap<String, FieldState>,
+    /// What the fields weigh together, kept beside them so that no put has to weigh them all.
+    pub weight: usize,
     /// Whether it is a tombstone.
     pub deleted: bool,
     /// The newest delete.
@@ -110,6 +112,7 @@ impl Record {
         (version, touched): (Position, Position),
         updated_at: UnixMs,
     ) -> Result<Self, StateError> {
+        let weight = plain.weight();
         let mut state: StoredState = rmp_serde::from_slice(state).map_err(|e| StateError(e.to_string()))?;
         if state.form != STATE_FORM {
             return Err(StateError(format!("form {} is not known", state.form)));
@@ -121,6 +124,7 @@ impl Record {
         }
         Ok(Self {
             fields,
+            weight,
             deleted,
             last_delete: state.last_delete,
             open_conflicts: state.open_conflicts,

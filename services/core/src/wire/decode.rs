@@ -9,7 +9,7 @@ use serde_path_to_error::Segment;
 
 use super::{Encoding, json_scan};
 use crate::error::Code;
-use crate::limits::BODY_DEPTH_MAX;
+use crate::limits::{BODY_DEPTH_MAX, BODY_VALUES_MAX};
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,13 +147,21 @@ fn fault_of_msgpack<T: DeserializeOwned>(body: &[u8], error: &rmp_serde::decode:
     DecodeError::of_message(&error.to_string()).at(msgpack_path::<T>(body))
 }
 
+/// What a body is told that would take too much memory once it is read.
+pub(super) const TOO_MANY: &str = "the body holds more values than this server takes at once";
+
 /// One pass over a MessagePack body before it is parsed, for what the parser would take silently: text that is no
-/// UTF-8 (read as binary) and keys that are no text (numbers are read as places of members).
+/// UTF-8 (read as binary), keys that are no text (numbers are read as places of members), and too many values.
 fn scan_msgpack(body: &[u8]) -> Result<(), ScanFault> {
     let mut rest = body;
     let mut open: Vec<(bool, u64)> = Vec::new(); // is it a map, how many items are still to come
+    let mut values = 0;
     loop {
         let at = body.len() - rest.len();
+        values += 1;
+        if values > BODY_VALUES_MAX {
+            return Err(ScanFault { at, code: Code::BodyTooLarge, detail: TOO_MANY });
+        }
         let is_key = open.last().is_some_and(|(is_map, left)| *is_map && left % 2 == 0);
         let invalid = ScanFault { at, code: Code::MsgpackInvalid, detail: "the MessagePack cannot be parsed" };
         let Some(item) = next_msgpack_item(&mut rest) else { return Err(invalid) };

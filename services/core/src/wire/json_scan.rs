@@ -1,24 +1,26 @@
 //! One pass over a JSON body before it is parsed, for what a parser would take silently or could not name: integers
 //! beyond 64 bits (read as inexact floats otherwise), floats beyond the finite, and nesting.
 
-use super::decode::ScanFault;
+use super::decode::{ScanFault, TOO_MANY};
 use crate::error::Code;
-use crate::limits::BODY_DEPTH_MAX;
+use crate::limits::{BODY_DEPTH_MAX, BODY_VALUES_MAX};
 
 /// Finds the first such fault. Bytes that are no JSON pass: the parser tells those.
 pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
-    let (mut depth, mut at) = (0usize, 0usize);
+    let (mut depth, mut at, mut values) = (0usize, 0usize, 0usize);
     while let Some(&byte) = body.get(at) {
         at += 1;
         match byte {
             b'"' => at = end_of_string(body, at),
             b'[' | b'{' => {
                 depth += 1;
+                values += 1;
                 if depth > BODY_DEPTH_MAX {
                     return Err(ScanFault { at: at - 1, code: Code::TooDeep, detail: "the body nests too deep" });
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' | b':' => values += 1,
             b'-' | b'0'..=b'9' => {
                 let end = end_of_number(body, at);
                 let found = check_number(&body[at - 1..end]);
@@ -26,6 +28,9 @@ pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
                 at = end;
             }
             _ => {}
+        }
+        if values > BODY_VALUES_MAX {
+            return Err(ScanFault { at: at - 1, code: Code::BodyTooLarge, detail: TOO_MANY });
         }
     }
     Ok(())

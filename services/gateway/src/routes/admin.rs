@@ -9,7 +9,7 @@ use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::time::UnixMs;
 use tidelog_postgres::CredentialKind;
 
-use crate::answer::ok;
+use crate::answer::{encoding_of, ok};
 use crate::body::read_body;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
@@ -56,6 +56,7 @@ pub(crate) async fn create_workspace(
 ) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
+    encoding_of(&request)?;
     let asked: NewWorkspace = read_body(&request, body, &gateway.metrics).await?;
     if asked.name.is_empty() || asked.name.len() > NAME_BYTES_MAX || asked.name.contains('\0') {
         return Err(ApiError::new(Code::NameInvalid, "name has 1 to 255 bytes of UTF-8 without NUL"));

@@ -131,7 +131,18 @@ macro_rules! method {
 }
 
 impl Methods {
-    method!(get, "GET");
+    /// Answers `HEAD` too, as `GET` without its body.
+    fn get<F, Args>(mut self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.allowed.push("GET, HEAD");
+        self.resource = self.resource.route(web::get().to(handler.clone())).route(web::head().to(handler));
+        self
+    }
+
     method!(post, "POST");
     method!(delete, "DELETE");
 

@@ -66,21 +66,30 @@ fn cursor_of(params: &Params, full: bool) -> Result<Option<RecordsCursor>, ApiEr
 
 async fn page(gateway: &Gateway, reader: &Reader, asked: &Asked) -> Result<RecordsAnswer, ApiError> {
     let after = asked.after.map_or(Cursor::START, |cursor| cursor.at);
-    let (_, catalog_version) = gateway.check_cursor(reader, after).await?;
+    let (_, mut catalog_version) = gateway.check_cursor(reader, after).await?;
     gateway.note_read(reader, Cursor::START);
     let generation = gateway.store.checkpoint(reader.workspace()).await?.ok_or_else(revoked)?.generation;
     check_generation(asked, generation)?;
-    let in_force = gateway.catalog.of_log(catalog_version).await?;
-    let filter = reader.filter(&in_force, asked.tables.as_deref());
-    let query = RecordsQuery {
-        after: after.position,
-        start: asked.after.map(|cursor| cursor.start),
-        filter: &filter,
-        limit: asked.limit,
-        bytes: PAGE_BYTES_MAX,
-        full: asked.full,
+    let (found, in_force) = loop {
+        let in_force = gateway.catalog.of_log(catalog_version).await?;
+        let filter = reader.filter(&in_force, asked.tables.as_deref());
+        let query = RecordsQuery {
+            after: after.position,
+            start: asked.after.map(|cursor| cursor.start),
+            filter: &filter,
+            limit: asked.limit,
+            bytes: PAGE_BYTES_MAX,
+            full: asked.full,
+        };
+        let found = gateway.store.records(reader.workspace(), &query).await?;
+        // The same catalog before and after is the one that all of it was read under. Otherwise a grant may lie between
+        // what was filtered and where the page says to go on.
+        let (_, version_now) = gateway.check_cursor(reader, Cursor::START).await?;
+        if version_now == catalog_version {
+            break (found, in_force);
+        }
+        catalog_version = version_now;
     };
-    let found = gateway.store.records(reader.workspace(), &query).await?;
     check_generation(asked, found.generation)?;
     let (resync, drop) = access_since(gateway, reader, asked, &in_force).await?.into_lists();
     let end = end_of(gateway, reader, asked, catalog_version, &found).await?;
@@ -105,8 +114,7 @@ async fn end_of(
         false => found.projected.max(after),
     };
     let at = gateway.store.cursor_at(reader.workspace(), position).await?;
-    let start = asked.after.map_or(found.projected, |cursor| cursor.start);
-    let cursor = RecordsCursor { full: asked.full, generation: found.generation, catalog, start, at };
+    let cursor = RecordsCursor { full: asked.full, generation: found.generation, catalog, start: found.start, at };
     let is_complete = !found.more && found.projected >= after;
     let folded_under = match is_complete && asked.full {
         true => gateway.store.event_at(reader.workspace(), found.catalog_position).await?,
@@ -133,7 +141,7 @@ async fn access_since(
 ) -> Result<AccessChange, ApiError> {
     match asked.after {
         Some(cursor) if cursor.catalog > 0 && cursor.catalog != in_force.version.0 => {
-            let before = gateway.catalog.of_log(cursor.catalog).await?;
+            let before = gateway.catalog.of_cursor(cursor.catalog).await?;
             Ok(AccessChange::between(reader, &before.catalog, &in_force.catalog))
         }
         Some(_) | None => Ok(AccessChange::default()),

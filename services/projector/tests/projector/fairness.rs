@@ -125,3 +125,29 @@ async fn a_workspace_whose_step_failed_is_folded_later_though_another_is_hinted_
     let broken = format!("INSERT INTO public.broken VALUES ({QUIET})");
     is_folded_after(&broken, "DELETE FROM public.broken").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_whose_records_weigh_too_much_is_cut_to_whole_batches_and_comes_to_an_end() {
+    let world = World::start().await;
+    let mut writer = world.writer(1).await;
+    let mut random = random();
+    writer.append(&world, &mut random, 200).await;
+    let registry = prometheus::Registry::new();
+    let projector = tidelog_projector::Projector::new(world.store.clone(), Arc::default(), &registry).unwrap();
+    let projector = projector.with_records_bytes_max(100);
+    while !world.is_folded(writer.workspace).await {
+        projector.step(writer.workspace).await.unwrap();
+    }
+    // One small batch right before a large one: a cut that keeps both would cut for ever.
+    for size in [1, 20, 1, 200, 3] {
+        writer.append(&world, &mut random, size).await;
+    }
+    let mut steps = 0;
+    while !world.is_folded(writer.workspace).await {
+        projector.step(writer.workspace).await.unwrap();
+        steps += 1;
+        assert!(steps < 20, "it does not come to an end");
+    }
+    assert_eq!(steps, 5, "a batch a step");
+    world.assert_records_equal_the_fold(writer.workspace).await;
+}

@@ -44,10 +44,10 @@ pub(crate) struct Create {
     #[arg(long, required_unless_present_any = ["analyst", "admin"], conflicts_with_all = ["analyst", "admin"])]
     role: Option<String>,
     /// A scope of the devices it registers, beside the empty one; may be repeated; '*' is every scope
-    #[arg(long = "scope", value_name = "SCOPE")]
+    #[arg(long = "scope", value_name = "SCOPE", conflicts_with_all = ["analyst", "admin"])]
     scopes: Vec<String>,
     /// How many devices it registers at all
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with_all = ["analyst", "admin"])]
     uses: Option<i32>,
     /// How many devices it registers in an hour
     #[arg(long, default_value_t = REGISTRATIONS_PER_HOUR_DEFAULT, value_parser = clap::value_parser!(i32).range(1..))]
@@ -56,7 +56,7 @@ pub(crate) struct Create {
     #[arg(long, conflicts_with = "per_hour")]
     no_rate_limit: bool,
     /// How long it is good for, like 12h or 30d
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["analyst", "admin"])]
     expires_in: Option<String>,
     /// An analyst token instead: reads the workspace, writes nothing
     #[arg(long, conflicts_with = "admin")]

@@ -48,7 +48,9 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(head: &[&str], rows: impl In
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(head.to_vec());
     for row in rows {
-        table.add_row(row.into_iter().collect::<Vec<_>>());
+        // Names come from devices: none of them may steer the operator's terminal.
+        let shown = |cell: String| cell.replace(|c: char| c.is_control(), "\u{fffd}");
+        table.add_row(row.into_iter().map(shown).collect::<Vec<_>>());
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }

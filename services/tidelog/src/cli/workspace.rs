@@ -81,8 +81,11 @@ impl Workspace {
 /// The workspace of an id or a name.
 pub(crate) async fn find(store: &Store, id_or_name: &str) -> anyhow::Result<WorkspaceId> {
     let rows = store.workspaces().await?;
-    let found: Vec<_> =
-        rows.iter().filter(|row| row.name == id_or_name || row.workspace.to_string() == id_or_name).collect();
+    // An id is one workspace's alone, whatever others are named.
+    if let Some(row) = rows.iter().find(|row| row.workspace.to_string().eq_ignore_ascii_case(id_or_name)) {
+        return Ok(row.workspace);
+    }
+    let found: Vec<_> = rows.iter().filter(|row| row.name == id_or_name).collect();
     match found.as_slice() {
         [row] => Ok(row.workspace),
         [] => bail!("there is no workspace {id_or_name:?}: `tidelog workspace list` shows them"),

@@ -177,8 +177,8 @@ async fn paths_and_methods_are_exact() {
     }
     for (method, path, allow) in [
         (Method::GET, PUSH, "POST"),
-        (Method::POST, "/api/v1/sync/pull", "GET"),
-        (Method::PATCH, "/api/v1/devices", "GET, POST"),
+        (Method::POST, "/api/v1/sync/pull", "GET, HEAD"),
+        (Method::PATCH, "/api/v1/devices", "GET, HEAD, POST"),
         (Method::TRACE, PUSH, "POST"),
     ] {
         let answer = phone.http.send(phone.http.request(method, path)).await.unwrap();
@@ -186,6 +186,8 @@ async fn paths_and_methods_are_exact() {
         assert_eq!(answer.headers["allow"], allow);
     }
     assert_eq!(app.get("/health/live").await.status, 200);
+    let head = phone.http.send(phone.http.request(Method::HEAD, "/health/live")).await.unwrap();
+    assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
     assert_eq!(app.get("/health/ready").await.status, 200);
     let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
     for name in ["tidelog_ops_pushed_total", "tidelog_projector_lag_events", "process_resident_memory_bytes"] {
@@ -243,4 +245,24 @@ async fn without_its_database_the_server_says_503_and_comes_back() {
         assert!(tries < 20, "it does not come back");
     }
     assert_eq!(phone.pull_ops().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_body_of_tiny_values_is_refused_before_it_fills_the_memory() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let maps = "{},".repeat(2_000_000);
+    let body = op(&format!(r#","fields":{{"v":[{}{{}}]}}"#, maps));
+    let packed = zstd::encode_all(body.as_bytes(), 1).unwrap();
+    send(&phone, &[JSON, ("content-encoding", "zstd")], packed).await.refused(413, "body_too_large");
+    let text = |text: &str| rmp_serde::to_vec(text).unwrap();
+    let mut body = [vec![0x81], text("ops"), vec![0x91, 0x85], text("seq"), vec![1]].concat();
+    for (name, value) in [("table", "notes"), ("record", "a"), ("kind", "put")] {
+        body.extend([text(name), text(value)].concat());
+    }
+    body.extend([text("fields"), vec![0x81], text("v")].concat());
+    body.extend([0xdd, 0x00, 0x20, 0x00, 0x00]);
+    body.extend(vec![0x80; 0x20_0000]);
+    send(&phone, &[("content-type", "application/msgpack")], body).await.refused(413, "body_too_large");
+    phone.saves("notes", "a", json!({})).await;
 }

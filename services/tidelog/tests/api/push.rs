@@ -218,3 +218,26 @@ async fn without_a_projector_a_push_that_waits_says_what_it_does_not_know() {
     let status: OpStatus = phone.http.get("/api/v1/sync/ops/1").await.good();
     assert_eq!(status.verdict, Verdict::Pending);
 }
+
+/// On a log without statistics a planner may make a join of everything with everything: then this takes minutes.
+#[tokio::test]
+async fn a_large_push_is_repeated_on_a_new_log() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let mut last = Vec::new();
+    for _ in 0..3 {
+        last = (0..10_000).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
+        phone.push(&last).await.good::<PushAnswer>();
+    }
+    assert_eq!(phone.push(&last).await.good::<PushAnswer>().duplicates, 10_000);
+}
+
+#[tokio::test]
+async fn too_large_fields_are_not_compared_when_they_come_again() {
+    let app = TestApp::start().await;
+    let mut phone = app.phone("phone").await;
+    let at = Some(UnixMs::parse("2026-11-20T08:00:00Z").unwrap());
+    let op = Op { at, ..phone.put("notes", "a", json!({"n": "x".repeat(300_000)})) };
+    assert_eq!(phone.push(std::slice::from_ref(&op)).await.good::<PushAnswer>().rejected.len(), 1);
+    assert_eq!(phone.push(&[Op { at: None, ..op }]).await.good::<PushAnswer>().duplicates, 1);
+}
