@@ -13,13 +13,21 @@ use crate::client::Store;
 use crate::notify::HeadNotice;
 
 /// Wake-ups within a process. Hints only.
-#[derive(Default)]
 pub struct Hub {
+    is_shared: bool,
+    folds: bool,
     watchers: Mutex<HashMap<WorkspaceId, watch::Sender<Moved>>>,
     unfolded: Mutex<HashMap<WorkspaceId, String>>,
     unfolded_any: Notify,
     outgoing: Mutex<HashMap<(WorkspaceId, bool), HeadNotice>>,
     outgoing_any: Notify,
+}
+
+impl Default for Hub {
+    /// One that tells other processes and has a projector beside it.
+    fn default() -> Self {
+        Self::new(true, true)
+    }
 }
 
 /// How far a workspace is, as far as this process was told.
@@ -33,30 +41,54 @@ struct Moved {
 const GATHER: Duration = Duration::from_millis(10);
 
 impl Hub {
+    /// `is_shared`: other processes are to be told; `folds`: a projector takes what is not folded. What nobody takes is
+    /// not gathered.
+    pub fn new(is_shared: bool, folds: bool) -> Self {
+        Self {
+            is_shared,
+            folds,
+            watchers: Mutex::default(),
+            unfolded: Mutex::default(),
+            unfolded_any: Notify::new(),
+            outgoing: Mutex::default(),
+            outgoing_any: Notify::new(),
+        }
+    }
+
     /// This process has appended; `request_id` is told to the projector for its log.
     pub fn appended(&self, workspace: WorkspaceId, head: Position, request_id: &str) {
         let notice = HeadNotice::Appended(workspace, head, request_id.to_owned());
         self.moved(&notice);
-        lock(&self.unfolded).insert(workspace, request_id.to_owned());
-        self.unfolded_any.notify_one();
-        lock(&self.outgoing).insert((workspace, false), notice);
-        self.outgoing_any.notify_one();
+        self.to_fold(workspace, request_id.to_owned());
+        self.to_tell((workspace, false), notice);
     }
 
     /// This process has folded.
     pub fn folded(&self, workspace: WorkspaceId, position: Position) {
         let notice = HeadNotice::Folded(workspace, position);
         self.moved(&notice);
-        lock(&self.outgoing).insert((workspace, true), notice);
-        self.outgoing_any.notify_one();
+        self.to_tell((workspace, true), notice);
     }
 
     /// Another process said so.
     pub fn heard(&self, notice: HeadNotice) {
         self.moved(&notice);
         if let HeadNotice::Appended(workspace, _, request_id) = notice {
+            self.to_fold(workspace, request_id);
+        }
+    }
+
+    fn to_fold(&self, workspace: WorkspaceId, request_id: String) {
+        if self.folds {
             lock(&self.unfolded).insert(workspace, request_id);
             self.unfolded_any.notify_one();
+        }
+    }
+
+    fn to_tell(&self, what: (WorkspaceId, bool), notice: HeadNotice) {
+        if self.is_shared {
+            lock(&self.outgoing).insert(what, notice);
+            self.outgoing_any.notify_one();
         }
     }
 

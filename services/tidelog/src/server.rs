@@ -14,6 +14,7 @@ use tidelog_postgres::{
 use tidelog_projector::Projector;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Which parts run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub enum ServerError {
 
 /// How often what devices said of themselves is written.
 const PRESENCE_EVERY: Duration = Duration::from_secs(3);
+/// How long the projector's step at hand may take when the server stops.
+const STEP_WITHIN: Duration = Duration::from_secs(30);
 /// How long a lost connection for hints is waited for before the next attempt.
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 
@@ -133,7 +136,8 @@ impl Server {
         migrate(&config.database_url).await?;
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: config.pool_size })?;
         see_to_catalog(&store, &config).await?;
-        let (hub, registry) = (Arc::new(Hub::default()), Registry::new());
+        let hub = Arc::new(Hub::new(config.shared_database, config.roles.projector));
+        let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let (stop, stopping) = watch::channel(false);
         let mut server = Self {
@@ -209,8 +213,10 @@ impl Server {
             http.stop(true).await;
         }
         self.stop.send_replace(true);
-        if let Some(projector) = self.projector {
-            let _ = projector.await;
+        if let Some(projector) = self.projector
+            && timeout(STEP_WITHIN, projector).await.is_err()
+        {
+            tracing::warn!("the projector's step was cut short; it is done again at the next start");
         }
         if let Some(gateway) = self.gateway {
             gateway.flush_presence().await;
