@@ -47,7 +47,7 @@ codes! {
     MediaType = "media_type",
     /// None of the accepted media types can be answered.
     NotAcceptable = "not_acceptable",
-    /// The body is larger than the limit.
+    /// The body is larger than the limit, or holds more values.
     BodyTooLarge = "body_too_large",
     /// The body decompresses to more than the limit.
     InflatedTooLarge = "inflated_too_large",
@@ -65,7 +65,7 @@ codes! {
     TooDeep = "too_deep",
     /// A number is no 64-bit integer and no finite float.
     NumberRange = "number_range",
-    /// A map has `$binary` as its only key but is no binary value.
+    /// `$binary` is used for something else than a binary value.
     ReservedKey = "reserved_key",
     /// A name breaks the rules for its kind.
     NameInvalid = "name_invalid",

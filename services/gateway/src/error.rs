@@ -177,7 +177,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::CommitUnknown(_) => {
                 tracing::warn!(%error, "the outcome of a commit is not known");
-                let detail = "whether it was stored is not known: send it again, it is stored once";
+                let detail = "whether it was stored is not known: send it again, a push is stored once";
                 Self { retry_after_ms: Some(1_000), ..Self::new(Code::CommitUnknown, detail) }
             }
             StoreError::Corrupt(_) | StoreError::Database(_) => {

@@ -90,7 +90,7 @@ impl Store {
             .application_name("tidelog")
             .connect_timeout(POOL_WAIT)
             .tcp_user_timeout(SILENCE);
-        // `Fast` sends nothing between uses: every transaction is opened by transact(), which rolls back on drop.
+        // `Fast` sends nothing between uses: every transaction is opened by begin(), and rolled back on drop.
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(postgres.clone(), OnRuntime(Handle::current()), manager_config);
         let timeouts = Timeouts { wait: Some(POOL_WAIT), create: Some(POOL_WAIT), recycle: Some(POOL_WAIT) };

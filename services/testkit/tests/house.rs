@@ -1,4 +1,4 @@
-//! The house of design.md, kept: who may depend on whom, how large a file may be, what may not be left lying about.
+//! The house of docs/ARCHITECTURE.md, kept: who may depend on whom, how large a file may be, what may not be left lying about.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

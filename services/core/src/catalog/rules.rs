@@ -177,7 +177,7 @@ impl FieldType {
     }
 }
 
-/// How long a tombstone keeps its fields: `"90d"`, `"12h"`, `"forever"`.
+/// How long a tombstone is to keep its fields, which no rule of this version looks at: `"90d"`, `"12h"`, `"forever"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
     /// Always.

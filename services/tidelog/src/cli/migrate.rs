@@ -1,7 +1,7 @@
 //! `tidelog migrate`
 
 use serde::Serialize;
-use tidelog_postgres::migrate;
+use tidelog_postgres::{Durability, MigrateOutcome, migrate};
 
 use super::Global;
 use super::connect::for_server;
@@ -13,9 +13,15 @@ struct Migrated {
     schema_version: i32,
 }
 
+/// A database that could not be served is not written to either; whether it is durable is for `serve` to ask.
+async fn migrate_checked(url: &str) -> anyhow::Result<MigrateOutcome> {
+    Durability::of(url).await?.check(true)?;
+    Ok(migrate(url).await?)
+}
+
 pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<()> {
     let connected = for_server(global).await?;
-    let outcome = migrate(&connected.url).await;
+    let outcome = migrate_checked(&connected.url).await;
     connected.close().await?;
     let outcome = outcome?;
     let migrated = Migrated { applied: outcome.applied, schema_version: outcome.version };
