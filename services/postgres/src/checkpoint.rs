@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::client::Store;
 use crate::error::StoreError;
-use crate::records::{StoredRecord, record_of, verdict_text};
+use crate::records::{StoredRecord, record_of};
 use crate::transact::{begin, commit};
 
 /// How far a log is folded.
@@ -193,7 +193,7 @@ impl ProjectTx<'_> {
             return Ok(());
         }
         let positions: Vec<_> = verdicts.iter().map(|event| event.position.0).collect();
-        let texts: Vec<_> = verdicts.iter().map(|event| verdict_text(event.folded.verdict)).collect();
+        let texts: Vec<_> = verdicts.iter().map(|event| event.folded.verdict.as_str()).collect();
         let conflicts = verdicts.iter().map(|event| serde_json::to_string(&event.folded.conflicts));
         let conflicts = conflicts.collect::<Result<Vec<_>, _>>().map_err(StoreError::corrupt)?;
         let statement = self.transaction.prepare_cached(include_str!("../sql/records/save_verdicts.sql")).await?;

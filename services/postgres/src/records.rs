@@ -161,19 +161,7 @@ fn verdict_of(row: &Row) -> Result<FoldedEvent, StoreError> {
     let conflicts: Vec<ConflictId> = serde_json::from_str(row.try_get("conflicts")?).map_err(StoreError::corrupt)?;
     let text: &str = row.try_get("verdict")?;
     let verdict = [Verdict::Merged, Verdict::Superseded, Verdict::Conflict].into_iter();
-    let verdict = verdict.into_iter().find(|verdict| verdict_text(*verdict) == text);
+    let verdict = verdict.into_iter().find(|verdict| verdict.as_str() == text);
     let verdict = verdict.ok_or_else(|| StoreError::corrupt("a verdict"))?;
     Ok(FoldedEvent { position: Position(row.try_get("position")?), folded: Folded { verdict, conflicts } })
-}
-
-/// A verdict as it is stored.
-pub(crate) fn verdict_text(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pending => "pending",
-        Verdict::Rejected => "rejected",
-        Verdict::Applied => "applied",
-        Verdict::Merged => "merged",
-        Verdict::Superseded => "superseded",
-        Verdict::Conflict => "conflict",
-    }
 }

@@ -4,7 +4,6 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
 use tidelog_core::fold::{Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, WorkspaceId};
-use tidelog_core::wire::Verdict;
 use tidelog_postgres::{
     Checkpoint, EventFilter, EventPage, FoldedEvent, Folding, PageLimits, Store, StoreError, StoredRecord,
 };
@@ -63,7 +62,7 @@ impl Projector {
         timer.observe_duration();
         let Some(folding) = folding else { return Ok(Progress::Busy) };
         for (event, folded) in page.events.iter().zip(&folding.folded) {
-            let labels = [event.table.as_str(), verdict_label(folded.folded.verdict)];
+            let labels = [event.table.as_str(), folded.folded.verdict.as_str()];
             self.metrics.events_folded.with_label_values(&labels).inc();
         }
         self.hub.folded(workspace, end);
@@ -132,15 +131,4 @@ fn keys_of(events: &[Event]) -> Vec<RecordKey> {
     keys.sort();
     keys.dedup();
     keys
-}
-
-fn verdict_label(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pending => "pending",
-        Verdict::Rejected => "rejected",
-        Verdict::Applied => "applied",
-        Verdict::Merged => "merged",
-        Verdict::Superseded => "superseded",
-        Verdict::Conflict => "conflict",
-    }
 }

@@ -247,6 +247,20 @@ pub enum Verdict {
     Conflict,
 }
 
+impl Verdict {
+    /// The word of the wire, of the database and of the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+            Self::Applied => "applied",
+            Self::Merged => "merged",
+            Self::Superseded => "superseded",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
 /// The verdict of an op that did not simply apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

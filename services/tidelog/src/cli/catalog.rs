@@ -9,7 +9,7 @@ use tidelog_gateway::Runtime;
 use tidelog_postgres::{ApplyOutcome, Store};
 
 use super::Global;
-use super::connect::for_command;
+use super::connect::with_store;
 use super::output::{Output, table};
 
 #[derive(Subcommand)]
@@ -35,10 +35,7 @@ impl Catalog {
             let answer = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
             return output.answer(&answer, |_| described(&catalog));
         }
-        let connected = for_command(global).await?;
-        let ran = self.run_with(&connected.store()?, output).await;
-        connected.close().await?;
-        ran
+        with_store(global, async |store| self.run_with(store, output).await).await
     }
 
     async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {

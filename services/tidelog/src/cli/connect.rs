@@ -56,7 +56,7 @@ pub(crate) async fn for_server(global: &Global) -> anyhow::Result<Connected> {
 }
 
 /// The database that a command works on. The embedded one has to exist; where no server runs it is started meanwhile.
-pub(crate) async fn for_command(global: &Global) -> anyhow::Result<Connected> {
+async fn for_command(global: &Global) -> anyhow::Result<Connected> {
     if let Some(url) = &global.database_url {
         return Ok(Connected { url: url.clone(), cluster: None });
     }
@@ -74,6 +74,17 @@ pub(crate) async fn for_command(global: &Global) -> anyhow::Result<Connected> {
     let connected = embedded(global).await?;
     migrate(&connected.url).await?;
     Ok(connected)
+}
+
+/// Runs a command's work on its database, and leaves the database as it was found.
+pub(crate) async fn with_store<R>(
+    global: &Global,
+    work: impl AsyncFnOnce(&Store) -> anyhow::Result<R>,
+) -> anyhow::Result<R> {
+    let connected = for_command(global).await?;
+    let worked = work(&connected.store()?).await;
+    connected.close().await?;
+    worked
 }
 
 async fn embedded(global: &Global) -> anyhow::Result<Connected> {

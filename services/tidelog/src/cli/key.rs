@@ -11,7 +11,7 @@ use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
 use uuid::Uuid;
 
 use super::Global;
-use super::connect::for_command;
+use super::connect::with_store;
 use super::output::{Output, table};
 use super::workspace;
 
@@ -106,10 +106,7 @@ struct Created {
 
 impl Key {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
-        let connected = for_command(global).await?;
-        let ran = self.run_with(&connected.store()?, output).await;
-        connected.close().await?;
-        ran
+        with_store(global, async |store| self.run_with(store, output).await).await
     }
 
     async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {

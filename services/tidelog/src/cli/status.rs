@@ -4,7 +4,7 @@ use serde::Serialize;
 use tidelog_core::ids::WorkspaceId;
 
 use super::Global;
-use super::connect::for_command;
+use super::connect::with_store;
 use super::output::{Output, table};
 
 #[derive(Serialize)]
@@ -25,9 +25,7 @@ struct Row {
 }
 
 pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<()> {
-    let connected = for_command(global).await?;
-    let store = connected.store()?;
-    let read = async {
+    let status = with_store(global, async |store| {
         let catalog = store.catalog_in_force().await?.map(|in_force| in_force.version.0);
         let rows = store.workspaces().await?.into_iter().map(|row| Row {
             workspace: row.workspace,
@@ -37,10 +35,9 @@ pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<()> 
             projected: row.projected.0,
             lag: row.head.0 - row.projected.0,
         });
-        anyhow::Ok(Status { version: env!("CARGO_PKG_VERSION"), catalog, workspaces: rows.collect() })
-    };
-    let status = read.await;
-    connected.close().await?;
+        Ok(Status { version: env!("CARGO_PKG_VERSION"), catalog, workspaces: rows.collect() })
+    });
+    let status = status.await;
     output.answer(&status?, |status| {
         let catalog = status.catalog.map_or("none".to_owned(), |version| version.to_string());
         let head = ["WORKSPACE", "NAME", "DEVICES", "HEAD", "PROJECTED", "LAG"];

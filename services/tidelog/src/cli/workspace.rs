@@ -8,7 +8,7 @@ use tidelog_gateway::{Runtime, create_workspace};
 use tidelog_postgres::Store;
 
 use super::Global;
-use super::connect::for_command;
+use super::connect::with_store;
 use super::output::{Output, table};
 
 #[derive(Subcommand)]
@@ -34,10 +34,7 @@ struct Row {
 
 impl Workspace {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
-        let connected = for_command(global).await?;
-        let ran = self.run_with(&connected.store()?, output).await;
-        connected.close().await?;
-        ran
+        with_store(global, async |store| self.run_with(store, output).await).await
     }
 
     async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {
