@@ -15,7 +15,7 @@ use crate::run::Projector;
 const STEP: PageLimits = PageLimits { events: 2_000, bytes: 8 * 1024 * 1024, positions: 50_000 };
 
 /// What the records of one step weigh at most as they are stored, unless a single batch names more.
-pub(crate) const RECORDS_BYTES_MAX: i64 = 64 * 1024 * 1024;
+pub(crate) const RECORDS_BYTES_MAX: i64 = 16 * 1024 * 1024;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,11 +20,19 @@ pub struct RegisterRequest {
     pub replaces: Option<DeviceId>,
 }
 
+/// The body of `POST /devices`, member by member.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisterRequest))]
 #[serde(deny_unknown_fields)]
-struct RegisterWire {
+pub struct RegisterWire {
+    /// A name for people, 1 to 255 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     name: Text,
+    /// The platform, up to 64 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     platform: Option<Text>,
+    /// The device that this one stands in for.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     replaces: Option<DeviceId>,
 }
 

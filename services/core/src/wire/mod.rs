@@ -17,6 +17,13 @@ pub use push::{OpStatus, Outcome, PushAnswer, PushRequest, Rejected, Run, SyncAn
 pub use records::{DeleteView, EventPlace, OpenConflictView, RecordView, RecordsAnswer, RecordsEnd, WriterView};
 pub use status::{CatalogView, Limits, Status};
 
+/// The members of requests, for the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub mod schema {
+    pub use super::devices::RegisterWire;
+    pub use super::push::{OpMembers, PushWire, SyncWire};
+}
+
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {

@@ -36,21 +36,40 @@ pub struct SyncRequest {
     pub tables: Option<Vec<TableName>>,
 }
 
+/// The body of `POST /sync`, member by member.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SyncRequest))]
 #[serde(deny_unknown_fields)]
-struct SyncWire {
+pub struct SyncWire {
+    /// The device's cursor now; it also acknowledges what was read.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     cursor: Option<Cursor>,
+    /// The app's version.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     app: Option<Text>,
+    /// The operations, in seq order.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<OpMembers>))]
     ops: Vec<Named<OpWire>>,
+    /// Most events of the page, 1 to 10,000.
     limit: Option<u64>,
+    /// Tables of the page; all readable ones without.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
     tables: Option<Vec<TableName>>,
 }
 
+/// The body of `POST /sync/push`, member by member.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PushRequest))]
 #[serde(deny_unknown_fields)]
-struct PushWire {
+pub struct PushWire {
+    /// The device's cursor now; it also acknowledges what was read.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     cursor: Option<Cursor>,
+    /// The app's version.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     app: Option<Text>,
+    /// The operations, in seq order.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<OpMembers>))]
     ops: Vec<Named<OpWire>>,
 }
 
@@ -83,25 +102,48 @@ impl<'de> Deserialize<'de> for SyncRequest {
 /// An operation read from its members.
 struct OpWire(Op);
 
+/// An operation, member by member.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Op))]
 #[serde(deny_unknown_fields)]
-struct OpMembers {
+pub struct OpMembers {
+    /// The device's own number, dense from 1.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     seq: Seq,
+    /// 1 to 63 of a-z, 0-9 and _, starting with a letter.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     table: TableName,
+    /// 1 to 255 bytes without NUL.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     record: RecordId,
+    /// Up to 255 bytes without NUL; `""` without.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
     #[serde(default = "Scope::everyone", skip_serializing_if = "is_default_scope")]
     scope: Scope,
+    /// What it does.
     kind: Kind,
+    /// The fields that a put or resolve sets.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Fields>,
+    /// The conflict that a resolve names.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     conflict: Option<ConflictId>,
+    /// Whether a resolve deletes the record.
+    #[cfg_attr(feature = "openapi", schema(value_type = bool, required = false))]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     delete: bool,
+    /// The position up to which the device had taken in everything; the cursor's without.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Position>,
+    /// When the device says it made the op; the server's time without.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<UnixMs>,
+    /// Who held the device, up to 255 bytes without NUL.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
     #[serde(default = "Actor::nobody", skip_serializing_if = "is_default_actor")]
     actor: Actor,
 }

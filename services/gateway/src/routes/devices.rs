@@ -16,7 +16,7 @@ use crate::gateway::Gateway;
 use crate::params::Params;
 
 /// Registers a device in the key's workspace, with the key's role and scopes. Its token is shown this once.
-#[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterWire,
     responses((status = 201, body = RegisterAnswer), (status = 403), (status = 429)))]
 pub(crate) async fn register(
     gateway: Data<Gateway>,

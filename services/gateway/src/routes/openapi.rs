@@ -13,7 +13,7 @@ use super::{catalog, devices, health, metrics, ops, pull, push, record, records,
         ops::op, records::records, record::record, status::status, catalog::catalog, health::live, health::ready,
         metrics::metrics,
     ),
-    components(schemas(crate::error::Problem, tidelog_core::wire::EventView, tidelog_core::wire::PullEnd, tidelog_core::wire::RecordsEnd)),
+    components(schemas(crate::error::Problem, tidelog_core::wire::schema::OpMembers, tidelog_core::wire::EventView, tidelog_core::wire::PullEnd, tidelog_core::wire::RecordsEnd)),
     modifiers(&Bearer),
     security(("bearer" = [])),
 )]

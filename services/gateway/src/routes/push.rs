@@ -15,7 +15,7 @@ use crate::middleware::RequestId;
 use crate::params::Params;
 
 /// Appends a batch of operations. What is acknowledged is durable and in every later pull.
-#[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushWire,
     params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of the ops, up to 10,000")),
     responses((status = 200, body = PushAnswer), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn push(

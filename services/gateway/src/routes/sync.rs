@@ -19,7 +19,7 @@ use crate::params::Params;
 use crate::pull::PullRequest;
 
 /// Pushes the ops, then pulls after the cursor: the page holds the ops just pushed if it reaches that far.
-#[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = tidelog_core::wire::schema::SyncWire,
     responses((status = 200, body = SyncAnswer), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn sync(
     gateway: Data<Gateway>,
