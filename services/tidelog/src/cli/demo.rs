@@ -74,7 +74,7 @@ fn lines(address: SocketAddr, key: &str, in_force: &InForce) -> String {
     format!(
         r#"
 try it:
-TOKEN=$(curl -s {api}/devices -H 'Authorization: Bearer {key}' {json} -d '{{"name":"my phone"}}' | tee /dev/stderr | sed 's/.*"token":"\([^"]*\)".*/\1/')
+TOKEN=$(curl -s {api}/devices -H 'Authorization: Bearer {key}' {json} -d '{{"name":"my phone"}}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
 curl -s {api}/sync/push -H "Authorization: Bearer $TOKEN" {json} -d '{{"ops":[{{"seq":1,"table":"{table}","record":"first","kind":"put","fields":{{}}}}]}}'
 curl -s {api}/sync/pull -H "Authorization: Bearer $TOKEN"
 "#
