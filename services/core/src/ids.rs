@@ -231,12 +231,22 @@ impl Scope {
     pub fn everyone() -> Self {
         Self(String::new())
     }
+
+    /// Whether it is the scope of records that name none.
+    pub fn is_everyones(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Actor {
     /// No actor given.
     pub fn nobody() -> Self {
         Self(String::new())
+    }
+
+    /// Whether none was given.
+    pub fn is_nobody(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -284,7 +294,7 @@ impl Scopes {
     pub fn grants(&self, scope: &Scope) -> bool {
         match self {
             Self::All => true,
-            Self::Listed(scopes) => scope.as_str().is_empty() || scopes.contains(scope),
+            Self::Listed(scopes) => scope.is_everyones() || scopes.contains(scope),
         }
     }
 }

@@ -43,7 +43,7 @@ tidelog_postgres::metrics! {
         open_streams: IntGaugeVec("tidelog_open_streams", []),
         /// Devices heard of in the last 30 days.
         active_devices: IntGaugeVec("tidelog_active_devices", []),
-        /// Seconds that a device's clock was off when it pushed, as far as `at` tells: ahead is what counts, behind is how long it was offline.
+        /// Seconds that the newest `at` of a push lies ahead of the server's clock; 0 where it does not.
         client_clock_ahead_seconds: HistogramVec("tidelog_client_clock_ahead_seconds", [], exponential_buckets(1.0, 4.0, 14).unwrap_or_default()),
         /// Events that are not folded yet, over all workspaces.
         projector_lag_events: IntGaugeVec("tidelog_projector_lag_events", []),

@@ -193,6 +193,14 @@ impl TestApp {
         }
     }
 
+    /// Waits until somebody waits in a long poll or reads a stream, at most 30 s.
+    pub async fn has_open_stream(&self) {
+        let started = System.now();
+        while !String::from_utf8_lossy(&self.get("/metrics").await.body).contains("\ntidelog_open_streams 1") {
+            assert!(System.now().0 - started.0 < 30_000, "nobody waits");
+        }
+    }
+
     /// The time, as the server has it.
     pub fn now(&self) -> UnixMs {
         System.now()

@@ -71,7 +71,6 @@ fn core_is_pure() {
         "base64",
         "rmp-serde",
         "serde",
-        "serde_bytes",
         "serde_json",
         "serde_path_to_error",
         "thiserror",

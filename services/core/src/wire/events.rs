@@ -33,7 +33,7 @@ pub struct EventView {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub record: RecordId,
     /// The scope of the record; left out where empty.
-    #[serde(default = "Scope::everyone", skip_serializing_if = "scope_is_empty")]
+    #[serde(default = "Scope::everyone", skip_serializing_if = "Scope::is_everyones")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub scope: Scope,
     /// What it does.
@@ -62,17 +62,9 @@ pub struct EventView {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
     /// Who held the device; left out where empty.
-    #[serde(default = "Actor::nobody", skip_serializing_if = "actor_is_empty")]
+    #[serde(default = "Actor::nobody", skip_serializing_if = "Actor::is_nobody")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub actor: Actor,
-}
-
-fn scope_is_empty(scope: &Scope) -> bool {
-    scope.as_str().is_empty()
-}
-
-fn actor_is_empty(actor: &Actor) -> bool {
-    actor.as_str().is_empty()
 }
 
 impl From<Event> for EventView {

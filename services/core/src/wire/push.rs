@@ -118,7 +118,7 @@ pub struct OpMembers {
     record: RecordId,
     /// Up to 255 bytes without NUL; `""` without.
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
-    #[serde(default = "Scope::everyone", skip_serializing_if = "is_default_scope")]
+    #[serde(default = "Scope::everyone", skip_serializing_if = "Scope::is_everyones")]
     scope: Scope,
     /// What it does.
     kind: Kind,
@@ -144,16 +144,8 @@ pub struct OpMembers {
     at: Option<UnixMs>,
     /// Who held the device, up to 255 bytes without NUL.
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
-    #[serde(default = "Actor::nobody", skip_serializing_if = "is_default_actor")]
+    #[serde(default = "Actor::nobody", skip_serializing_if = "Actor::is_nobody")]
     actor: Actor,
-}
-
-fn is_default_scope(scope: &Scope) -> bool {
-    scope.as_str().is_empty()
-}
-
-fn is_default_actor(actor: &Actor) -> bool {
-    actor.as_str().is_empty()
 }
 
 impl<'de> Deserialize<'de> for OpWire {

@@ -21,7 +21,7 @@ pub struct RecordView {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub record: RecordId,
     /// Its scope; left out where empty.
-    #[serde(default = "Scope::everyone", skip_serializing_if = "scope_is_empty")]
+    #[serde(default = "Scope::everyone", skip_serializing_if = "Scope::is_everyones")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub scope: Scope,
     /// The position of the last event that changed what a reader sees.
@@ -71,10 +71,6 @@ pub struct EventPlace {
     /// Its device.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
-}
-
-fn scope_is_empty(scope: &Scope) -> bool {
-    scope.as_str().is_empty()
 }
 
 /// The event that set a field.

@@ -80,7 +80,7 @@ async fn a_revoked_device_is_out_at_once_for_pushes_and_within_seconds_for_reads
         let http = phone.http.clone();
         tokio::spawn(async move { http.get(&path).await })
     };
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    app.has_open_stream().await;
     assert_eq!(boss.http.delete(&mine).await.status, 204);
     let op = phone.put("notes", "b", json!({}));
     phone.push(&[op]).await.refused(401, "device_revoked");

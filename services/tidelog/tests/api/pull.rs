@@ -1,7 +1,5 @@
 //! PULL-1: whole batches, in order, each once; and what a cursor is good for.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::wire::{PullAnswer, PushAnswer, SyncAnswer};
@@ -91,7 +89,7 @@ async fn a_long_poll_answers_as_soon_as_there_is_something() {
     reader.pull().await;
     let path = format!("/api/v1/sync/pull?wait=20000&after={}", reader.cursor.unwrap());
     let (page, _) = tokio::join!(reader.http.get(&path), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        app.has_open_stream().await;
         writer.saves("notes", "b", json!({})).await
     });
     let page: PullAnswer = page.good();
@@ -108,7 +106,7 @@ async fn a_long_poll_hears_of_pushes_through_another_server() {
     writer = writer.by_way_of(other.address().unwrap());
     reader.pull().await;
     let (page, _) = tokio::join!(reader.http.get("/api/v1/sync/pull?wait=20000"), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        app.has_open_stream().await;
         writer.saves("notes", "b", json!({})).await
     });
     assert_eq!(page.good::<PullAnswer>().events.len(), 2);
