@@ -56,7 +56,7 @@ CREATE TABLE tidelog.devices (
     token_sha256 bytea NOT NULL,
     PRIMARY KEY (workspace, device)
 );
-COMMENT ON TABLE tidelog.devices IS 'The replicas of the apps. What changes with each push is in device_heads and device_presence';
+COMMENT ON TABLE tidelog.devices IS 'The replicas of the apps. What they say of themselves is in device_presence';
 COMMENT ON COLUMN tidelog.devices.scopes IS 'Scopes beyond the empty one; {*} is all';
 
 CREATE TABLE tidelog.enrollment_keys (
@@ -95,55 +95,46 @@ CREATE TABLE tidelog.admin_tokens (
 );
 COMMENT ON TABLE tidelog.admin_tokens IS 'Credentials of the admin listener';
 
+-- Fixed-width columns first and none nullable, so that a row is as narrow as its content (docs/adr/0013).
 CREATE TABLE tidelog.log (
     workspace uuid NOT NULL,
     device uuid NOT NULL,
     position bigint NOT NULL,
     seq bigint NOT NULL,
-    batch bigint NOT NULL,
     base bigint NOT NULL,
     at_ms bigint NOT NULL,
     received_at_ms bigint NOT NULL,
     digest bigint NOT NULL,
+    batch_offset smallint NOT NULL,
     kind smallint NOT NULL,
     table_name text NOT NULL,
     record text NOT NULL,
     scope text NOT NULL,
     role text NOT NULL,
     actor text NOT NULL,
-    conflict text,
-    rejected text,
-    fields bytea,
+    conflict text NOT NULL,
+    rejected text NOT NULL,
+    fields bytea NOT NULL,
     PRIMARY KEY (workspace, device, seq),
     UNIQUE (workspace, position)
 );
 COMMENT ON TABLE tidelog.log IS 'The events. LOG-1 by its primary key; LOG-3 since the service can only select and insert';
-COMMENT ON COLUMN tidelog.log.batch IS 'The position of the first event of the same push';
+COMMENT ON COLUMN tidelog.log.batch_offset IS 'How far the event stands behind the first one of the same push';
 COMMENT ON COLUMN tidelog.log.base IS 'The position up to which the device had taken in everything';
 COMMENT ON COLUMN tidelog.log.digest IS 'XXH3-64 of the content, made at append';
 COMMENT ON COLUMN tidelog.log.kind IS '1 put, 2 delete, 3 resolve';
-COMMENT ON COLUMN tidelog.log.conflict IS 'The conflict that a resolve names';
-COMMENT ON COLUMN tidelog.log.rejected IS 'Why the event has no effect; null where it has';
-COMMENT ON COLUMN tidelog.log.fields IS 'The fields of a put or resolve as MessagePack';
+COMMENT ON COLUMN tidelog.log.conflict IS 'The conflict that a resolve names; empty without';
+COMMENT ON COLUMN tidelog.log.rejected IS 'Why the event has no effect; empty where it has';
+COMMENT ON COLUMN tidelog.log.fields IS 'The fields of a put or resolve as MessagePack; empty without, and where they are not kept';
 
--- Updated by every push, so narrow, and with room on the page for the next version.
+-- Locked by every push and updated by none: how far a log is shows at the right edge of its key, which no old snapshot
+-- keeps from being found at once (docs/adr/0014).
 CREATE TABLE tidelog.heads (
     workspace uuid PRIMARY KEY,
-    head bigint NOT NULL DEFAULT 0,
-    received_at_ms bigint NOT NULL DEFAULT 0,
     catalog_version bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 40);
-COMMENT ON TABLE tidelog.heads IS 'The last position of each log. Its row lock orders the appends';
+COMMENT ON TABLE tidelog.heads IS 'One row a log, whose lock orders the appends';
 COMMENT ON COLUMN tidelog.heads.catalog_version IS 'The version of the last _catalog event';
-
-CREATE TABLE tidelog.device_heads (
-    workspace uuid NOT NULL,
-    device uuid NOT NULL,
-    last_seq bigint NOT NULL DEFAULT 0,
-    revoked boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (workspace, device)
-) WITH (fillfactor = 40);
-COMMENT ON TABLE tidelog.device_heads IS 'The last stored seq of each device, and whether it may push';
 
 CREATE TABLE tidelog.device_presence (
     workspace uuid NOT NULL,
@@ -194,7 +185,8 @@ CREATE TABLE tidelog.verdicts (
 COMMENT ON TABLE tidelog.verdicts IS 'The folded events that did not simply apply';
 COMMENT ON COLUMN tidelog.verdicts.conflicts IS 'The ids of the ledger rows of the values that the event lost';
 
--- Appends the waiting batches of one workspace, each of another device, in one transaction.
+-- Appends waiting batches, at most one of each device, in one transaction. Those of a workspace come side by side, and
+-- the workspaces ascending.
 --
 -- LOG-3: the lock on the head row is taken first and held to the commit, so positions are dense and in commit order.
 -- LOG-1: what a device has stored already is answered with its first positions and stored no second time.
@@ -208,10 +200,11 @@ COMMENT ON COLUMN tidelog.verdicts.conflicts IS 'The ids of the ledger rows of t
 --   seq_gap        ops before the batch are missing
 --   seq_differs    a stored op has another digest than the one sent under its seq
 --   base_ahead     an op's base lies past head
+-- A batch's head is the last position of its workspace as far as this batch and those before it go.
 CREATE FUNCTION tidelog.append(
-    p_workspace uuid,
     p_now_ms bigint,
     p_catalog_version bigint,
+    p_workspaces uuid[],
     p_devices uuid[],
     p_roles text[],
     p_first_seqs bigint[],
@@ -236,134 +229,148 @@ CREATE FUNCTION tidelog.append(
     status text,
     last_seq bigint,
     head bigint,
+    shift bigint,
     stored_seqs bigint[],
     stored_positions bigint[],
-    stored_rejected text[],
-    shift bigint
+    stored_rejected text[]
 )
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_head tidelog.heads%ROWTYPE;
     v_batches integer := cardinality(p_devices);
     v_in_force bigint;
-    v_received_at_ms bigint;
-    v_start bigint;
-    v_last_seq bigint;
-    v_revoked boolean;
-    v_check bigint;
-    v_new bigint;
+    fact record;
+    i integer;
+    -- of the workspace at hand
+    v_head bigint;
     v_next bigint;
+    v_received_at_ms bigint;
+    v_lacks_catalog boolean;
+    -- how many ops stand before those of the batch at hand, and how many of its own are new
+    v_before integer := 0;
+    v_new bigint;
     v_statuses text[] := array_fill('appended'::text, ARRAY[v_batches]);
     -- ops of batch i with a seq past v_after[i] are stored, at seq + v_shifts[i], as batch v_batch_positions[i]
     v_after bigint[] := array_fill(9223372036854775807, ARRAY[v_batches]);
     v_shifts bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
     v_batch_positions bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
     v_last_seqs bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
-    v_appends boolean := false;
-    -- how many ops stand before those of the batch at hand
-    v_before integer := 0;
+    v_heads bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
+    v_received_ats_ms bigint[] := array_fill(0::bigint, ARRAY[v_batches]);
+    v_has_new boolean := false;
+    v_has_stored boolean := false;
 BEGIN
-    SELECT h.* INTO v_head FROM tidelog.heads h WHERE h.workspace = p_workspace FOR UPDATE;
+    PERFORM FROM (
+        SELECT FROM tidelog.heads h WHERE h.workspace = ANY (p_workspaces) ORDER BY h.workspace FOR UPDATE
+    ) AS locked;
+
+    -- Statements after the lock see all that was committed under it before. Subqueries, so that each is a probe of its
+    -- key whatever a planner without statistics believes of the tables.
     SELECT max(c.version) INTO v_in_force FROM tidelog.catalogs c;
-    IF v_in_force IS DISTINCT FROM p_catalog_version THEN
-        RETURN QUERY SELECT 'catalog_stale'::text, 0::bigint, v_head.head, NULL::bigint[], NULL::bigint[], NULL::text[], 0::bigint
-            FROM generate_series(1, v_batches);
-        RETURN;
-    END IF;
-
-    v_received_at_ms := greatest(p_now_ms, v_head.received_at_ms);
-    v_start := v_head.head + CASE WHEN v_head.catalog_version = p_catalog_version THEN 0 ELSE 1 END;
-    v_next := v_start + 1;
-
-    FOR i IN 1 .. v_batches LOOP
+    FOR fact IN
+        SELECT b.i, p_workspaces[b.i] IS DISTINCT FROM p_workspaces[b.i - 1] AS is_first,
+            edge.position, edge.received_at_ms,
+            (SELECT h.catalog_version FROM tidelog.heads h WHERE h.workspace = p_workspaces[b.i]) AS catalog_version,
+            (SELECT d.revoked_at_ms IS NOT NULL FROM tidelog.devices d
+                WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i]) AS revoked,
+            (SELECT l.seq FROM tidelog.log l WHERE l.workspace = p_workspaces[b.i] AND l.device = p_devices[b.i]
+                ORDER BY l.seq DESC LIMIT 1) AS last_seq,
+            CASE WHEN p_cursors[b.i] > 0 THEN (SELECT l.digest # l.received_at_ms FROM tidelog.log l
+                WHERE l.workspace = p_workspaces[b.i] AND l.position = p_cursors[b.i]) END AS cursor_check
+        FROM generate_subscripts(p_devices, 1) AS b (i)
+        LEFT JOIN LATERAL (
+            SELECT l.position, l.received_at_ms FROM tidelog.log l
+            WHERE p_workspaces[b.i] IS DISTINCT FROM p_workspaces[b.i - 1] AND l.workspace = p_workspaces[b.i]
+            ORDER BY l.position DESC LIMIT 1
+        ) edge ON true
+        ORDER BY b.i
+    LOOP
+        i := fact.i;
+        IF fact.is_first THEN
+            v_head := coalesce(fact.position, 0);
+            v_received_at_ms := greatest(p_now_ms, fact.received_at_ms);
+            v_lacks_catalog := fact.catalog_version IS DISTINCT FROM p_catalog_version;
+            v_next := v_head + 1;
+        END IF;
         v_before := CASE i WHEN 1 THEN 0 ELSE v_before + p_counts[i - 1]::integer END;
-        SELECT d.last_seq, d.revoked INTO v_last_seq, v_revoked
-            FROM tidelog.device_heads d WHERE d.workspace = p_workspace AND d.device = p_devices[i];
-        IF v_last_seq IS NULL THEN
+        v_heads[i] := v_next - 1;
+        v_received_ats_ms[i] := v_received_at_ms;
+        v_last_seqs[i] := coalesce(fact.last_seq, 0);
+        IF v_in_force IS DISTINCT FROM p_catalog_version THEN
+            v_statuses[i] := 'catalog_stale';
+        ELSIF fact.revoked IS NULL THEN
             v_statuses[i] := 'unregistered';
-            CONTINUE;
-        END IF;
-        v_last_seqs[i] := v_last_seq;
-        IF v_revoked THEN
+        ELSIF fact.revoked THEN
             v_statuses[i] := 'revoked';
-            CONTINUE;
-        END IF;
-        IF p_cursors[i] > v_head.head THEN
+        ELSIF p_cursors[i] > v_head THEN
             v_statuses[i] := 'cursor_ahead';
-            CONTINUE;
-        END IF;
-        IF p_cursors[i] > 0 THEN
-            SELECT l.digest # l.received_at_ms INTO v_check FROM tidelog.log l WHERE l.workspace = p_workspace AND l.position = p_cursors[i];
-            IF v_check IS DISTINCT FROM p_checks[i] THEN
-                v_statuses[i] := 'cursor_diverged';
-                CONTINUE;
-            END IF;
-        END IF;
-        IF p_first_seqs[i] > v_last_seq + 1 THEN
+        ELSIF p_cursors[i] > 0 AND fact.cursor_check IS DISTINCT FROM p_checks[i] THEN
+            v_statuses[i] := 'cursor_diverged';
+        ELSIF p_first_seqs[i] > v_last_seqs[i] + 1 THEN
             v_statuses[i] := 'seq_gap';
-            CONTINUE;
-        END IF;
-        -- A range of the primary key and a subscript, so that no planner without statistics makes a join of it.
-        IF p_counts[i] > 0 AND p_first_seqs[i] <= v_last_seq AND EXISTS (
+        -- A range of the primary key and a subscript, so that no planner makes a join of it.
+        ELSIF p_counts[i] > 0 AND p_first_seqs[i] <= v_last_seqs[i] AND EXISTS (
             SELECT FROM tidelog.log l
-                WHERE l.workspace = p_workspace AND l.device = p_devices[i]
-                    AND l.seq BETWEEN p_first_seqs[i] AND least(v_last_seq, p_first_seqs[i] + p_counts[i] - 1)
+                WHERE l.workspace = p_workspaces[i] AND l.device = p_devices[i]
+                    AND l.seq BETWEEN p_first_seqs[i] AND least(v_last_seqs[i], p_first_seqs[i] + p_counts[i] - 1)
                     AND l.digest <> o_digests[v_before + (l.seq - p_first_seqs[i])::integer + 1]
         ) THEN
             v_statuses[i] := 'seq_differs';
-            CONTINUE;
-        END IF;
-        IF p_cursors[i] IS NULL AND p_bases_max[i] > v_head.head THEN
+        ELSIF p_cursors[i] IS NULL AND p_bases_max[i] > v_head THEN
             v_statuses[i] := 'base_ahead';
-            CONTINUE;
-        END IF;
-        v_new := p_first_seqs[i] + p_counts[i] - 1 - v_last_seq;
-        IF p_counts[i] > 0 AND v_new > 0 THEN
-            v_appends := true;
-            v_after[i] := v_last_seq;
-            v_shifts[i] := v_next - 1 - v_last_seq;
-            v_batch_positions[i] := v_next;
-            v_last_seqs[i] := v_last_seq + v_new;
-            v_next := v_next + v_new;
+        ELSE
+            v_has_stored := v_has_stored OR (p_counts[i] > 0 AND p_first_seqs[i] <= v_last_seqs[i]);
+            v_new := p_first_seqs[i] + p_counts[i] - 1 - v_last_seqs[i];
+            IF p_counts[i] > 0 AND v_new > 0 THEN
+                IF v_lacks_catalog THEN
+                    -- The rules in force are in the log before the first event they judge.
+                    INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
+                            kind, table_name, record, scope, role, actor, conflict, rejected, fields)
+                        SELECT p_workspaces[i], '00000000-0000-0000-0000-000000000000', v_next,
+                            1 + coalesce((SELECT l.seq FROM tidelog.log l WHERE l.workspace = p_workspaces[i]
+                                AND l.device = '00000000-0000-0000-0000-000000000000' ORDER BY l.seq DESC LIMIT 1), 0),
+                            v_head, v_received_at_ms, v_received_at_ms, c.digest, 0,
+                            1, '_catalog', 'catalog', '', '', '', '', '', c.fields
+                        FROM tidelog.catalogs c WHERE c.version = p_catalog_version;
+                    UPDATE tidelog.heads h SET catalog_version = p_catalog_version WHERE h.workspace = p_workspaces[i];
+                    v_lacks_catalog := false;
+                    v_next := v_next + 1;
+                END IF;
+                v_has_new := true;
+                v_after[i] := v_last_seqs[i];
+                v_shifts[i] := v_next - 1 - v_last_seqs[i];
+                v_batch_positions[i] := v_next;
+                v_last_seqs[i] := v_last_seqs[i] + v_new;
+                v_next := v_next + v_new;
+                v_heads[i] := v_next - 1;
+            END IF;
         END IF;
     END LOOP;
 
-    IF v_appends THEN
-        IF v_start > v_head.head THEN
-            -- The rules in force are in the log before the first event they judge.
-            UPDATE tidelog.device_heads d SET last_seq = d.last_seq + 1
-                WHERE d.workspace = p_workspace AND d.device = '00000000-0000-0000-0000-000000000000'
-                RETURNING d.last_seq INTO v_last_seq;
-            INSERT INTO tidelog.log (workspace, device, position, seq, batch, base, at_ms, received_at_ms, digest, kind,
-                    table_name, record, scope, role, actor, fields)
-                SELECT p_workspace, '00000000-0000-0000-0000-000000000000', v_start, v_last_seq, v_start, v_start - 1,
-                    v_received_at_ms, v_received_at_ms, c.digest, 1, '_catalog', 'catalog', '', '', '', c.fields
-                FROM tidelog.catalogs c WHERE c.version = p_catalog_version;
-        END IF;
-        INSERT INTO tidelog.log (workspace, device, position, seq, batch, base, at_ms, received_at_ms, digest, kind,
+    IF v_has_new THEN
+        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset, kind,
                 table_name, record, scope, role, actor, conflict, rejected, fields)
-            SELECT p_workspace, p_devices[o.batch], o.seq + v_shifts[o.batch], o.seq, v_batch_positions[o.batch], o.base,
-                coalesce(o.at_ms, v_received_at_ms), v_received_at_ms, o.digest, o.kind,
+            SELECT p_workspaces[o.batch], p_devices[o.batch], o.seq + v_shifts[o.batch], o.seq, o.base,
+                coalesce(o.at_ms, v_received_ats_ms[o.batch]), v_received_ats_ms[o.batch], o.digest,
+                (o.seq + v_shifts[o.batch] - v_batch_positions[o.batch])::smallint, o.kind,
                 o.table_name, o.record, o.scope, p_roles[o.batch], o.actor, o.conflict, o.rejected, o.fields
-            FROM unnest(o_batches, o_seqs, o_bases, o_ats_ms, o_digests, o_kinds, o_tables, o_records, o_scopes, o_actors,
-                    o_conflicts, o_rejected, o_fields)
-                AS o (batch, seq, base, at_ms, digest, kind, table_name, record, scope, actor, conflict, rejected, fields)
+            FROM (
+                SELECT unnest(o_batches) AS batch, unnest(o_seqs) AS seq, unnest(o_bases) AS base, unnest(o_ats_ms) AS at_ms,
+                    unnest(o_digests) AS digest, unnest(o_kinds) AS kind, unnest(o_tables) AS table_name,
+                    unnest(o_records) AS record, unnest(o_scopes) AS scope, unnest(o_actors) AS actor,
+                    unnest(o_conflicts) AS conflict, unnest(o_rejected) AS rejected, unnest(o_fields) AS fields
+            ) AS o
             WHERE o.seq > v_after[o.batch];
-        UPDATE tidelog.device_heads d SET last_seq = b.last_seq
-            FROM unnest(p_devices, v_last_seqs, v_batch_positions) AS b (device, last_seq, position)
-            WHERE d.workspace = p_workspace AND d.device = b.device AND b.position > 0;
-        UPDATE tidelog.heads h
-            SET head = v_next - 1, received_at_ms = v_received_at_ms, catalog_version = p_catalog_version
-            WHERE h.workspace = p_workspace;
-    ELSE
-        v_next := v_head.head + 1;
     END IF;
-
+    IF NOT v_has_stored THEN
+        RETURN QUERY SELECT unnest(v_statuses), unnest(v_last_seqs), unnest(v_heads), unnest(v_shifts),
+            NULL::bigint[], NULL::bigint[], NULL::text[];
+        RETURN;
+    END IF;
     FOR i IN 1 .. v_batches LOOP
         status := v_statuses[i];
         last_seq := v_last_seqs[i];
-        head := v_next - 1;
+        head := v_heads[i];
         shift := v_shifts[i];
         stored_seqs := NULL;
         stored_positions := NULL;
@@ -372,7 +379,7 @@ BEGIN
             SELECT array_agg(l.seq ORDER BY l.seq), array_agg(l.position ORDER BY l.seq), array_agg(l.rejected ORDER BY l.seq)
                 INTO stored_seqs, stored_positions, stored_rejected
                 FROM tidelog.log l
-                WHERE l.workspace = p_workspace AND l.device = p_devices[i]
+                WHERE l.workspace = p_workspaces[i] AND l.device = p_devices[i]
                     AND l.seq BETWEEN p_first_seqs[i] AND least(v_after[i], p_first_seqs[i] + p_counts[i] - 1);
         END IF;
         RETURN NEXT;
@@ -383,6 +390,6 @@ $$;
 GRANT SELECT, INSERT ON tidelog.log TO tidelog_service;
 GRANT SELECT, INSERT, UPDATE ON
     tidelog.workspaces, tidelog.devices, tidelog.enrollment_keys, tidelog.analyst_tokens, tidelog.admin_tokens,
-    tidelog.heads, tidelog.device_heads, tidelog.device_presence, tidelog.checkpoints, tidelog.records, tidelog.verdicts
+    tidelog.heads, tidelog.device_presence, tidelog.checkpoints, tidelog.records, tidelog.verdicts
     TO tidelog_service;
 GRANT SELECT, INSERT ON tidelog.catalogs TO tidelog_service;

@@ -135,7 +135,7 @@ impl Made {
             table: file::table()?,
             record: address.record,
             scope: Scope::everyone(),
-            intent,
+            intent: intent.into(),
             base: Some(self.base),
             at: Some(self.at),
             actor: Actor::nobody(),

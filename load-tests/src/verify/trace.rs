@@ -39,6 +39,7 @@ impl Trace {
     /// Adds an op that the server says is at `position`.
     pub(crate) fn pushed(&mut self, device: DeviceId, op: &Op, position: Position) -> Result<()> {
         let Op { seq, table, record, scope, intent, base, at, actor: _ } = op;
+        let intent = &intent.unpack();
         self.add(position, &Content { device, seq: *seq, table, record, scope, intent, base: *base, at: *at })
     }
 

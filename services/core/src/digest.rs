@@ -4,7 +4,8 @@
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::ids::DeviceId;
-use crate::op::{Intent, Op};
+use crate::op::Op;
+use crate::packed::PackedFields;
 
 /// XXH3-64 of an op's content; the stored form is the same 64 bits as a signed integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,10 +34,10 @@ impl Parts {
     }
 }
 
-/// The digest of an op of `device`; `fields` are its fields as they are stored.
+/// The digest of an op of `device`.
 ///
 /// The system device's ops count with seq 0: their seq is given under the log's lock, after the digest is made.
-pub(crate) fn of_op(op: &Op, device: DeviceId, fields: Option<&[u8]>) -> Digest {
+pub(crate) fn of_op(op: &Op, device: DeviceId) -> Digest {
     let mut parts = Parts(Xxh3::new());
     parts.part(device.0.as_bytes());
     parts.number(if device.is_system() { 0 } else { op.seq.0 });
@@ -47,10 +48,6 @@ pub(crate) fn of_op(op: &Op, device: DeviceId, fields: Option<&[u8]>) -> Digest 
     parts.part(op.actor.as_str().as_bytes());
     parts.number(op.at.map_or(i64::MIN, |at| at.0));
     parts.optional(op.intent.conflict().map(|conflict| conflict.as_str().as_bytes()));
-    let fields = match op.intent {
-        Intent::Delete | Intent::Resolve { put: None, .. } => None,
-        Intent::Put(_) | Intent::Resolve { put: Some(_), .. } => fields,
-    };
-    parts.optional(fields);
+    parts.optional(op.intent.fields().map(PackedFields::as_bytes));
     parts.digest()
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use crate::catalog::Catalog;
 use crate::ids::{Role, Scopes};
 use crate::limits::{FIELD_BYTES_MAX, RECORD_FIELDS_MAX};
+use crate::msgpack::Token;
 use crate::op::Op;
-use crate::value::Value;
+use crate::packed::PackedFields;
 
 /// Why an op is kept without effect. OUT-2: it takes its seq and position, so the device's queue goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,10 +78,11 @@ impl fmt::Display for RejectCode {
     }
 }
 
-/// Judges an op whose fields take `field_bytes` encoded. `None`: it may take effect.
-pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op, field_bytes: usize) -> Option<RejectCode> {
-    let count = op.intent.fields().map_or(0, |fields| fields.0.len());
-    if field_bytes > FIELD_BYTES_MAX || count > RECORD_FIELDS_MAX {
+/// Judges an op. `None`: it may take effect.
+pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op) -> Option<RejectCode> {
+    let too_large =
+        |fields: &PackedFields| fields.as_bytes().len() > FIELD_BYTES_MAX || fields.count() > RECORD_FIELDS_MAX;
+    if op.intent.fields().is_some_and(too_large) {
         return Some(RejectCode::FieldsTooLarge);
     }
     let Some(table) = catalog.tables.get(&op.table) else {
@@ -92,10 +94,10 @@ pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op, field_byt
     if !scopes.grants(&op.scope) {
         return Some(RejectCode::ScopeForbidden);
     }
-    op.intent.fields()?.0.iter().find_map(|(name, value)| match table.fields.get(name) {
+    op.intent.fields()?.heads().find_map(|(name, value)| match table.fields.get(name) {
         None if table.strict => Some(RejectCode::FieldUnknown),
         None => None,
-        Some(field) if field.required && *value == Value::Null => Some(RejectCode::FieldNull),
+        Some(field) if field.required && value == Token::Nil => Some(RejectCode::FieldNull),
         Some(field) => (!field.field_type.takes(value)).then_some(RejectCode::FieldType),
     })
 }

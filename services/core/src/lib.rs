@@ -17,9 +17,14 @@ pub mod ids;
 pub mod judge;
 pub mod limits;
 pub mod op;
+pub mod packed;
 pub mod time;
 pub mod value;
 pub mod value_map;
 pub mod wire;
 
+mod msgpack;
+mod pack;
+mod packed_write;
 mod text;
+mod unpack;

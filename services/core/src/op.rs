@@ -5,15 +5,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::digest::{self, Digest};
 use crate::error::Code;
 use crate::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
+use crate::packed::PackedFields;
 use crate::text::Text;
 use crate::time::UnixMs;
 use crate::value::Fields;
 
 /// What an operation does to its record.
+///
+/// An operation's fields are packed, as the log keeps them; an event's are values, for the fold.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Intent {
+pub enum Intent<F = Fields> {
     /// Sets the given fields and leaves the others; without fields it makes the record exist.
-    Put(Fields),
+    Put(F),
     /// Deletes the record.
     Delete,
     /// Settles a conflict of the record by a put or, without fields, by a delete.
@@ -21,11 +24,11 @@ pub enum Intent {
         /// The conflict it names.
         conflict: ConflictId,
         /// The fields to set; `None` deletes the record.
-        put: Option<Fields>,
+        put: Option<F>,
     },
 }
 
-impl Intent {
+impl<F> Intent<F> {
     /// The word of the wire.
     pub fn kind(&self) -> Kind {
         match self {
@@ -36,7 +39,7 @@ impl Intent {
     }
 
     /// The fields it sets, if it sets any.
-    pub fn fields(&self) -> Option<&Fields> {
+    pub fn fields(&self) -> Option<&F> {
         match self {
             Self::Put(fields) => Some(fields),
             Self::Delete => None,
@@ -49,6 +52,29 @@ impl Intent {
         match self {
             Self::Put(_) | Self::Delete => None,
             Self::Resolve { conflict, .. } => Some(conflict),
+        }
+    }
+}
+
+impl From<Intent> for Intent<PackedFields> {
+    fn from(intent: Intent) -> Self {
+        match intent {
+            Intent::Put(fields) => Self::Put(fields.into()),
+            Intent::Delete => Self::Delete,
+            Intent::Resolve { conflict, put } => Self::Resolve { conflict, put: put.map(PackedFields::from) },
+        }
+    }
+}
+
+impl Intent<PackedFields> {
+    /// The same with the fields as values.
+    pub fn unpack(&self) -> Intent {
+        match self {
+            Self::Put(fields) => Intent::Put(fields.unpack()),
+            Self::Delete => Intent::Delete,
+            Self::Resolve { conflict, put } => {
+                Intent::Resolve { conflict: conflict.clone(), put: put.as_ref().map(PackedFields::unpack) }
+            }
         }
     }
 }
@@ -71,16 +97,22 @@ impl Kind {
     pub fn of_number(number: i16) -> Option<Self> {
         [Self::Put, Self::Delete, Self::Resolve].into_iter().find(|kind| *kind as i16 == number)
     }
+
+    /// The kind of a word of the wire.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "put" => Some(Self::Put),
+            "delete" => Some(Self::Delete),
+            "resolve" => Some(Self::Resolve),
+            _ => None,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Text::deserialize(deserializer)?.0.as_str() {
-            "put" => Ok(Self::Put),
-            "delete" => Ok(Self::Delete),
-            "resolve" => Ok(Self::Resolve),
-            _ => Err(Code::OpInvalid.custom("kind is put, delete or resolve")),
-        }
+        let Text(word) = Text::deserialize(deserializer)?;
+        Self::of_word(&word).ok_or_else(|| Code::OpInvalid.custom("kind is put, delete or resolve"))
     }
 }
 
@@ -96,7 +128,7 @@ pub struct Op {
     /// The scope of the record.
     pub scope: Scope,
     /// What it does.
-    pub intent: Intent,
+    pub intent: Intent<PackedFields>,
     /// The position up to which the device had taken in everything when it made the op, if it said so.
     pub base: Option<Position>,
     /// When the device says it made the op, if it said so.
@@ -107,22 +139,23 @@ pub struct Op {
 
 impl Op {
     /// The digest that an event of this op keeps, for ever: of everything but `base`, and of `at` only if given.
-    pub fn digest(&self, device: DeviceId, fields: Option<&[u8]>) -> Digest {
-        digest::of_op(self, device, fields)
+    pub fn digest(&self, device: DeviceId) -> Digest {
+        digest::of_op(self, device)
     }
 }
 
-/// Puts a record's kind, fields, conflict and delete mark together, or says what does not fit.
+/// Puts an operation's kind, fields, conflict and delete mark together, or says what does not fit; `none` are no fields.
 ///
 /// The one place that knows which members go with which kind; both operations and events are read through it.
-pub(crate) fn intent_of(
+pub(crate) fn intent_of<F>(
     kind: Kind,
-    fields: Option<Fields>,
+    fields: Option<F>,
     conflict: Option<ConflictId>,
     delete: bool,
-) -> Result<Intent, &'static str> {
+    none: impl FnOnce() -> F,
+) -> Result<Intent<F>, &'static str> {
     match (kind, fields, conflict, delete) {
-        (Kind::Put, fields, None, false) => Ok(Intent::Put(fields.unwrap_or_default())),
+        (Kind::Put, fields, None, false) => Ok(Intent::Put(fields.unwrap_or_else(none))),
         (Kind::Delete, None, None, _) => Ok(Intent::Delete),
         (Kind::Resolve, Some(fields), Some(conflict), false) => Ok(Intent::Resolve { conflict, put: Some(fields) }),
         (Kind::Resolve, None, Some(conflict), true) => Ok(Intent::Resolve { conflict, put: None }),

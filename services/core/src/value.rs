@@ -4,16 +4,13 @@
 //! bits, at most [`DEPTH_MAX`] levels. So what passes push can stop neither Postgres nor a projector.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use crate::error::Code;
-use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
+use crate::unpack;
 use crate::value_map::ValueMap;
 
 /// The only key of a binary value in JSON: `{"$binary": "<base64>"}`.
@@ -58,11 +55,16 @@ impl Fields {
         self.0.iter().map(|(name, value)| name.len() + value.weight()).sum()
     }
 
-    /// Reads what [`Fields::to_msgpack`] wrote, with the same checks as a push.
-    pub fn from_msgpack(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
-        rmp_serde::from_slice(bytes)
+    /// Reads what the log stores.
+    pub fn from_msgpack(bytes: &[u8]) -> Result<Self, Unreadable> {
+        unpack::fields(bytes).ok_or(Unreadable)
     }
 }
+
+/// Stored fields that no writer of ours has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stored fields are damaged")]
+pub struct Unreadable;
 
 impl Value {
     /// Roughly what it takes encoded, in bytes: what bounds a record. The same on every replica, for ever.
@@ -92,22 +94,6 @@ impl Serialize for Fields {
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let visitor = ValueVisitor { human: deserializer.is_human_readable(), depth: 0 };
-        match deserializer.deserialize_map(visitor)? {
-            Value::Map(fields) if fields.get(BINARY_KEY).is_some() => {
-                Err(Code::ReservedKey.custom("no field may be named $binary"))
-            }
-            Value::Map(fields) if fields.iter().any(|(name, _)| name.is_empty() || name.len() > NAME_BYTES_MAX) => {
-                Err(Code::NameInvalid.custom("a field name has 1 to 255 bytes"))
-            }
-            Value::Map(fields) => Ok(Self(fields.into_iter().collect())),
-            _ => Err(Code::ShapeInvalid.custom("fields has to be a map")),
-        }
-    }
-}
-
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -134,135 +120,11 @@ impl Serialize for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let human = deserializer.is_human_readable();
-        deserializer.deserialize_any(ValueVisitor { human, depth: 1 })
-    }
-}
-
-/// Reads one value at `depth`: a field's value stands at 1, what is inside it one deeper.
-#[derive(Clone, Copy)]
-struct ValueVisitor {
-    human: bool,
-    depth: usize,
-}
-
-impl ValueVisitor {
-    fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        if self.depth > DEPTH_MAX {
-            return Err(Code::TooDeep.custom(format_args!("values nest at most {DEPTH_MAX} deep")));
-        }
-        Ok(Self { depth: self.depth + 1, ..self })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-fn text<E: de::Error>(text: String) -> Result<String, E> {
-    if text.contains('\0') { Err(Code::NulChar.custom("text may not contain NUL")) } else { Ok(text) }
-}
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.depth == 0 { "a map of fields" } else { "a value" })
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        let number = i64::try_from(value).map_err(|_| Code::NumberRange.custom("integers have 64 bits, signed"))?;
-        Ok(Value::Int(number))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        // Adding 0.0 turns -0.0 into 0.0: two zeros that compare equal must not have different bytes.
-        if value.is_finite() {
-            Ok(Value::Float(value + 0.0))
-        } else {
-            Err(Code::NumberRange.custom("floats are finite"))
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        self.visit_string(value.to_owned())
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
-        text(value).map(Value::Text)
-    }
-
-    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<Value, E> {
-        Ok(Value::Binary(value.to_vec()))
-    }
-
-    fn visit_byte_buf<E: de::Error>(self, value: Vec<u8>) -> Result<Value, E> {
-        Ok(Value::Binary(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut values = Vec::new(); // grown as items come: a length prefix is a claim, not a fact
-        while let Some(value) = items.next_element_seed(inner)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut values = Vec::new(); // grown as entries come, like an array
-        while let Some(key) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(inner)?;
-            values.push((text(key)?, value));
-        }
-        let values = ValueMap::of_entries(values).ok_or_else(|| Code::DuplicateKey.custom("a map has a key twice"))?;
-        self.binary_or_map(values)
-    }
-}
-
-impl ValueVisitor {
-    /// A map with `$binary` alone is a binary value in JSON, and nothing anywhere else.
-    fn binary_or_map<E: de::Error>(self, values: ValueMap) -> Result<Value, E> {
-        if values.len() != 1 || self.depth == 0 {
-            return Ok(Value::Map(values));
-        }
-        match values.get(BINARY_KEY) {
-            None => Ok(Value::Map(values)),
-            Some(Value::Text(encoded)) if self.human => BASE64
-                .decode(encoded)
-                .map(Value::Binary)
-                .map_err(|_| Code::ReservedKey.custom("$binary holds standard base64 with padding")),
-            Some(_) => Err(Code::ReservedKey.custom("no map may have $binary as its only key")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
+    use crate::limits::DEPTH_MAX;
 
     fn json(text: &str) -> Result<Value, String> {
         serde_json::from_str::<Value>(text).map_err(|e| {

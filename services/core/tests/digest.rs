@@ -5,6 +5,7 @@
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
 use tidelog_core::op::{Intent, Op};
+use tidelog_core::packed::PackedFields;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ fn op(seq: i64, intent: Intent) -> Op {
         table: TableName::parse("submissions").unwrap(),
         record: RecordId::parse("sub-17").unwrap(),
         scope: Scope::everyone(),
-        intent,
+        intent: intent.into(),
         base: None,
         at: None,
         actor: Actor::nobody(),
@@ -36,8 +37,7 @@ fn full_put() -> Op {
 }
 
 fn digest(op: &Op, device: DeviceId) -> Digest {
-    let fields = op.intent.fields().map(Fields::to_msgpack);
-    op.digest(device, fields.as_deref())
+    op.digest(device)
 }
 
 /// If this fails, the form of the log has changed: logs on disk would take their own devices for cloned ones.
@@ -66,7 +66,7 @@ fn every_part_of_an_op_but_its_base_is_in_its_digest() {
         Op { at: None, ..full.clone() },
         Op { at: Some(UnixMs(0)), ..full.clone() },
         Op { intent: Intent::Delete, ..full.clone() },
-        Op { intent: Intent::Put(Fields::default()), ..full.clone() },
+        Op { intent: Intent::Put(PackedFields::empty()), ..full.clone() },
         Op { intent: resolve("43.score"), ..full.clone() },
         Op { intent: resolve("43.status"), ..full.clone() },
         Op { intent: Intent::Resolve { conflict: conflict("43.score"), put: None }, ..full.clone() },

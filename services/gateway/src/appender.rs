@@ -1,12 +1,11 @@
 //! The appends, in tasks of their own: a client that hangs up never cancels one half way, and pushes that arrive while
 //! a transaction is in flight go into the next one together (group commit), without a timer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{Appended, Hub, Store, StoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -110,7 +109,9 @@ impl Lane {
                 let Ok(next) = queue.try_recv() else { break };
                 left_over.push(next);
             }
-            let (group, rest) = choose(std::mem::take(&mut left_over), self.group_workspaces);
+            let (mut group, rest) = choose(std::mem::take(&mut left_over), self.group_workspaces);
+            // The log wants the workspaces in order; the pushes of one keep theirs.
+            group.sort_by_key(|(waiting, _)| waiting.workspace);
             left_over = rest;
             self.append(group).await;
         }
@@ -156,32 +157,15 @@ impl Lane {
     async fn append_together(&self, group: &[(Waiting, Reply)]) -> Together {
         let Some((first, _)) = group.first() else { return Together::Appended(Vec::new()) };
         let catalog = first.catalog;
-        let mut by_workspace: BTreeMap<WorkspaceId, Vec<usize>> = BTreeMap::new();
-        for (index, (waiting, _)) in group.iter().enumerate() {
-            by_workspace.entry(waiting.workspace).or_default().push(index);
-        }
-        let batches_of =
-            |indices: &[usize]| indices.iter().map(|index| group[*index].0.batch.as_ref()).collect::<Vec<_>>();
-        let parts: Vec<_> = by_workspace.iter().map(|(workspace, indices)| (*workspace, batches_of(indices))).collect();
-        let now = self.clock.now();
-        let appended = match parts.as_slice() {
-            [(workspace, batches)] => self.store.append(*workspace, now, catalog, batches).await.map(|one| vec![one]),
-            _ => self.store.append_group(now, catalog, &parts).await,
-        };
-        let appended = match appended {
-            Ok(appended) => appended,
+        let batches: Vec<_> = group.iter().map(|(waiting, _)| (waiting.workspace, waiting.batch.as_ref())).collect();
+        match self.store.append(self.clock.now(), catalog, &batches).await {
+            Ok(appended) if appended.len() == group.len() => Together::Appended(appended),
+            Ok(_) => Together::Failed { unknown: true },
             Err(error) => {
                 tracing::warn!(%error, pushes = group.len(), "a group failed and runs one by one");
-                return Together::Failed { unknown: matches!(error, StoreError::CommitUnknown(_)) };
-            }
-        };
-        let mut answers: Vec<Option<Appended>> = vec![None; group.len()];
-        for (indices, part) in by_workspace.values().zip(appended) {
-            for (index, appended) in indices.iter().zip(part) {
-                answers[*index] = Some(appended);
+                Together::Failed { unknown: matches!(error, StoreError::CommitUnknown(_)) }
             }
         }
-        answers.into_iter().collect::<Option<Vec<_>>>().map_or(Together::Failed { unknown: true }, Together::Appended)
     }
 
     /// Appends one push. Once the outcome of a commit is `unknown` it stays so until an attempt gets an answer: a later
@@ -189,8 +173,8 @@ impl Lane {
     async fn append_alone(&self, waiting: &Waiting, mut unknown: bool) -> Result<Appended, StoreError> {
         let (mut attempt, mut pause) = (1, COMMIT_PAUSE);
         loop {
-            let (now, batch) = (self.clock.now(), [waiting.batch.as_ref()]);
-            let error = match self.store.append(waiting.workspace, now, waiting.catalog, &batch).await {
+            let (now, batch) = (self.clock.now(), [(waiting.workspace, waiting.batch.as_ref())]);
+            let error = match self.store.append(now, waiting.catalog, &batch).await {
                 Ok(mut appended) if appended.len() == 1 => return Ok(appended.remove(0)),
                 Ok(_) => return Err(StoreError::Corrupt("an append without an answer".to_owned())),
                 Err(error) => error,

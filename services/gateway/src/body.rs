@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
-use serde::de::DeserializeOwned;
 use tidelog_core::error::Code;
 use tidelog_core::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX};
-use tidelog_core::wire::{Encoding, decode};
+use tidelog_core::wire::{DecodeError, Encoding};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -28,10 +27,11 @@ const CHUNK_WITHIN: Duration = Duration::from_secs(10);
 static HEAVY: Semaphore = Semaphore::const_new(4);
 
 /// Reads and decodes the body of a request.
-pub(crate) async fn read_body<T: DeserializeOwned + Send + 'static>(
+pub(crate) async fn read_body<T: Send + 'static>(
     request: &HttpRequest,
     payload: Payload,
     metrics: &GatewayMetrics,
+    decode: fn(Encoding, &Bytes) -> Result<T, DecodeError>,
 ) -> Result<T, ApiError> {
     let encoding = encoding_of(request)?;
     let coding = coding_of(request)?;
@@ -41,8 +41,8 @@ pub(crate) async fn read_body<T: DeserializeOwned + Send + 'static>(
     let read = move || -> Result<T, ApiError> {
         let inflated = match coding {
             Coding::Identity => body,
-            Coding::Gzip => inflate_gzip(&body)?,
-            Coding::Zstd => inflate(&mut zstd_reader(&body)?)?,
+            Coding::Gzip => inflate_gzip(&body)?.into(),
+            Coding::Zstd => inflate(&mut zstd_reader(&body)?)?.into(),
         };
         Ok(decode(encoding, &inflated)?)
     };
@@ -93,23 +93,27 @@ fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
     if parts.all(|part| is_utf8(&part)) { Ok(encoding) } else { Err(refused()) }
 }
 
-async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, ApiError> {
+async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, ApiError> {
     let too_large =
         || ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
         return Err(too_large());
     }
-    let mut body = Vec::new();
+    let mut body = BytesMut::new();
     let late = |_| ApiError::new(Code::RequestTimeout, "the body stopped coming");
     while let Some(chunk) = timeout(CHUNK_WITHIN, payload.next()).await.map_err(late)? {
         let chunk = chunk.map_err(|_| ApiError::new(Code::EncodingCorrupt, "the body ended early"))?;
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
+        if body.is_empty() {
+            // Room for what was announced, once something of it is there.
+            body.reserve(announced.map_or(0, |length| length as usize).max(chunk.len()));
+        }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(body.freeze())
 }
 
 /// A window larger than what may come out cannot be of use, only of harm: it is refused before it is allocated.

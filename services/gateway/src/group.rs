@@ -31,7 +31,8 @@ pub(crate) type Group = Vec<(Waiting, Reply)>;
 /// What a batch takes in memory, about.
 pub(crate) fn kib_of(batch: &AppendBatch) -> usize {
     const OP_BYTES: usize = 512;
-    let fields: usize = batch.ops.iter().map(|judged| judged.fields.as_ref().map_or(0, Vec::len)).sum();
+    let fields: usize =
+        batch.ops.iter().map(|judged| judged.op.intent.fields().map_or(0, |fields| fields.as_bytes().len())).sum();
     (batch.ops.len() * OP_BYTES + fields) / 1024 + 1
 }
 
@@ -62,6 +63,7 @@ mod tests {
     use tidelog_core::digest::Digest;
     use tidelog_core::ids::{Actor, Position, RecordId, Role, Scope, Seq, TableName};
     use tidelog_core::op::{Intent, Op};
+    use tidelog_core::value::{Fields, Value};
     use tidelog_postgres::JudgedOp;
     use uuid::Uuid;
 
@@ -71,13 +73,12 @@ mod tests {
             table: TableName::parse("notes").unwrap(),
             record: RecordId::parse("n").unwrap(),
             scope: Scope::everyone(),
-            intent: Intent::Delete,
+            intent: Intent::Put(Fields::from_iter([("blob", Value::Binary(vec![0; bytes]))]).into()),
             base: None,
             at: None,
             actor: Actor::nobody(),
         };
-        let judged =
-            JudgedOp { op, base: Position(0), fields: Some(vec![0; bytes]), digest: Digest(0), rejected: None };
+        let judged = JudgedOp { op, base: Position(0), digest: Digest(0), rejected: None };
         let batch = AppendBatch {
             device: DeviceId(Uuid::from_u128(device)),
             role: Role::system(),

@@ -214,9 +214,8 @@ fn batch_of(device: &DevicePrincipal, push: PushRequest) -> Result<AppendBatch, 
             let detail = "an operation's base is at most the position of the push's cursor";
             return Err(ApiError::new(Code::BaseAhead, detail).at_op(index));
         }
-        let fields = op.intent.fields().map(tidelog_core::value::Fields::to_msgpack);
-        let digest = op.digest(device.device, fields.as_deref());
-        Ok(JudgedOp { op, base, fields, digest, rejected: None })
+        let digest = op.digest(device.device);
+        Ok(JudgedOp { op, base, digest, rejected: None })
     });
     let ops = judged.collect::<Result<_, _>>()?;
     Ok(AppendBatch { device: device.device, role: device.role.clone(), cursor: push.cursor, ops })
@@ -224,15 +223,7 @@ fn batch_of(device: &DevicePrincipal, push: PushRequest) -> Result<AppendBatch, 
 
 fn judge_all(in_force: &InForce, device: &DevicePrincipal, batch: &mut AppendBatch) {
     for judged in &mut batch.ops {
-        let too_large = judged.rejected == Some(RejectCode::FieldsTooLarge);
-        let bytes = judged.fields.as_ref().map_or(0, Vec::len);
-        if too_large {
-            continue; // its fields are gone already, and so is what could change the verdict
-        }
-        judged.rejected = judge(&in_force.catalog, &device.role, &device.scopes, &judged.op, bytes);
-        if judged.rejected == Some(RejectCode::FieldsTooLarge) {
-            judged.fields = None;
-        }
+        judged.rejected = judge(&in_force.catalog, &device.role, &device.scopes, &judged.op);
     }
 }
 
@@ -241,7 +232,7 @@ fn judge_all(in_force: &InForce, device: &DevicePrincipal, batch: &mut AppendBat
 fn is_same(op: &Op, event: &Event) -> bool {
     let same_intent = match event.rejected {
         Some(RejectCode::FieldsTooLarge) => op.intent.kind() == event.intent.kind(),
-        Some(_) | None => op.intent == event.intent,
+        Some(_) | None => op.intent.unpack() == event.intent,
     };
     op.table == event.table
         && op.record == event.record

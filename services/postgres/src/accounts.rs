@@ -76,11 +76,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
-        let (id, system) = (&workspace.0, DeviceId::SYSTEM.0);
+        let id = &workspace.0;
         transaction.execute(include_str!("../sql/accounts/create_workspace.sql"), &[id, &name, &now.0]).await?;
         transaction.execute(include_str!("../sql/accounts/create_head.sql"), &[id]).await?;
         transaction.execute(include_str!("../sql/accounts/create_checkpoint.sql"), &[id]).await?;
-        transaction.execute(include_str!("../sql/accounts/create_device_head.sql"), &[id, &system]).await?;
         for (credential, new) in keys {
             Self::insert_enrollment_key(&transaction, credential, new, now).await?;
         }
@@ -126,7 +125,6 @@ impl Store {
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
             &[id, &new.device.0, &now.0, &replaces, &key, &new.name, &new.platform, &role_text, &scope_list, &hash];
         transaction.execute(insert, params).await?;
-        transaction.execute(include_str!("../sql/accounts/create_device_head.sql"), &[id, &new.device.0]).await?;
         commit(transaction).await?;
         Ok(RegisterOutcome::Registered(role, scopes))
     }
@@ -168,14 +166,8 @@ impl Store {
         device: DeviceId,
         now: UnixMs,
     ) -> Result<bool, StoreError> {
-        let mut client = self.client().await?;
-        let transaction = begin(&mut client).await?;
-        let (id, device) = (&workspace.0, &device.0);
         let revoked = include_str!("../sql/accounts/revoke_device.sql");
-        let found = transaction.execute(revoked, &[id, device, &now.0]).await? > 0;
-        transaction.execute(include_str!("../sql/accounts/stop_device.sql"), &[id, device]).await?;
-        commit(transaction).await?;
-        Ok(found)
+        Ok(self.execute(revoked, &[&workspace.0, &device.0, &now.0]).await? > 0)
     }
 
     /// How many devices were heard of since `since`, over all workspaces.

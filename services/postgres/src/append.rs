@@ -1,11 +1,12 @@
-//! The one way into the log: waiting batches of a workspace in one round trip, of several in one transaction.
+//! The one way into the log: waiting batches, of one workspace or several, in one round trip.
 
-use deadpool_postgres::{GenericClient, Object};
+use deadpool_postgres::Object;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{CatalogVersion, DeviceId, Position, Role, Seq, WorkspaceId};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Op;
+use tidelog_core::packed::PackedFields;
 use tidelog_core::time::UnixMs;
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -13,7 +14,6 @@ use tokio_postgres::types::ToSql;
 
 use crate::client::{ANSWER_WITHIN, Store};
 use crate::error::StoreError;
-use crate::transact::{begin, commit};
 
 /// A push that has been read and judged, as it goes to the log.
 #[derive(Debug, Clone)]
@@ -35,12 +35,20 @@ pub struct JudgedOp {
     pub op: Op,
     /// Its effective base.
     pub base: Position,
-    /// Its fields as MessagePack; `None` without fields or where they are too large to keep.
-    pub fields: Option<Vec<u8>>,
     /// Its digest.
     pub digest: Digest,
     /// Why it has no effect, if it has none.
     pub rejected: Option<RejectCode>,
+}
+
+impl JudgedOp {
+    /// Its fields as the log keeps them: empty without fields, or where they are too large to keep.
+    pub fn stored_fields(&self) -> &[u8] {
+        match self.rejected {
+            Some(RejectCode::FieldsTooLarge) => &[],
+            Some(_) | None => self.op.intent.fields().map_or(&[], PackedFields::as_bytes),
+        }
+    }
 }
 
 /// What the log said to a batch.
@@ -94,74 +102,38 @@ pub struct StoredRun {
 }
 
 impl Store {
-    /// Appends batches of one workspace, each of another device; the answers in the order of the batches.
+    /// Appends batches, each of another device; the answers in the order of the batches. Those of one workspace have to
+    /// stand side by side and the workspaces in id order, so that two groups never wait for each other's head rows.
     ///
-    /// One statement that commits by itself: one round trip. `now` is the server's clock, `catalog` the version the
-    /// ops were judged under.
+    /// One statement that commits by itself: one round trip, and nothing of it is stored if it fails. `now` is the
+    /// server's clock, `catalog` the version the ops were judged under.
     pub async fn append(
         &self,
-        workspace: WorkspaceId,
         now: UnixMs,
         catalog: CatalogVersion,
-        batches: &[&AppendBatch],
+        batches: &[(WorkspaceId, &AppendBatch)],
     ) -> Result<Vec<Appended>, StoreError> {
         let client = self.client().await?;
-        let appended = timeout(ANSWER_WITHIN, append_with(&client, workspace, now, catalog, batches)).await;
-        match appended {
-            Ok(Ok(appended)) => Ok(appended),
-            Ok(Err(AppendError::Store(error))) => Err(error),
-            Ok(Err(AppendError::Postgres(error))) => Err(StoreError::of_commit(error)),
-            Err(_) => {
-                // Nobody knows what this connection still does.
-                drop(Object::take(client));
-                Err(StoreError::CommitUnknown("the database does not answer".to_owned()))
-            }
-        }
+        let appended = timeout(ANSWER_WITHIN, append_with(&client, now, catalog, batches)).await;
+        appended.unwrap_or_else(|_| {
+            // Nobody knows what this connection still does.
+            drop(Object::take(client));
+            Err(StoreError::CommitUnknown("the database does not answer".to_owned()))
+        })
     }
-
-    /// Appends batches of several workspaces in one transaction: one commit for all. The workspaces have to come in id
-    /// order, so that two groups never wait for each other's head rows. Nothing of it is stored if it fails.
-    pub async fn append_group(
-        &self,
-        now: UnixMs,
-        catalog: CatalogVersion,
-        groups: &[(WorkspaceId, Vec<&AppendBatch>)],
-    ) -> Result<Vec<Vec<Appended>>, StoreError> {
-        let mut client = self.client().await?;
-        let transaction = begin(&mut client).await?;
-        let mut answers = Vec::with_capacity(groups.len());
-        for (workspace, batches) in groups {
-            let appended = append_with(&transaction, *workspace, now, catalog, batches).await;
-            answers.push(appended.map_err(|error| match error {
-                AppendError::Store(error) => error,
-                AppendError::Postgres(error) => StoreError::from(error),
-            })?);
-        }
-        commit(transaction).await?;
-        Ok(answers)
-    }
-}
-
-enum AppendError {
-    Store(StoreError),
-    Postgres(tokio_postgres::Error),
 }
 
 async fn append_with(
-    client: &impl GenericClient,
-    workspace: WorkspaceId,
+    client: &Object,
     now: UnixMs,
     catalog: CatalogVersion,
-    batches: &[&AppendBatch],
-) -> Result<Vec<Appended>, AppendError> {
+    batches: &[(WorkspaceId, &AppendBatch)],
+) -> Result<Vec<Appended>, StoreError> {
     let columns = Columns::of(batches);
-    let sql = include_str!("../sql/log/append.sql");
     // What fails before the statement is sent has stored nothing.
-    let statement = client.prepare_cached(sql).await.map_err(|e| AppendError::Store(e.into()))?;
-    let params = columns.params(&workspace.0, &now.0, &catalog.0);
-    let rows = client.query(&statement, &params).await.map_err(AppendError::Postgres)?;
-    let answers = rows.iter().zip(batches).map(|(row, batch)| answer_of(row, batch));
-    answers.collect::<Result<_, _>>().map_err(|e| AppendError::Store(e.into()))
+    let statement = client.prepare_cached(include_str!("../sql/log/append.sql")).await?;
+    let rows = client.query(&statement, &columns.params(&now.0, &catalog.0)).await.map_err(StoreError::of_commit)?;
+    rows.iter().zip(batches).map(|(row, (_, batch))| Ok(answer_of(row, batch)?)).collect()
 }
 
 fn answer_of(row: &Row, batch: &AppendBatch) -> Result<Appended, tokio_postgres::Error> {
@@ -183,7 +155,7 @@ fn answer_of(row: &Row, batch: &AppendBatch) -> Result<Appended, tokio_postgres:
 fn appended_of(row: &Row, batch: &AppendBatch, last_seq: i64) -> Result<AppendStatus, tokio_postgres::Error> {
     let stored_seqs = row.try_get::<_, Option<Vec<i64>>>("stored_seqs")?.unwrap_or_default();
     let stored_positions = row.try_get::<_, Option<Vec<i64>>>("stored_positions")?.unwrap_or_default();
-    let stored_rejected = row.try_get::<_, Option<Vec<Option<String>>>>("stored_rejected")?.unwrap_or_default();
+    let stored_rejected = row.try_get::<_, Option<Vec<String>>>("stored_rejected")?.unwrap_or_default();
     let shift: i64 = row.try_get("shift")?;
     let mut runs: Vec<StoredRun> = Vec::new();
     let mut push = |seq: i64, position: i64| match runs.last_mut() {
@@ -196,15 +168,15 @@ fn appended_of(row: &Row, batch: &AppendBatch, last_seq: i64) -> Result<AppendSt
     for judged in batch.ops.iter().skip(stored_seqs.len()) {
         push(judged.op.seq.0, judged.op.seq.0 + shift);
     }
-    let code_of = |code: Option<String>| code.and_then(|code| RejectCode::parse(&code));
     let duplicates =
-        stored_seqs.into_iter().zip(stored_rejected).map(|(seq, code)| (Seq(seq), code_of(code))).collect();
+        stored_seqs.into_iter().zip(stored_rejected).map(|(seq, code)| (Seq(seq), RejectCode::parse(&code))).collect();
     Ok(AppendStatus::Appended { last_seq, runs, duplicates })
 }
 
 /// The batches as the arrays that the append function takes.
 #[derive(Default)]
 struct Columns<'a> {
+    workspaces: Vec<uuid::Uuid>,
     devices: Vec<uuid::Uuid>,
     roles: Vec<&'a str>,
     first_seqs: Vec<i64>,
@@ -222,15 +194,16 @@ struct Columns<'a> {
     records: Vec<&'a str>,
     scopes: Vec<&'a str>,
     actors: Vec<&'a str>,
-    conflicts: Vec<Option<&'a str>>,
-    rejected: Vec<Option<&'static str>>,
-    fields: Vec<Option<&'a [u8]>>,
+    conflicts: Vec<&'a str>,
+    rejected: Vec<&'static str>,
+    fields: Vec<&'a [u8]>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(batches: &[&'a AppendBatch]) -> Self {
+    fn of(batches: &[(WorkspaceId, &'a AppendBatch)]) -> Self {
         let mut columns = Self::default();
-        for (number, batch) in (1..).zip(batches) {
+        for (number, (workspace, batch)) in (1..).zip(batches) {
+            columns.workspaces.push(workspace.0);
             columns.devices.push(batch.device.0);
             columns.roles.push(batch.role.as_str());
             columns.first_seqs.push(batch.ops.first().map_or(1, |judged| judged.op.seq.0));
@@ -257,22 +230,17 @@ impl<'a> Columns<'a> {
         self.records.push(op.record.as_str());
         self.scopes.push(op.scope.as_str());
         self.actors.push(op.actor.as_str());
-        self.conflicts.push(op.intent.conflict().map(|conflict| conflict.as_str()));
-        self.rejected.push(judged.rejected.map(RejectCode::as_str));
-        self.fields.push(judged.fields.as_deref());
+        self.conflicts.push(op.intent.conflict().map_or("", |conflict| conflict.as_str()));
+        self.rejected.push(judged.rejected.map_or("", RejectCode::as_str));
+        self.fields.push(judged.stored_fields());
     }
 
     /// In the order of the function's parameters.
-    fn params<'b>(
-        &'b self,
-        workspace: &'b uuid::Uuid,
-        now_ms: &'b i64,
-        catalog: &'b i64,
-    ) -> [&'b (dyn ToSql + Sync); 23] {
+    fn params<'b>(&'b self, now_ms: &'b i64, catalog: &'b i64) -> [&'b (dyn ToSql + Sync); 23] {
         [
-            workspace,
             now_ms,
             catalog,
+            &self.workspaces,
             &self.devices,
             &self.roles,
             &self.first_seqs,

@@ -2,6 +2,7 @@
 
 use tidelog_core::catalog::{Catalog, CatalogEventError, catalog_op};
 use tidelog_core::ids::{CatalogVersion, DeviceId};
+use tidelog_core::packed::PackedFields;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tokio_postgres::Row;
@@ -79,8 +80,8 @@ impl Store {
         now: UnixMs,
     ) -> Result<bool, StoreError> {
         let op = catalog_op(version, catalog, false).map_err(|e: CatalogEventError| StoreError::corrupt(e))?;
-        let fields = op.intent.fields().map(Fields::to_msgpack).unwrap_or_default();
-        let digest = op.digest(DeviceId::SYSTEM, Some(&fields));
+        let fields = op.intent.fields().map_or(&[][..], PackedFields::as_bytes);
+        let digest = op.digest(DeviceId::SYSTEM);
         let sql = include_str!("../sql/catalog/apply.sql");
         Ok(self.execute(sql, &[&version.0, &now.0, &digest.0, &source, &fields]).await? > 0)
     }

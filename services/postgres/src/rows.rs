@@ -15,8 +15,10 @@ use crate::error::StoreError;
 pub(crate) fn event_of(row: &Row) -> Result<Event, StoreError> {
     let kind: i16 = row.try_get("kind")?;
     let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
-    let rejected: Option<&str> = row.try_get("rejected")?;
-    let rejected = rejected.map(|code| RejectCode::parse(code).ok_or_else(|| StoreError::corrupt("a reject code")));
+    let rejected = match row.try_get("rejected")? {
+        "" => None,
+        code => Some(RejectCode::parse(code).ok_or_else(|| StoreError::corrupt("a reject code"))?),
+    };
     Ok(Event {
         position: Position(row.try_get("position")?),
         batch: Position(row.try_get("batch")?),
@@ -31,16 +33,23 @@ pub(crate) fn event_of(row: &Row) -> Result<Event, StoreError> {
         received_at: UnixMs(row.try_get("received_at_ms")?),
         role: name(Role::parse, row, "role")?,
         actor: name(Actor::parse, row, "actor")?,
-        rejected: rejected.transpose()?,
+        rejected,
         digest: Digest(row.try_get("digest")?),
     })
 }
 
 /// A put without stored fields was rejected as too large, or erased.
 fn intent_of(kind: Kind, row: &Row) -> Result<Intent, StoreError> {
-    let fields: Option<&[u8]> = row.try_get("fields")?;
-    let fields = fields.map(|bytes| Fields::from_msgpack(bytes).map_err(StoreError::corrupt)).transpose()?;
-    let conflict: Option<&str> = row.try_get("conflict")?;
+    let fields: &[u8] = row.try_get("fields")?;
+    let fields = match fields {
+        [] => None,
+        bytes => Some(Fields::from_msgpack(bytes).map_err(StoreError::corrupt)?),
+    };
+    let conflict: &str = row.try_get("conflict")?;
+    let conflict = match conflict {
+        "" => None,
+        id => Some(id),
+    };
     Ok(match (kind, conflict) {
         (Kind::Put, _) => Intent::Put(fields.unwrap_or_default()),
         (Kind::Delete, _) => Intent::Delete,

@@ -13,6 +13,7 @@ use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_postgres::{AppendBatch, AppendStatus, JudgedOp, Store, StoreConfig, TokenHash};
 use tidelog_testkit::TestDatabase;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 const CATALOG: &str = "roles = [\"member\"]\n[tables.notes]";
@@ -43,8 +44,8 @@ impl Log {
     async fn device(&mut self, workspace: WorkspaceId) -> DeviceId {
         self.devices += 1;
         let device = DeviceId(Uuid::from_u128(1_000 + self.devices));
-        let sql = "WITH d AS (INSERT INTO tidelog.devices (workspace, device, registered_at_ms, name, role, scopes, token_sha256)
-            VALUES ($1, $2, 0, 'd', 'member', '{}', $3)) INSERT INTO tidelog.device_heads (workspace, device) VALUES ($1, $2)";
+        let sql = "INSERT INTO tidelog.devices (workspace, device, registered_at_ms, name, role, scopes, token_sha256)
+            VALUES ($1, $2, 0, 'd', 'member', '{}', $3)";
         let token = TokenHash::of_stored(vec![0]);
         let owner = self.database.connect().await;
         owner.execute(sql, &[&workspace.0, &device.0, &token.as_bytes()]).await.unwrap();
@@ -52,7 +53,8 @@ impl Log {
     }
 
     async fn append(&self, workspace: WorkspaceId, batches: &[&AppendBatch]) -> Vec<AppendStatus> {
-        let appended = self.store.append(workspace, NOW, CatalogVersion(1), batches).await.unwrap();
+        let batches: Vec<_> = batches.iter().map(|batch| (workspace, *batch)).collect();
+        let appended = self.store.append(NOW, CatalogVersion(1), &batches).await.unwrap();
         appended.into_iter().map(|appended| appended.status).collect()
     }
 }
@@ -64,13 +66,12 @@ fn batch(device: DeviceId, seqs: std::ops::RangeInclusive<i64>) -> AppendBatch {
             table: TableName::parse("notes").unwrap(),
             record: RecordId::parse(format!("n{seq}")).unwrap(),
             scope: Scope::everyone(),
-            intent: Intent::Put([("n", Value::Int(seq))].into_iter().collect()),
+            intent: Intent::Put(Fields::from_iter([("n", Value::Int(seq))]).into()),
             base: None,
             at: None,
             actor: Actor::nobody(),
         };
-        let fields = op.intent.fields().map(Fields::to_msgpack);
-        JudgedOp { digest: op.digest(device, fields.as_deref()), op, base: Position(0), fields, rejected: None }
+        JudgedOp { digest: op.digest(device), op, base: Position(0), rejected: None }
     });
     AppendBatch { device, role: Role::parse("member").unwrap(), cursor: None, ops: ops.collect() }
 }
@@ -137,7 +138,8 @@ async fn a_group_is_stored_batch_by_batch_with_dense_positions() {
     assert_eq!(runs(&statuses[1]), [(1, 2, 2)]);
     assert_eq!(runs(&statuses[2]), [(2, 1, 10)]);
     let owner = log.database.connect().await;
-    let rows = owner.query("SELECT position, batch FROM tidelog.log ORDER BY position", &[]).await.unwrap();
+    let rows =
+        owner.query("SELECT position, position - batch_offset FROM tidelog.log ORDER BY position", &[]).await.unwrap();
     let places: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let expected = [(1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 7), (8, 8), (9, 8), (10, 10)];
     assert_eq!(places, expected);
@@ -149,15 +151,14 @@ async fn several_workspaces_go_in_one_transaction() {
     let (here, there) = (log.workspace().await, log.workspace().await);
     let (one, two) = (log.device(here).await, log.device(there).await);
     let (first, second, gap) = (batch(one, 1..=2), batch(two, 1..=1), batch(two, 5..=5));
-    let groups = [(here, vec![&first]), (there, vec![&second])];
-    let answers = log.store.append_group(NOW, CatalogVersion(1), &groups).await.unwrap();
-    assert_eq!((runs(&answers[0][0].status), runs(&answers[1][0].status)), (vec![(1, 2, 2)], vec![(1, 1, 2)]));
+    let answers = log.store.append(NOW, CatalogVersion(1), &[(here, &first), (there, &second)]).await.unwrap();
+    assert_eq!((runs(&answers[0].status), runs(&answers[1].status)), (vec![(1, 2, 2)], vec![(1, 1, 2)]));
+    assert_eq!((answers[0].head, answers[1].head), (Position(3), Position(2)));
     let owner = log.database.connect().await;
     let count = "SELECT count(DISTINCT xmin::text) FROM tidelog.log";
     assert_eq!(owner.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1, "one transaction");
-    let groups = [(here, vec![&first]), (there, vec![&gap])];
-    let answers = log.store.append_group(NOW, CatalogVersion(1), &groups).await.unwrap();
-    assert_eq!(answers[1][0].status, AppendStatus::SeqGap(Seq(2)), "a refusal is no failure of the group");
+    let answers = log.store.append(NOW, CatalogVersion(1), &[(here, &first), (there, &gap)]).await.unwrap();
+    assert_eq!(answers[1].status, AppendStatus::SeqGap(Seq(2)), "a refusal is no failure of the group");
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn the_servers_clock_may_step_back_but_received_at_does_not() {
     let device = log.device(workspace).await;
     log.append(workspace, &[&batch(device, 1..=1)]).await;
     let earlier = UnixMs(NOW.0 - 60_000);
-    log.store.append(workspace, earlier, CatalogVersion(1), &[&batch(device, 2..=2)]).await.unwrap();
+    log.store.append(earlier, CatalogVersion(1), &[(workspace, &batch(device, 2..=2))]).await.unwrap();
     let event = log.store.event_at(workspace, Position(3)).await.unwrap().unwrap();
     assert_eq!((event.received_at, event.at), (NOW, NOW));
 }
@@ -204,7 +205,7 @@ async fn appends_from_many_connections_to_one_workspace_are_dense() {
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (961, 1, 961));
 }
 
-/// The control of LOG-1: without the primary key and the look at the device's last seq, a repeat would be stored twice.
+/// The last fence of LOG-1, and its control: without the primary key an op could stand twice.
 #[tokio::test]
 async fn the_primary_key_alone_already_forbids_a_second_effect() {
     let mut log = Log::start().await;
@@ -212,12 +213,18 @@ async fn the_primary_key_alone_already_forbids_a_second_effect() {
     let device = log.device(workspace).await;
     log.append(workspace, &[&batch(device, 1..=2)]).await;
     let owner = log.database.connect().await;
-    // As if the device's last seq were lost: the append believes the ops to be new.
-    owner.execute("UPDATE tidelog.device_heads SET last_seq = 0 WHERE device = $1", &[&device.0]).await.unwrap();
-    let repeated = batch(device, 1..=2);
-    assert!(log.store.append(workspace, NOW, CatalogVersion(1), &[&repeated]).await.is_err(), "the key refuses");
+    // As if an append believed what is stored to be new.
+    let columns =
+        "seq, base, at_ms, received_at_ms, digest, batch_offset, kind, table_name, record, scope, role, actor,
+        conflict, rejected, fields";
+    let again = format!(
+        "INSERT INTO tidelog.log (workspace, device, position, {columns})
+        SELECT workspace, device, position + 10, {columns} FROM tidelog.log WHERE device = $1"
+    );
+    let refused = owner.execute(&again, &[&device.0]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::UNIQUE_VIOLATION), "the key refuses");
     owner.batch_execute("ALTER TABLE tidelog.log DROP CONSTRAINT log_pkey").await.unwrap();
-    log.append(workspace, &[&repeated]).await;
+    owner.execute(&again, &[&device.0]).await.unwrap();
     let twice = owner.query_one("SELECT count(*) FROM tidelog.log WHERE device = $1", &[&device.0]).await.unwrap();
-    assert_eq!(twice.get::<_, i64>(0), 4, "and without it the same op would stand twice");
+    assert_eq!(twice.get::<_, i64>(0), 4, "and without it the same op stands twice");
 }

@@ -69,7 +69,7 @@ impl Phone {
             table: TableName::parse(table).expect("a table"),
             record: RecordId::parse(record).expect("a record"),
             scope: Scope::everyone(),
-            intent,
+            intent: intent.into(),
             base: Some(self.position()),
             at: None,
             actor: Actor::nobody(),

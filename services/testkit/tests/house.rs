@@ -69,6 +69,8 @@ fn core_is_pure() {
     let (_, others, _) = edges().remove("tidelog-core").unwrap();
     let pure = [
         "base64",
+        "bytes",
+        "rmp",
         "rmp-serde",
         "serde",
         "serde_json",

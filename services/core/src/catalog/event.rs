@@ -40,7 +40,7 @@ pub fn catalog_op(version: CatalogVersion, catalog: &Catalog, refold: bool) -> R
         table: TableName::catalog(),
         record: RecordId::parse(CATALOG_RECORD).map_err(|e: InvalidName| shape(&e))?,
         scope: Scope::everyone(),
-        intent: Intent::Put(Fields::from_msgpack(&bytes).map_err(|e| shape(&e))?),
+        intent: Intent::Put(Fields::from_msgpack(&bytes).map_err(|e| shape(&e))?.into()),
         base: None,
         at: None,
         actor: Actor::nobody(),

@@ -6,8 +6,8 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
 use crate::ids::Role;
+use crate::msgpack::Token;
 use crate::time::UnixMs;
-use crate::value::Value;
 
 /// How concurrent writes of one field come together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,18 +160,18 @@ words! {
 }
 
 impl FieldType {
-    /// Whether it takes this value. Null is judged by `required`, not here.
-    pub fn takes(self, value: &Value) -> bool {
+    /// Whether it takes the value that starts so. Null is judged by `required`, not here.
+    pub(crate) fn takes(self, value: Token<'_>) -> bool {
         match (self, value) {
-            (Self::Any, _) | (_, Value::Null) => true,
-            (Self::Bool, Value::Bool(_)) => true,
-            (Self::Integer | Self::Number, Value::Int(_)) => true,
-            (Self::Float | Self::Number, Value::Float(_)) => true,
-            (Self::String, Value::Text(_)) => true,
-            (Self::Time, Value::Text(text)) => UnixMs::parse(text).is_some(),
-            (Self::Binary, Value::Binary(_)) => true,
-            (Self::Array, Value::Array(_)) => true,
-            (Self::Map, Value::Map(_)) => true,
+            (Self::Any, _) | (_, Token::Nil) => true,
+            (Self::Bool, Token::Bool(_)) => true,
+            (Self::Integer | Self::Number, Token::Int(_)) => true,
+            (Self::Float | Self::Number, Token::Float(_)) => true,
+            (Self::String, Token::Text(_)) => true,
+            (Self::Time, Token::Text(text)) => UnixMs::parse(text).is_some(),
+            (Self::Binary, Token::Binary(_)) => true,
+            (Self::Array, Token::Array(_)) => true,
+            (Self::Map, Token::Map(_)) => true,
             _ => false,
         }
     }

@@ -104,7 +104,7 @@ impl TryFrom<EventView> for Event {
     /// The event as the fold takes it. Its digest is the server's own business and stays 0.
     fn try_from(view: EventView) -> Result<Self, ReadError> {
         let position = view.position;
-        let intent = intent_of(view.kind, view.fields, view.conflict, view.delete);
+        let intent = intent_of(view.kind, view.fields, view.conflict, view.delete, Fields::default);
         Ok(Self {
             position,
             batch: view.batch,

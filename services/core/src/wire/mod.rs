@@ -6,6 +6,7 @@ mod encode;
 mod events;
 mod json_scan;
 mod push;
+mod push_read;
 mod records;
 mod status;
 

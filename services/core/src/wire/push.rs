@@ -10,9 +10,9 @@ use crate::error::Code;
 use crate::ids::{Actor, ConflictId, Position, RecordId, Scope, Seq, TableName};
 use crate::limits::APP_BYTES_MAX;
 use crate::op::{Kind, Op, intent_of};
+use crate::packed::PackedFields;
 use crate::text::Text;
 use crate::time::UnixMs;
-use crate::value::Fields;
 
 /// The body of `POST /sync/push`.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,10 +79,14 @@ fn push_request<E: serde::de::Error>(
     ops: Vec<Named<OpWire>>,
 ) -> Result<PushRequest, E> {
     let app = app.map(|Text(app)| app);
-    if app.as_ref().is_some_and(|app| app.len() > APP_BYTES_MAX || app.contains('\0')) {
+    if app.as_ref().is_some_and(|app| !is_app(app)) {
         return Err(Code::NameInvalid.custom("app has at most 64 bytes of UTF-8 without NUL"));
     }
     Ok(PushRequest { cursor, app, ops: ops.into_iter().map(|op| op.0.0).collect() })
+}
+
+pub(super) fn is_app(text: &str) -> bool {
+    text.len() <= APP_BYTES_MAX && !text.contains('\0')
 }
 
 impl<'de> Deserialize<'de> for PushRequest {
@@ -125,7 +129,7 @@ pub struct OpMembers {
     /// The fields that a put or resolve sets.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<Fields>,
+    fields: Option<PackedFields>,
     /// The conflict that a resolve names.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,8 +158,8 @@ impl<'de> Deserialize<'de> for OpWire {
         if op.table.is_server_owned() {
             return Err(Code::NameInvalid.custom("tables that start with _ are the server's"));
         }
-        let intent =
-            intent_of(op.kind, op.fields, op.conflict, op.delete).map_err(|e| Code::OpInvalid.custom::<D::Error>(e))?;
+        let intent = intent_of(op.kind, op.fields, op.conflict, op.delete, PackedFields::empty);
+        let intent = intent.map_err(|e| Code::OpInvalid.custom::<D::Error>(e))?;
         Ok(Self(Op {
             seq: op.seq,
             table: op.table,

@@ -63,7 +63,7 @@ impl Log {
 
     pub(crate) fn catalog(&mut self, version: i64, text: &str) -> Last<'_> {
         let op = catalog_op(CatalogVersion(version), &Catalog::parse(text).unwrap(), false).unwrap();
-        self.append(SERVER, "_catalog", "catalog", op.intent)
+        self.append(SERVER, "_catalog", "catalog", op.intent.unpack())
     }
 
     pub(crate) fn put(&mut self, device: &str, table: &str, record: &str, given: &[(&str, &str)]) -> Last<'_> {

@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::params::Params;
 use crate::workspaces::create_workspace as create;
+use tidelog_core::wire::decode;
 
 #[derive(Serialize)]
 struct WorkspaceView {
@@ -57,7 +58,8 @@ pub(crate) async fn create_workspace(
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
     encoding_of(&request)?;
-    let asked: NewWorkspace = read_body(&request, body, &gateway.metrics).await?;
+    let asked: NewWorkspace =
+        read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
     if asked.name.is_empty() || asked.name.len() > NAME_BYTES_MAX || asked.name.contains('\0') {
         return Err(ApiError::new(Code::NameInvalid, "name has 1 to 255 bytes of UTF-8 without NUL"));
     }

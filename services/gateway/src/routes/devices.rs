@@ -14,6 +14,7 @@ use crate::body::read_body;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::params::Params;
+use tidelog_core::wire::decode;
 
 /// Registers a device in the key's workspace, with the key's role and scopes. Its token is shown this once.
 #[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterWire,
@@ -26,7 +27,8 @@ pub(crate) async fn register(
     Params::read(&request, &[])?;
     let key = gateway.bearer(&request, CredentialKind::EnrollmentKey).await?;
     let encoding = encoding_of(&request)?;
-    let asked: RegisterRequest = read_body(&request, body, &gateway.metrics).await?;
+    let asked: RegisterRequest =
+        read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
     if asked.replaces.is_some_and(DeviceId::is_system) {
         return Err(ApiError::new(Code::IdInvalid, "replaces names a device of an app"));
     }

@@ -27,7 +27,7 @@ pub(crate) async fn push(
     let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
     encoding_of(&request)?;
     let device = gateway.device(&request).await?;
-    let push: PushRequest = read_body(&request, body, &gateway.metrics).await?;
+    let push: PushRequest = read_body(&request, body, &gateway.metrics, PushRequest::read).await?;
     let pushed = gateway.push(&device, push, wait, &RequestId::of(&request)).await?;
     ok(&request, &pushed)
 }

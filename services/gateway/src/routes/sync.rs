@@ -29,7 +29,7 @@ pub(crate) async fn sync(
     Params::read(&request, &[])?;
     encoding_of(&request)?;
     let device = gateway.device(&request).await?;
-    let asked: SyncRequest = read_body(&request, body, &gateway.metrics).await?;
+    let asked: SyncRequest = read_body(&request, body, &gateway.metrics, SyncRequest::read).await?;
     let limit = match asked.limit {
         None => PAGE_EVENTS_DEFAULT,
         Some(limit) => usize::try_from(limit)

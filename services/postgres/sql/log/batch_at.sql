@@ -1,2 +1,2 @@
 -- The first position of the batch that the event at a position belongs to. Relies on (workspace, position).
-SELECT batch FROM tidelog.log WHERE workspace = $1 AND position = $2
+SELECT position - batch_offset AS batch FROM tidelog.log WHERE workspace = $1 AND position = $2

@@ -1,5 +1,5 @@
 -- The last _catalog event before a position: the system device's events are few. Relies on log_pkey.
-SELECT position, batch, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope, role, actor,
+SELECT position, position - batch_offset AS batch, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope, role, actor,
     conflict, rejected, fields
 FROM tidelog.log
 WHERE workspace = $1 AND device = '00000000-0000-0000-0000-000000000000' AND table_name = '_catalog' AND position < $2

@@ -1,5 +1,5 @@
 -- A stretch of one device's events by seq. Relies on log_pkey.
-SELECT position, batch, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope, role, actor,
+SELECT position, position - batch_offset AS batch, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope, role, actor,
     conflict, rejected, fields
 FROM tidelog.log
 WHERE workspace = $1 AND device = $2 AND seq BETWEEN $3 AND $4

@@ -1,6 +1,9 @@
--- The workspaces whose log goes on after their checkpoint, with how far and since when. Reads every head: for the slow
--- poll and the gauges only.
-SELECT h.workspace, h.head, c.position,
-    (SELECT l.received_at_ms FROM tidelog.log l WHERE l.workspace = h.workspace AND l.position = c.position + 1) AS waiting_since_ms
-FROM tidelog.heads h JOIN tidelog.checkpoints c ON c.workspace = h.workspace
-WHERE c.position < h.head
+-- The workspaces whose log goes on after their checkpoint, with how far and since when. Looks at the end of every log:
+-- for the slow poll and the gauges only. Relies on (workspace, position).
+SELECT c.workspace, edge.position AS head, c.position,
+    (SELECT l.received_at_ms FROM tidelog.log l WHERE l.workspace = c.workspace AND l.position = c.position + 1) AS waiting_since_ms
+FROM tidelog.checkpoints c
+CROSS JOIN LATERAL (
+    SELECT l.position FROM tidelog.log l WHERE l.workspace = c.workspace ORDER BY l.position DESC LIMIT 1
+) AS edge
+WHERE c.position < edge.position

@@ -69,8 +69,8 @@ impl World {
     /// Another device of a workspace.
     pub(crate) async fn another_writer(&self, workspace: WorkspaceId, number: u128) -> Writer {
         let device = DeviceId(Uuid::from_u128(number));
-        let sql = "WITH d AS (INSERT INTO tidelog.devices (workspace, device, registered_at_ms, name, role, scopes, token_sha256)
-            VALUES ($1, $2, 0, 'd', 'member', '{}', $3)) INSERT INTO tidelog.device_heads (workspace, device) VALUES ($1, $2)";
+        let sql = "INSERT INTO tidelog.devices (workspace, device, registered_at_ms, name, role, scopes, token_sha256)
+            VALUES ($1, $2, 0, 'd', 'member', '{}', $3)";
         let token = TokenHash::of_stored(vec![0]);
         self.owner.execute(sql, &[&workspace.0, &device.0, &token.as_bytes()]).await.unwrap();
         Writer::new(workspace, device)

@@ -31,7 +31,7 @@ impl Writer {
     pub(crate) async fn append(&mut self, world: &World, random: &mut StdRng, ops: usize) {
         let ops = (0..ops).map(|_| self.op(random)).collect();
         let batch = AppendBatch { device: self.device, role: Role::parse("member").unwrap(), cursor: None, ops };
-        let answer = world.store.append(self.workspace, NOW, CatalogVersion(1), &[&batch]).await.unwrap();
+        let answer = world.store.append(NOW, CatalogVersion(1), &[(self.workspace, &batch)]).await.unwrap();
         assert!(matches!(answer[0].status, AppendStatus::Appended { .. }), "{answer:?}");
         self.head = answer[0].head;
     }
@@ -47,13 +47,12 @@ impl Writer {
             table: TableName::parse(TABLES[random.random_range(0..TABLES.len())]).unwrap(),
             record: RecordId::parse(format!("r{}", random.random_range(0..6))).unwrap(),
             scope: Scope::everyone(),
-            intent: if random.random_bool(0.1) { Intent::Delete } else { Intent::Put(fields) },
+            intent: if random.random_bool(0.1) { Intent::Delete } else { Intent::Put(fields.into()) },
             base: None,
             at: None,
             actor: Actor::nobody(),
         };
         let base = Position(self.head.0.saturating_sub(random.random_range(0..10)).max(0));
-        let fields = op.intent.fields().map(Fields::to_msgpack);
-        JudgedOp { digest: op.digest(self.device, fields.as_deref()), op, base, fields, rejected: None }
+        JudgedOp { digest: op.digest(self.device), op, base, rejected: None }
     }
 }
