@@ -185,6 +185,16 @@ CREATE TABLE tidelog.verdicts (
 COMMENT ON TABLE tidelog.verdicts IS 'The folded events that did not simply apply';
 COMMENT ON COLUMN tidelog.verdicts.conflicts IS 'The ids of the ledger rows of the values that the event lost';
 
+-- Large fields: lz4 halves them for half the time of the default, which stays where Postgres was built without it.
+DO $$
+BEGIN
+    ALTER TABLE tidelog.log ALTER COLUMN fields SET COMPRESSION lz4;
+    ALTER TABLE tidelog.records ALTER COLUMN fields SET COMPRESSION lz4, ALTER COLUMN state SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    NULL;
+END
+$$;
+
 -- Appends waiting batches, at most one of each device, in one transaction. Those of a workspace come side by side, and
 -- the workspaces ascending.
 --

@@ -1,7 +1,7 @@
 //! The 8-byte digest that every event keeps: how a repeated push is told from another op under the same seq, and what
 //! a cursor proves.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ids::DeviceId;
 use crate::op::Op;
@@ -11,17 +11,17 @@ use crate::packed::PackedFields;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub i64);
 
-/// Feeds parts so that no two lists of parts feed the same bytes: each has its length in front.
-struct Parts(Xxh3);
+/// Puts parts together so that no two lists of parts make the same bytes: each has its length in front.
+struct Parts(Vec<u8>);
 
 impl Parts {
     fn part(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.0.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(bytes);
     }
 
     fn number(&mut self, number: i64) {
-        self.0.update(&number.to_le_bytes());
+        self.0.extend_from_slice(&number.to_le_bytes());
     }
 
     fn optional(&mut self, bytes: Option<&[u8]>) {
@@ -30,7 +30,7 @@ impl Parts {
     }
 
     fn digest(&self) -> Digest {
-        Digest(self.0.digest() as i64)
+        Digest(xxh3_64(&self.0) as i64)
     }
 }
 
@@ -38,7 +38,8 @@ impl Parts {
 ///
 /// The system device's ops count with seq 0: their seq is given under the log's lock, after the digest is made.
 pub(crate) fn of_op(op: &Op, device: DeviceId) -> Digest {
-    let mut parts = Parts(Xxh3::new());
+    const MOST_OPS_BYTES: usize = 1_024;
+    let mut parts = Parts(Vec::with_capacity(MOST_OPS_BYTES));
     parts.part(device.0.as_bytes());
     parts.number(if device.is_system() { 0 } else { op.seq.0 });
     parts.number(op.intent.kind() as i64);

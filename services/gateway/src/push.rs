@@ -1,5 +1,6 @@
 //! What a push does, apart from HTTP: check, judge, append, answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,16 +164,22 @@ impl Gateway {
     fn count(&self, in_force: &InForce, batch: &AppendBatch, stored: &Stored) {
         self.metrics.batch_ops.with_label_values::<&str>(&[]).observe(batch.ops.len() as f64);
         let duplicates = stored.duplicates.len();
-        for (index, judged) in batch.ops.iter().enumerate() {
+        let labels = batch.ops.iter().enumerate().map(|(index, judged)| {
             let verdict = match judged.rejected {
                 _ if index < duplicates => "duplicate",
                 Some(_) => "rejected",
                 None => "pending",
             };
+            (judged.op.table.as_str(), verdict)
+        });
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for labels in labels {
+            *counts.entry(labels).or_default() += 1;
+        }
+        for ((table, verdict), count) in counts {
             // A label has as many values as the catalog has tables, whatever devices send.
-            let known = in_force.catalog.tables.contains_key(&judged.op.table);
-            let table = if known { judged.op.table.as_str() } else { "unknown" };
-            self.metrics.ops_pushed.with_label_values(&[table, verdict]).inc();
+            let table = if in_force.catalog.tables.contains_key(table) { table } else { "unknown" };
+            self.metrics.ops_pushed.with_label_values(&[table, verdict]).inc_by(count);
         }
     }
 
