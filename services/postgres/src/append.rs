@@ -181,6 +181,8 @@ struct Columns<'a> {
     roles: Vec<&'a str>,
     first_seqs: Vec<i64>,
     counts: Vec<i64>,
+    first_ops: Vec<i32>,
+    befores: Vec<i64>,
     bases_max: Vec<i64>,
     cursors: Vec<Option<i64>>,
     checks: Vec<Option<i64>>,
@@ -201,13 +203,17 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn of(batches: &[(WorkspaceId, &'a AppendBatch)]) -> Self {
-        let mut columns = Self::default();
+        let (mut columns, mut before) = (Self::default(), 0);
         for (number, (workspace, batch)) in (1..).zip(batches) {
-            columns.workspaces.push(workspace.0);
             columns.devices.push(batch.device.0);
             columns.roles.push(batch.role.as_str());
             columns.first_seqs.push(batch.ops.first().map_or(1, |judged| judged.op.seq.0));
             columns.counts.push(batch.ops.len() as i64);
+            before = if columns.workspaces.last() == Some(&workspace.0) { before } else { 0 };
+            columns.befores.push(before);
+            before += batch.ops.len() as i64;
+            columns.workspaces.push(workspace.0);
+            columns.first_ops.push(columns.seqs.len() as i32 + 1);
             columns.bases_max.push(batch.ops.iter().map(|judged| judged.base.0).max().unwrap_or(0));
             columns.cursors.push(batch.cursor.map(|cursor| cursor.position.0));
             columns.checks.push(batch.cursor.map(|cursor| cursor.check.0));
@@ -236,7 +242,7 @@ impl<'a> Columns<'a> {
     }
 
     /// In the order of the function's parameters.
-    fn params<'b>(&'b self, now_ms: &'b i64, catalog: &'b i64) -> [&'b (dyn ToSql + Sync); 23] {
+    fn params<'b>(&'b self, now_ms: &'b i64, catalog: &'b i64) -> [&'b (dyn ToSql + Sync); 25] {
         [
             now_ms,
             catalog,
@@ -245,6 +251,8 @@ impl<'a> Columns<'a> {
             &self.roles,
             &self.first_seqs,
             &self.counts,
+            &self.first_ops,
+            &self.befores,
             &self.bases_max,
             &self.cursors,
             &self.checks,

@@ -19,11 +19,13 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The session of every pooled connection: the service's role, and bounds on everything that could hang. A commit that
 /// waits for a standby is not bounded: cancelling it would show data that a failover loses.
 ///
-/// Every statement names the index that it relies on. So each is planned once, and never for a table that was small, or
-/// unknown to the planner, when the plan was made.
+/// Every statement names the index that it relies on, and asks for rows in that index's order: with sorting out of
+/// question no other index will do. So each is planned once, and a plan that was made while a table was empty, or unknown
+/// to the planner, is still good when it has grown.
 const SESSION: &str = "-c role=tidelog_service -c default_transaction_isolation=read\\ committed \
     -c statement_timeout=20000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=10000 \
-    -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
+    -c plan_cache_mode=force_generic_plan -c jit=off \
+    -c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off";
 /// How long a call waits for a connection before it is told that the database is unavailable.
 const POOL_WAIT: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,7 @@
 -- The head of a log, and a cursor's check at a position of it if there is one. Relies on heads_pkey and (workspace, position).
 SELECT h.catalog_version,
     coalesce((SELECT l.position FROM tidelog.log l WHERE l.workspace = $1 ORDER BY l.position DESC LIMIT 1), 0) AS head,
-    (SELECT l.digest # l.received_at_ms FROM tidelog.log l WHERE l.workspace = $1 AND l.position = $2) AS cursor_check
+    (SELECT l.digest # l.received_at_ms FROM tidelog.log l WHERE l.workspace = $1 AND l.position BETWEEN $2 AND $2
+        ORDER BY l.position LIMIT 1) AS cursor_check
 FROM tidelog.heads h
 WHERE h.workspace = $1

@@ -32,7 +32,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "TIDELOG_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
     pool_size: u16,
     /// Appends under way at once, each on a connection of its own
-    #[arg(long, env = "TIDELOG_APPEND_LANES", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "TIDELOG_APPEND_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     append_lanes: u16,
     /// Threads that serve HTTP; one for each core without
     #[arg(long, env = "TIDELOG_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
