@@ -1,6 +1,7 @@
 //! What one event does to its record.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::decide::{Decision, decide};
 use super::folder::Folded;
@@ -16,38 +17,48 @@ use crate::wire::Verdict;
 
 /// The event at hand with the rules it is judged by.
 pub(super) struct Applying<'a> {
-    pub(super) catalog: &'a Catalog,
-    pub(super) table: &'a Table,
-    pub(super) event: &'a Event,
+    catalog: &'a Catalog,
+    table: &'a Table,
+    event: &'a Event,
+    /// The event as the writer of what it sets.
+    writer: Arc<Writer>,
 }
 
 /// A rule that this version does not fold met a concurrent write.
 pub(super) struct Unfolded;
 
-impl Applying<'_> {
-    /// Applies the event to `record`, `None` if it was never seen.
-    pub(super) fn apply(&self, record: Option<Record>) -> Result<(Record, Folded), Unfolded> {
-        let mut record = record.unwrap_or_else(|| self.unseen());
+impl<'a> Applying<'a> {
+    pub(super) fn new(catalog: &'a Catalog, table: &'a Table, event: &'a Event) -> Self {
+        let latest = event.received_at.0.saturating_add(i64::from(catalog.clock_skew_s) * 1_000);
+        let writer = Writer {
+            position: event.position,
+            device: event.device,
+            role: event.role.clone(),
+            at: UnixMs(event.at.0.min(latest)),
+        };
+        Self { catalog, table, event, writer: Arc::new(writer) }
+    }
+
+    /// Applies the event to its record.
+    pub(super) fn apply(&self, record: &mut Record) -> Result<Folded, Unfolded> {
         record.touched = self.event.position;
-        let folded = match &self.event.intent {
-            Intent::Put(fields) => self.put(&mut record, fields, None)?,
-            Intent::Delete => self.delete(&mut record, None),
+        Ok(match &self.event.intent {
+            Intent::Put(fields) => self.put(record, fields, None)?,
+            Intent::Delete => self.delete(record, None),
             // One that loses for its size leaves its conflict open: its choice is not in force.
-            Intent::Resolve { put: Some(fields), .. } if self.would_grow_too_large(&record, fields) => {
-                self.lose(fields)
-            }
+            Intent::Resolve { put: Some(fields), .. } if self.would_grow_too_large(record, fields) => self.lose(fields),
             Intent::Resolve { conflict, put } => {
                 let settled = record.open_conflicts.remove(conflict);
                 match put {
-                    Some(fields) => self.put(&mut record, fields, settled.as_ref())?,
-                    None => self.delete(&mut record, settled.as_ref()),
+                    Some(fields) => self.put(record, fields, settled.as_ref())?,
+                    None => self.delete(record, settled.as_ref()),
                 }
             }
-        };
-        Ok((record, folded))
+        })
     }
 
-    fn unseen(&self) -> Record {
+    /// The record of an event that is the first to name it, before that event.
+    pub(super) fn unseen(&self) -> Record {
         Record {
             fields: BTreeMap::new(),
             weight: 0,
@@ -125,7 +136,7 @@ impl Applying<'_> {
         record.deleted = true;
         record.fields.clear();
         record.weight = 0;
-        record.last_delete = Some(Delete { writer: self.writer(), received_at: self.event.received_at });
+        record.last_delete = Some(Delete { writer: (*self.writer).clone(), received_at: self.event.received_at });
         record.open_conflicts.retain(|_, conflict| !self.overtakes(conflict, settled));
         Folded { verdict: Verdict::Applied, conflicts: Vec::new() }
     }
@@ -134,7 +145,7 @@ impl Applying<'_> {
         match record.fields.get(field) {
             Some(stored) if self.is_concurrent(&stored.writer, settled) => {
                 let resolution = self.catalog.resolution_of(self.table, field);
-                decide(&resolution, &self.writer(), &stored.writer).ok_or(Unfolded)
+                decide(&resolution, &self.writer, &stored.writer).ok_or(Unfolded)
             }
             Some(_) | None => Ok(Decision::OpWins),
         }
@@ -142,7 +153,7 @@ impl Applying<'_> {
 
     /// Sets a field, which overtakes the open conflicts of it that this op knew of.
     fn take(&self, record: &mut Record, field: &str, value: &Value, settled: Option<&OpenConflict>) {
-        let state = FieldState { value: value.clone(), writer: self.writer() };
+        let state = FieldState { value: value.clone(), writer: Arc::clone(&self.writer) };
         record.weight += field.len() + value.weight();
         if let Some(before) = record.fields.insert(field.to_owned(), state) {
             record.weight -= field.len() + before.value.weight();
@@ -178,15 +189,5 @@ impl Applying<'_> {
         let is_foreign = device != self.event.device || device.is_system();
         let is_settled = settled.is_some_and(|conflict| [conflict.winner.0, conflict.loser.0].contains(&position));
         position > self.event.base && is_foreign && !is_settled
-    }
-
-    fn writer(&self) -> Writer {
-        let latest = self.event.received_at.0.saturating_add(i64::from(self.catalog.clock_skew_s) * 1_000);
-        Writer {
-            position: self.event.position,
-            device: self.event.device,
-            role: self.event.role.clone(),
-            at: UnixMs(self.event.at.0.min(latest)),
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! Folds a log event by event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use super::apply::Applying;
 use super::record::Record;
@@ -62,9 +64,17 @@ pub enum FoldError {
 /// the stored records that the next events name.
 #[derive(Debug, Default)]
 pub struct Folder {
-    catalog: Option<(CatalogVersion, Catalog)>,
-    records: BTreeMap<RecordKey, Record>,
-    changed: BTreeSet<RecordKey>,
+    catalog: Option<(CatalogVersion, Arc<Catalog>)>,
+    records: BTreeMap<RecordKey, Held>,
+    /// The keys of the records that are marked as changed, each once.
+    changed: Vec<RecordKey>,
+}
+
+/// A record, and whether an event has named it since the changed ones were last taken.
+#[derive(Debug)]
+struct Held {
+    record: Record,
+    is_changed: bool,
 }
 
 impl Folder {
@@ -74,13 +84,23 @@ impl Folder {
     }
 
     /// Puts a catalog in force, as its `_catalog` event would.
-    pub fn set_catalog(&mut self, version: CatalogVersion, catalog: Catalog) {
-        self.catalog = Some((version, catalog));
+    pub fn set_catalog(&mut self, version: CatalogVersion, catalog: impl Into<Arc<Catalog>>) {
+        self.catalog = Some((version, catalog.into()));
+    }
+
+    /// The catalog in force, if there is one.
+    pub fn catalog(&self) -> Option<&(CatalogVersion, Arc<Catalog>)> {
+        self.catalog.as_ref()
     }
 
     /// Adds a stored record that later events may name.
     pub fn load(&mut self, key: RecordKey, record: Record) {
-        self.records.insert(key, record);
+        self.records.insert(key, Held { record, is_changed: false });
+    }
+
+    /// Whether it holds the record.
+    pub fn holds(&self, key: &RecordKey) -> bool {
+        self.records.contains_key(key)
     }
 
     /// Folds the next event.
@@ -95,7 +115,7 @@ impl Folder {
             if catalog.1.unfolded().is_some() {
                 return Err(FoldError::Unfolded(position));
             }
-            self.catalog = Some(catalog);
+            self.set_catalog(catalog.0, catalog.1);
             return nothing(Verdict::Applied);
         }
         if event.table.is_server_owned() {
@@ -103,30 +123,53 @@ impl Folder {
         }
         let (_, catalog) = self.catalog.as_ref().ok_or(FoldError::NoCatalog(position))?;
         let table = catalog.tables.get(&event.table).ok_or(FoldError::NoCatalog(position))?;
-        let key = RecordKey::of(event);
-        let stored = self.records.remove(&key);
-        let applying = Applying { catalog, table, event };
-        let (record, folded) = applying.apply(stored).map_err(|_| FoldError::Unfolded(position))?;
-        self.records.insert(key.clone(), record);
-        self.changed.insert(key);
-        Ok(folded)
+        let applying = Applying::new(catalog, table, event);
+        let unseen = || Held { record: applying.unseen(), is_changed: false };
+        let held = match self.records.entry(RecordKey::of(event)) {
+            Entry::Occupied(held) if held.get().is_changed => held.into_mut(),
+            entry => {
+                self.changed.push(entry.key().clone());
+                entry.or_insert_with(unseen)
+            }
+        };
+        held.is_changed = true;
+        applying.apply(&mut held.record).map_err(|_| FoldError::Unfolded(position))
     }
 
     /// Every record held, in key order.
     pub fn records(&self) -> impl Iterator<Item = (&RecordKey, &Record)> {
-        self.records.iter()
+        self.records.iter().map(|(key, held)| (key, &held.record))
     }
 
-    /// The records that events have named since the last call.
+    /// The records that events have named since they were last taken, in key order.
+    pub fn changed(&self) -> impl Iterator<Item = (&RecordKey, &Record)> {
+        let changed = self.records.iter().filter(|(_, held)| held.is_changed);
+        changed.map(|(key, held)| (key, &held.record))
+    }
+
+    /// The records that events have named since the last call, in key order.
     pub fn take_changed(&mut self) -> Vec<(RecordKey, Record)> {
-        let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().filter_map(|key| self.records.get(&key).cloned().map(|record| (key, record))).collect()
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        let taken = changed.into_iter().filter_map(|key| {
+            let held = self.records.get_mut(&key)?;
+            held.is_changed = false;
+            Some((key, held.record.clone()))
+        });
+        taken.collect()
+    }
+
+    /// Keeps the records that events have named since they were last taken, as if they had just been loaded, and
+    /// forgets all others.
+    pub fn keep_changed(&mut self) {
+        self.changed.clear();
+        self.records.retain(|_, held| std::mem::take(&mut held.is_changed));
     }
 
     /// Every record as it is read, in key order.
     pub fn views(&self, full: bool) -> impl Iterator<Item = RecordView> {
         self.records
             .iter()
-            .map(move |(key, record)| record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
+            .map(move |(key, held)| held.record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
     }
 }

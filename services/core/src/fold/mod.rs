@@ -11,6 +11,8 @@ mod apply;
 mod decide;
 mod folder;
 mod record;
+mod stored;
 
 pub use folder::{FoldError, Folded, Folder, RecordKey};
-pub use record::{Delete, FieldState, OpenConflict, Record, StateError, Writer};
+pub use record::{Delete, FieldState, OpenConflict, Record, Writer};
+pub use stored::StateError;

@@ -1,6 +1,7 @@
-//! The folded state of one record, and its stored form.
+//! The folded state of one record.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub struct Writer {
     /// Its place in the log.
     pub position: Position,
     /// Its device.
+    #[serde(with = "super::stored::device_bytes")]
     pub device: DeviceId,
     /// Its device's role.
     pub role: Role,
@@ -27,8 +29,8 @@ pub struct Writer {
 pub struct FieldState {
     /// Its value.
     pub value: Value,
-    /// Who set it.
-    pub writer: Writer,
+    /// Who set it; one for all fields that an event set.
+    pub writer: Arc<Writer>,
 }
 
 /// The newest delete of a record. It stays known after the record lives again: what was concurrent with it still loses.
@@ -70,74 +72,16 @@ pub struct Record {
     pub updated_at: UnixMs,
 }
 
-/// Why a stored state cannot be read: it was written by another version, or damaged. A rebuild makes it anew.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored state of a record cannot be read: {0}")]
-pub struct StateError(String);
-
-/// What folding on needs beyond the plain fields, as it is stored: version 1 of the form.
-#[derive(Serialize, Deserialize)]
-struct StoredState {
-    form: u8,
-    writers: BTreeMap<String, Writer>,
-    last_delete: Option<Delete>,
-    open_conflicts: BTreeMap<ConflictId, OpenConflict>,
-}
-
-const STATE_FORM: u8 = 1;
-
 impl Record {
     /// The plain fields, as a reader sees them.
     pub fn plain(&self) -> Fields {
         self.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect()
     }
 
-    /// The stored form beside the plain fields. Equal states have equal bytes (FOLD-2).
-    pub fn state_bytes(&self) -> Result<Vec<u8>, StateError> {
-        let writers = self.fields.iter().map(|(name, field)| (name.clone(), field.writer.clone())).collect();
-        let state = StoredState {
-            form: STATE_FORM,
-            writers,
-            last_delete: self.last_delete.clone(),
-            open_conflicts: self.open_conflicts.clone(),
-        };
-        rmp_serde::to_vec(&state).map_err(|e| StateError(e.to_string()))
-    }
-
-    /// Puts a record together from its stored parts.
-    pub fn of_stored(
-        plain: Fields,
-        state: &[u8],
-        deleted: bool,
-        (version, touched): (Position, Position),
-        updated_at: UnixMs,
-    ) -> Result<Self, StateError> {
-        let weight = plain.weight();
-        let mut state: StoredState = rmp_serde::from_slice(state).map_err(|e| StateError(e.to_string()))?;
-        if state.form != STATE_FORM {
-            return Err(StateError(format!("form {} is not known", state.form)));
-        }
-        let mut fields = BTreeMap::new();
-        for (name, value) in plain.0 {
-            let writer = state.writers.remove(&name).ok_or_else(|| StateError("a field has no writer".to_owned()))?;
-            fields.insert(name, FieldState { value, writer });
-        }
-        Ok(Self {
-            fields,
-            weight,
-            deleted,
-            last_delete: state.last_delete,
-            open_conflicts: state.open_conflicts,
-            version,
-            touched,
-            updated_at,
-        })
-    }
-
     /// The record as it is read; with what folding on needs if `full`.
     pub fn to_view(&self, table: TableName, scope: Scope, record: RecordId, full: bool) -> RecordView {
         let writers =
-            || self.fields.iter().map(|(name, field)| (name.clone(), WriterView::from(&field.writer))).collect();
+            || self.fields.iter().map(|(name, field)| (name.clone(), WriterView::from(&*field.writer))).collect();
         let conflicts = || {
             let open = self.open_conflicts.iter();
             let place = |(position, device)| EventPlace { position, device };
