@@ -118,11 +118,7 @@ impl Store {
 
     /// One record, tombstone or not.
     pub async fn record(&self, workspace: WorkspaceId, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
-        let sql = include_str!("../sql/records/load.sql");
-        let (tables, scopes, records) = ([key.table.as_str()], [key.scope.as_str()], [key.record.as_str()]);
-        let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-            &[&workspace.0, &tables.as_slice(), &scopes.as_slice(), &records.as_slice()];
-        self.query_opt(sql, params).await?.as_ref().map(record_of).transpose()
+        Ok(self.load(workspace, std::slice::from_ref(key), usize::MAX).await?.records.pop())
     }
 
     /// How many conflicts nobody has settled, of what somebody may see.

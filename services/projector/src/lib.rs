@@ -4,10 +4,14 @@
 //! workspace in turn.
 //! FOLD-1: records, verdicts and checkpoint move in one transaction, whole batches at a time.
 
+mod catalogs;
+mod lane;
 mod metrics;
 mod queue;
 mod run;
 mod step;
+mod stretch;
+mod turns;
 
 pub use metrics::ProjectorMetrics;
 pub use run::Projector;

@@ -1,6 +1,5 @@
 //! Whose turn it is to be folded.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use tidelog_core::ids::WorkspaceId;
@@ -14,11 +13,21 @@ pub(crate) struct Queue {
     requests: HashMap<WorkspaceId, String>,
     turns: VecDeque<WorkspaceId>,
     put_off: BTreeSet<(Instant, WorkspaceId)>,
+    /// Those that have their turn now, with the last hint that came meanwhile.
+    at_work: HashMap<WorkspaceId, Option<String>>,
 }
 
 impl Queue {
-    /// Adds a workspace at the back. One that waits or is put off stays where it is, whatever hints come for it.
+    /// Adds a workspace at the back. One that waits or is put off stays where it is, whatever hints come for it; one that
+    /// has its turn comes again after it.
     pub(crate) fn add(&mut self, workspace: WorkspaceId, request_id: String) {
+        if let Some(hinted) = self.at_work.get_mut(&workspace) {
+            let known = hinted.get_or_insert_default();
+            if !request_id.is_empty() {
+                *known = request_id;
+            }
+            return;
+        }
         let is_new = !self.requests.contains_key(&workspace);
         let known = self.requests.entry(workspace).or_default();
         if !request_id.is_empty() {
@@ -29,15 +38,7 @@ impl Queue {
         }
     }
 
-    /// Adds a workspace that cannot be folded now: it goes to the back at `until`.
-    pub(crate) fn put_off(&mut self, workspace: WorkspaceId, request_id: String, until: Instant) {
-        if let Entry::Vacant(vacant) = self.requests.entry(workspace) {
-            vacant.insert(request_id);
-            self.put_off.insert((until, workspace));
-        }
-    }
-
-    /// Takes out the workspace whose turn it is.
+    /// Takes out the workspace whose turn it is. Nobody else gets it before its turn has ended.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(WorkspaceId, String)> {
         while let Some((until, workspace)) = self.put_off.first().copied()
             && until <= now
@@ -46,13 +47,46 @@ impl Queue {
             self.turns.push_back(workspace);
         }
         let workspace = self.turns.pop_front()?;
+        self.at_work.insert(workspace, None);
         Some((workspace, self.requests.remove(&workspace).unwrap_or_default()))
+    }
+
+    /// Ends a turn. What came for the workspace meanwhile counts as if it came now.
+    pub(crate) fn end(&mut self, workspace: WorkspaceId, request_id: String, again: Again) {
+        let hinted = self.at_work.remove(&workspace).flatten();
+        match again {
+            Again::WhenHinted => {}
+            Again::NextTurn => self.add(workspace, request_id),
+            Again::At(until) => {
+                self.requests.insert(workspace, request_id);
+                self.put_off.insert((until, workspace));
+            }
+        }
+        if let Some(hint) = hinted {
+            self.add(workspace, hint);
+        }
+    }
+
+    /// Whether anybody waits for a turn.
+    pub(crate) fn is_waited_for(&self, now: Instant) -> bool {
+        !self.turns.is_empty() || self.put_off.first().is_some_and(|(until, _)| *until <= now)
     }
 
     /// When somebody's turn comes if nobody is added: a time that has passed means now, `None` never.
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
         if self.turns.is_empty() { self.put_off.first().map(|(until, _)| *until) } else { Some(now) }
     }
+}
+
+/// When a workspace is due again after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// When somebody says that it has grown.
+    WhenHinted,
+    /// When all others that wait have had their turn.
+    NextTurn,
+    /// At the back of the queue from then on, whatever hints come.
+    At(Instant),
 }
 
 #[cfg(test)]
@@ -84,7 +118,7 @@ mod tests {
         let mut order = Vec::new();
         for _ in 0..7 {
             let (workspace, request_id) = queue.next(now).unwrap();
-            queue.add(workspace, request_id);
+            queue.end(workspace, request_id, Again::NextTurn);
             order.push(workspace.0.as_u128());
         }
         assert_eq!(order, [1, 2, 3, 1, 2, 3, 1]);
@@ -106,13 +140,14 @@ mod tests {
         let (mut queue, now) = queue(3);
         let (later, latest) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
         let (first, request_id) = queue.next(now).unwrap();
-        queue.put_off(first, request_id, latest);
+        queue.end(first, request_id, Again::At(latest));
         let (second, request_id) = queue.next(now).unwrap();
-        queue.put_off(second, request_id, later);
+        queue.end(second, request_id, Again::At(later));
         queue.add(first, "hint".to_owned());
         assert_eq!(queue.next_at(now), Some(now), "the third waits");
         assert_eq!(turns(&mut queue, now), [3]);
         assert_eq!(queue.next_at(now), Some(later));
+        assert!(!queue.is_waited_for(now) && queue.is_waited_for(later));
         assert_eq!(turns(&mut queue, later), [2]);
         assert_eq!(queue.next_at(later), Some(latest));
         assert_eq!(queue.next(latest), Some((first, "hint".to_owned())), "with the hint that came meanwhile");
@@ -123,8 +158,32 @@ mod tests {
     fn one_whose_time_has_come_goes_to_the_back() {
         let (mut queue, now) = queue(2);
         let (first, request_id) = queue.next(now).unwrap();
-        queue.put_off(first, request_id, now);
+        queue.end(first, request_id, Again::At(now));
         queue.add(workspace(3), String::new());
         assert_eq!(turns(&mut queue, now), [2, 3, 1]);
+    }
+
+    #[test]
+    fn one_that_has_its_turn_is_given_to_nobody_else_and_a_hint_for_it_is_not_lost() {
+        let (mut queue, now) = queue(1);
+        let (first, request_id) = queue.next(now).unwrap();
+        queue.add(first, "meanwhile".to_owned());
+        queue.add(first, String::new());
+        assert_eq!((queue.next(now), queue.next_at(now)), (None, None));
+        queue.end(first, request_id, Again::WhenHinted);
+        assert_eq!(queue.next(now), Some((first, "meanwhile".to_owned())));
+        queue.end(first, String::new(), Again::WhenHinted);
+        assert_eq!((queue.next(now), queue.next_at(now)), (None, None), "nobody hinted it since");
+    }
+
+    #[test]
+    fn a_hint_that_came_during_a_turn_brings_one_that_is_put_off_no_sooner() {
+        let (mut queue, now) = queue(1);
+        let later = now + Duration::from_secs(1);
+        let (first, request_id) = queue.next(now).unwrap();
+        queue.add(first, "meanwhile".to_owned());
+        queue.end(first, request_id, Again::At(later));
+        assert_eq!((queue.next(now), queue.next_at(now)), (None, Some(later)));
+        assert_eq!(queue.next(later), Some((first, "meanwhile".to_owned())));
     }
 }

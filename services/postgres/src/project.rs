@@ -1,0 +1,231 @@
+//! What the projector loads and writes: records, verdicts and checkpoint in one transaction (FOLD-1).
+
+use tidelog_core::cursor::{Cursor, CursorCheck};
+use tidelog_core::fold::{Record, RecordKey};
+use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::Fields;
+use tidelog_core::wire::Verdict;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::checkpoint::{Checkpoint, FoldedEvent, checkpoint_of};
+use crate::client::Store;
+use crate::columns::Column;
+use crate::error::StoreError;
+use crate::records::StoredRecord;
+use crate::transact::{begin, commit};
+
+/// Stored records that were asked for by their keys; a key that is not here was never seen.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Those that were read.
+    pub records: Vec<StoredRecord>,
+    /// For each that was found the number of its key and what it weighs as it is stored, in bytes.
+    pub bytes: Vec<(usize, usize)>,
+}
+
+/// Records as their transaction is to write them.
+#[derive(Debug)]
+pub struct RecordRows {
+    tables: Column,
+    scopes: Column,
+    records: Column,
+    versions: Column,
+    touched: Column,
+    updated_at_ms: Column,
+    deleted: Column,
+    open_conflicts: Column,
+    fields: Column,
+    states: Column,
+}
+
+/// Verdicts as their transaction is to write them: those that say more than `applied`.
+#[derive(Debug, Default)]
+pub struct VerdictRows {
+    positions: Vec<i64>,
+    verdicts: Vec<&'static str>,
+    conflicts: Vec<String>,
+}
+
+/// What a step folded: everything that its transaction writes.
+#[derive(Debug)]
+pub struct Folding {
+    /// The records it changed, each once.
+    pub records: RecordRows,
+    /// What became of its events.
+    pub verdicts: VerdictRows,
+    /// The last event that it folded, which ends a batch.
+    pub end: Cursor,
+    /// The `_catalog` event in force there.
+    pub catalog_position: Position,
+}
+
+/// What became of a step's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projected {
+    /// It is committed.
+    Moved,
+    /// Another projector is at it.
+    Busy,
+    /// The checkpoint or the log is not the one that was read: nothing is written, and all of it has to be read anew.
+    Overtaken,
+}
+
+impl Store {
+    /// The stored records with these keys, as long as each weighs at most `bytes_max` as it is stored.
+    pub async fn load(
+        &self,
+        workspace: WorkspaceId,
+        keys: &[RecordKey],
+        bytes_max: usize,
+    ) -> Result<Loaded, StoreError> {
+        if keys.is_empty() {
+            return Ok(Loaded::default());
+        }
+        let (mut tables, mut scopes, mut records) = texts();
+        for key in keys {
+            tables.push(key.table.as_str().as_bytes());
+            scopes.push(key.scope.as_str().as_bytes());
+            records.push(key.record.as_str().as_bytes());
+        }
+        let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+        let sql = include_str!("../sql/records/load.sql");
+        let rows = self.query(sql, &[&workspace.0, &tables, &scopes, &records, &bytes_max]).await?;
+        let mut loaded = Loaded::default();
+        for row in &rows {
+            let number = usize::try_from(row.try_get::<_, i64>(0)? - 1).map_err(StoreError::corrupt)?;
+            let key = keys.get(number).ok_or_else(|| StoreError::corrupt("a record that nobody asked for"))?;
+            loaded.bytes.push((number, usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default()));
+            if let Some(record) = record_of(row)? {
+                loaded.records.push((key.clone(), record));
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Writes what was folded, and moves the checkpoint from where it was expected (FOLD-1). Under the checkpoint's lock it
+    /// sees that both the checkpoint and the log up to the last event folded are those that were read: so what was read
+    /// before, on whatever connection, is still so.
+    pub async fn project(
+        &self,
+        workspace: WorkspaceId,
+        expected: Checkpoint,
+        folding: &Folding,
+    ) -> Result<Projected, StoreError> {
+        let mut client = self.client().await?;
+        let transaction = begin(&mut client).await?;
+        let lock = transaction.prepare_cached(include_str!("../sql/records/lock_checkpoint.sql")).await?;
+        let held = transaction.query_opt(&lock, &[&workspace.0, &folding.end.position.0]).await?;
+        let Some(held) = held else { return Ok(Projected::Busy) };
+        let check = held.try_get::<_, Option<i64>>(3)?.map(CursorCheck);
+        if checkpoint_of(&held)? != expected || check != Some(folding.end.check) {
+            return Ok(Projected::Overtaken);
+        }
+        let save = transaction.prepare_cached(include_str!("../sql/records/save.sql")).await?;
+        let save_verdicts = transaction.prepare_cached(include_str!("../sql/records/save_verdicts.sql")).await?;
+        let move_checkpoint = transaction.prepare_cached(include_str!("../sql/records/move_checkpoint.sql")).await?;
+        let records = folding.records.params(&workspace.0);
+        let VerdictRows { positions, verdicts, conflicts } = &folding.verdicts;
+        let verdicts: [&(dyn ToSql + Sync); 4] = [&workspace.0, positions, verdicts, conflicts];
+        let checkpoint: [&(dyn ToSql + Sync); 3] = [&workspace.0, &folding.end.position.0, &folding.catalog_position.0];
+        // Sent one behind the other; each answer is waited for.
+        tokio::try_join!(
+            async { if folding.records.is_empty() { Ok(0) } else { transaction.execute(&save, &records).await } },
+            async { if positions.is_empty() { Ok(0) } else { transaction.execute(&save_verdicts, &verdicts).await } },
+            transaction.execute(&move_checkpoint, &checkpoint),
+        )?;
+        commit(transaction).await?;
+        Ok(Projected::Moved)
+    }
+}
+
+impl RecordRows {
+    /// None yet.
+    pub fn new() -> Self {
+        let (tables, scopes, records) = texts();
+        Self {
+            tables,
+            scopes,
+            records,
+            versions: Column::of(Type::INT8),
+            touched: Column::of(Type::INT8),
+            updated_at_ms: Column::of(Type::INT8),
+            deleted: Column::of(Type::BOOL),
+            open_conflicts: Column::of(Type::INT4),
+            fields: Column::of(Type::BYTEA),
+            states: Column::of(Type::BYTEA),
+        }
+    }
+
+    /// Adds a record that is not among them yet.
+    pub fn push(&mut self, key: &RecordKey, record: &Record) {
+        self.tables.push(key.table.as_str().as_bytes());
+        self.scopes.push(key.scope.as_str().as_bytes());
+        self.records.push(key.record.as_str().as_bytes());
+        self.versions.push(&record.version.0.to_be_bytes());
+        self.touched.push(&record.touched.0.to_be_bytes());
+        self.updated_at_ms.push(&record.updated_at.0.to_be_bytes());
+        self.deleted.push(&[u8::from(record.deleted)]);
+        self.open_conflicts.push(&(record.open_conflicts.len() as i32).to_be_bytes());
+        self.fields.push_with(|bytes| record.write_fields(bytes));
+        self.states.push_with(|bytes| record.write_state(bytes));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn params<'a>(&'a self, workspace: &'a uuid::Uuid) -> [&'a (dyn ToSql + Sync); 11] {
+        [
+            workspace,
+            &self.tables,
+            &self.scopes,
+            &self.records,
+            &self.versions,
+            &self.touched,
+            &self.updated_at_ms,
+            &self.deleted,
+            &self.open_conflicts,
+            &self.fields,
+            &self.states,
+        ]
+    }
+}
+
+impl Default for RecordRows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl VerdictRows {
+    /// Adds what became of an event, if it says more than `applied`.
+    pub fn push(&mut self, event: &FoldedEvent) -> Result<(), StoreError> {
+        if event.folded.verdict != Verdict::Applied {
+            self.conflicts.push(serde_json::to_string(&event.folded.conflicts).map_err(StoreError::corrupt)?);
+            self.positions.push(event.position.0);
+            self.verdicts.push(event.folded.verdict.as_str());
+        }
+        Ok(())
+    }
+}
+
+fn texts() -> (Column, Column, Column) {
+    (Column::of(Type::TEXT), Column::of(Type::TEXT), Column::of(Type::TEXT))
+}
+
+/// Reads the columns that the statement selects after number and size; `None` where that is all there is.
+fn record_of(row: &Row) -> Result<Option<Record>, StoreError> {
+    let Some(fields) = row.try_get::<_, Option<&[u8]>>(6)? else { return Ok(None) };
+    let plain = Fields::from_msgpack(fields).map_err(StoreError::corrupt)?;
+    let positions = (Position(row.try_get(2)?), Position(row.try_get(3)?));
+    let record = Record::of_stored(plain, row.try_get(7)?, row.try_get(5)?, positions, UnixMs(row.try_get(4)?));
+    record.map(Some).map_err(StoreError::corrupt)
+}

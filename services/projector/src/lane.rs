@@ -1,0 +1,78 @@
+//! A lane: one workspace after the other, each for a turn.
+
+use std::time::Duration;
+
+use tidelog_core::ids::WorkspaceId;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::queue::Again;
+use crate::run::Projector;
+use crate::step::StepError;
+use crate::turns::Turns;
+
+/// How long a workspace that another projector holds is left alone: about as long as a step may take.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a workspace whose step failed is left alone.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+
+impl Projector {
+    /// Takes turns until `stop` says so; the step at hand is finished first.
+    pub(crate) async fn lane(&self, turns: &Turns, mut stop: watch::Receiver<bool>) {
+        loop {
+            let (workspace, request_id) = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                turn = turns.next() => turn,
+            };
+            let again = match self.turn(workspace, &request_id, turns, &stop).await {
+                Ok(again) => again,
+                Err(error) => {
+                    self.metrics.step_failures.with_label_values::<&str>(&[]).inc();
+                    tracing::error!(%error, request_id, "a step failed; trying again");
+                    match error {
+                        // If it ever comes back, the poll finds it.
+                        StepError::NoWorkspace(_) => Again::WhenHinted,
+                        StepError::Store(_) => Again::At(Instant::now() + FAILED_PAUSE),
+                    }
+                }
+            };
+            turns.end(workspace, request_id, again);
+        }
+    }
+
+    /// One step of a workspace, and more as long as nobody else waits: then the next stretch is read and folded while the
+    /// one before is being written.
+    async fn turn(
+        &self,
+        workspace: WorkspaceId,
+        request_id: &str,
+        turns: &Turns,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Again, StepError> {
+        let place = self.place(workspace).await?;
+        let mut at_hand = self.fold_on(workspace, place).await?;
+        while let Some((folded, place)) = at_hand {
+            let has_more = folded.has_more();
+            let goes_on = has_more && !turns.is_waited_for() && !is_to_stop(stop);
+            let ahead = async { if goes_on { self.fold_on(workspace, place).await } else { Ok(None) } };
+            let (written, ahead) = tokio::join!(self.write(workspace, &folded), ahead);
+            if !written? {
+                // What was folded ahead stands on what is not written.
+                return Ok(Again::At(Instant::now() + BUSY_PAUSE));
+            }
+            let position = folded.folding.end.position;
+            tracing::debug!(request_id, log.position = position.0, log.head = folded.head.0, "folded");
+            if has_more && (!goes_on || is_to_stop(stop)) {
+                return Ok(Again::NextTurn);
+            }
+            at_hand = ahead?;
+        }
+        Ok(Again::WhenHinted)
+    }
+}
+
+/// Whether the loop is to end; nobody left to say so means that too.
+fn is_to_stop(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow() || stop.has_changed().is_err()
+}

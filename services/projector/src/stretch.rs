@@ -1,0 +1,210 @@
+//! A stretch of a log folded in memory: everything of a step but its transaction.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use tidelog_core::catalog::Catalog;
+use tidelog_core::digest::Digest;
+use tidelog_core::event::Event;
+use tidelog_core::fold::{Folder, RecordKey};
+use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, TableName, WorkspaceId};
+use tidelog_core::wire::Verdict;
+use tidelog_postgres::{Checkpoint, FoldedEvent, Folding, RecordRows, StoreError, Stretch, StretchLimits, VerdictRows};
+use tokio::time::Instant;
+
+use crate::run::Projector;
+use crate::step::StepError;
+
+/// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
+/// and let a waiting push know sooner.
+const STEP: StretchLimits = StretchLimits { events: 2_000, bytes: 8 * 1024 * 1024 };
+/// Stored bytes of the records of one step at most, unless a single batch names more.
+pub(crate) const RECORDS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Events that are folded in one go, so that whatever shares the thread waits for about a millisecond.
+const EVENTS_IN_ONE_GO: usize = 256;
+
+/// Where folding goes on: a checkpoint, the catalog in force there, and records as they are there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The checkpoint, written or about to be.
+    checkpoint: Checkpoint,
+    /// The catalog, and what is known of the records.
+    folder: Folder,
+}
+
+/// A stretch that is folded, and not written.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// The checkpoint that its transaction has to find.
+    pub(crate) expected: Checkpoint,
+    /// What its transaction is to write.
+    pub(crate) folding: Folding,
+    /// The last position of the log that was seen.
+    pub(crate) head: Position,
+    /// Events by table and verdict, for the metrics.
+    pub(crate) counts: Counts,
+    /// When reading it began.
+    pub(crate) began: Instant,
+}
+
+impl Folded {
+    /// Whether the log is known to go on behind it.
+    pub(crate) fn has_more(&self) -> bool {
+        self.folding.end.position < self.head
+    }
+}
+
+impl Projector {
+    /// Where a workspace's checkpoint is.
+    pub(crate) async fn place(&self, workspace: WorkspaceId) -> Result<Place, StepError> {
+        let read = self.store.checkpoint_and_catalog(workspace).await?;
+        let (checkpoint, digest) = read.ok_or(StepError::NoWorkspace(workspace))?;
+        let mut folder = Folder::new();
+        if checkpoint.catalog_position > Position::START {
+            let (version, catalog) = self.catalog(workspace, checkpoint.catalog_position, digest).await?;
+            folder.set_catalog(version, catalog);
+        }
+        Ok(Place { checkpoint, folder })
+    }
+
+    /// Folds the next stretch behind a place, and the place behind that; `None` if there is nothing to fold.
+    ///
+    /// The place may be one whose checkpoint is still being written. Whether it was is seen by the transaction of the
+    /// stretch behind it, which finds another checkpoint if it was not.
+    pub(crate) async fn fold_on(
+        &self,
+        workspace: WorkspaceId,
+        place: Place,
+    ) -> Result<Option<(Folded, Place)>, StepError> {
+        let (began, Place { checkpoint, mut folder }) = (Instant::now(), place);
+        let mut stretch = self.store.stretch(workspace, checkpoint.position, STEP).await?;
+        let whole = self.load(workspace, &mut folder, &stretch).await?;
+        stretch.batches.truncate(whole);
+        let Some(end) = stretch.batches.last() else { return Ok(None) };
+        let (events, end) = (&stretch.events[..end.events], end.cursor);
+        let (verdicts, counts) = fold(&mut folder, events).await?;
+        let catalogs = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE);
+        let catalog_position = catalogs.map(|event| event.position).max().unwrap_or(checkpoint.catalog_position);
+        let folding = Folding { records: rows(&folder).await, verdicts, end, catalog_position };
+        folder.keep_changed();
+        let next = Checkpoint { position: end.position, catalog_position, ..checkpoint };
+        let folded = Folded { expected: checkpoint, folding, head: stretch.head, counts, began };
+        Ok(Some((folded, Place { checkpoint: next, folder })))
+    }
+
+    /// Loads the records that a stretch names and the folder does not hold. How many batches of it they are of: fewer than
+    /// there are if all together weigh too much, one at least.
+    async fn load(&self, workspace: WorkspaceId, folder: &mut Folder, stretch: &Stretch) -> Result<usize, StoreError> {
+        let (keys, first_named) = keys_of(&stretch.events, folder);
+        let share = self.records_bytes_max / keys.len().max(1);
+        let loaded = self.store.load(workspace, &keys, share).await?;
+        for (key, record) in loaded.records {
+            folder.load(key, record);
+        }
+        let mut large = loaded.bytes;
+        if large.iter().all(|(_, bytes)| *bytes <= share) {
+            return Ok(stretch.batches.len());
+        }
+        let batches = self.batches_within_bounds(stretch, &first_named, &large);
+        let events = stretch.batches.get(batches - 1).map_or(0, |end| end.events);
+        large.retain(|(key, bytes)| *bytes > share && first_named[*key] < events);
+        let keys: Vec<_> = large.iter().map(|(key, _)| keys[*key].clone()).collect();
+        for (key, record) in self.store.load(workspace, &keys, usize::MAX).await?.records {
+            folder.load(key, record);
+        }
+        Ok(batches)
+    }
+
+    /// How many batches name no more than a step may load; one at least. Keys are numbered in the order in which they are
+    /// first named.
+    fn batches_within_bounds(&self, stretch: &Stretch, first_named: &[usize], loaded: &[(usize, usize)]) -> usize {
+        let mut bytes = loaded.to_vec();
+        bytes.sort_unstable();
+        let mut sum = 0;
+        let too_much = bytes.into_iter().find(|(_, bytes)| {
+            sum += bytes;
+            sum > self.records_bytes_max
+        });
+        let Some((key, _)) = too_much else { return stretch.batches.len() };
+        stretch.batches.partition_point(|end| end.events <= first_named[key]).max(1)
+    }
+
+    /// A catalog by its event: read once, since it is the same event in every log.
+    async fn catalog(
+        &self,
+        workspace: WorkspaceId,
+        position: Position,
+        digest: Option<Digest>,
+    ) -> Result<(CatalogVersion, Arc<Catalog>), StoreError> {
+        if let Some(known) = digest.and_then(|digest| self.catalogs.get(digest)) {
+            return Ok(known);
+        }
+        let event = self.store.event_at(workspace, position).await?;
+        let event =
+            event.ok_or_else(|| StoreError::Corrupt("the checkpoint's _catalog event is missing".to_owned()))?;
+        let (version, catalog) = Catalog::from_event(&event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        Ok(self.catalogs.add(event.digest, version, catalog))
+    }
+}
+
+/// The records that events name and the folder does not hold, each once, with the event that is the first to name it.
+fn keys_of(events: &[Event], folder: &Folder) -> (Vec<RecordKey>, Vec<usize>) {
+    let mut seen = HashSet::with_capacity(events.len());
+    let (mut keys, mut first_named) = (Vec::new(), Vec::new());
+    for (number, event) in events.iter().enumerate() {
+        let is_new = seen.insert((event.table.as_str(), event.scope.as_str(), event.record.as_str()));
+        if is_new && !event.table.is_server_owned() {
+            let key = RecordKey::of(event);
+            if !folder.holds(&key) {
+                keys.push(key);
+                first_named.push(number);
+            }
+        }
+    }
+    (keys, first_named)
+}
+
+/// Events by table and verdict.
+pub(crate) type Counts = BTreeMap<(TableName, &'static str), u64>;
+
+/// Folds events into the records they name, which the folder holds.
+async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(VerdictRows, Counts), StoreError> {
+    let (mut verdicts, mut counts) = (VerdictRows::default(), Counts::new());
+    // Most events are applied puts to the table of the event before.
+    let (mut table, mut applied): (Option<&TableName>, u64) = (None, 0);
+    for some in events.chunks(EVENTS_IN_ONE_GO) {
+        for event in some {
+            let folded = folder.fold(event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+            if table != Some(&event.table) {
+                count(&mut counts, table, Verdict::Applied, applied);
+                (table, applied) = (Some(&event.table), 0);
+            }
+            match folded.verdict {
+                Verdict::Applied => applied += 1,
+                verdict => count(&mut counts, table, verdict, 1),
+            }
+            verdicts.push(&FoldedEvent { position: event.position, folded })?;
+        }
+        tokio::task::yield_now().await;
+    }
+    count(&mut counts, table, Verdict::Applied, applied);
+    Ok((verdicts, counts))
+}
+
+fn count(counts: &mut Counts, table: Option<&TableName>, verdict: Verdict, events: u64) {
+    if let Some(table) = table.filter(|_| events > 0) {
+        *counts.entry((table.clone(), verdict.as_str())).or_default() += events;
+    }
+}
+
+/// The changed records in the order of their keys.
+async fn rows(folder: &Folder) -> RecordRows {
+    let mut rows = RecordRows::new();
+    for (key, record) in folder.changed() {
+        rows.push(key, record);
+        if rows.len().is_multiple_of(EVENTS_IN_ONE_GO) {
+            tokio::task::yield_now().await;
+        }
+    }
+    rows
+}
