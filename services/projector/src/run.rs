@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// How much longer than a look took the next one is away at least: it reads the head of every log.
 const POLL_REST: u32 = 20;
 /// Workspaces that are folded at once: while one waits for the database, another has the processor.
-const LANES: usize = 2;
+const LANES: usize = 3;
 
 /// Folds logs into records. Any number of them share the work: a checkpoint is held by one at a time.
 #[derive(Clone)]

@@ -17,14 +17,14 @@ const POLLS_MAX: usize = 25;
 /// Steps under kills.
 const ROUNDS: usize = 50;
 
-fn random(what: &str) -> StdRng {
+pub(crate) fn random(what: &str) -> StdRng {
     let seed = rand::random::<u64>();
     println!("seed {seed} ({what})");
     StdRng::seed_from_u64(seed)
 }
 
 /// How many events this projector says it has folded.
-fn events_folded(registry: &Registry) -> i64 {
+pub(crate) fn events_folded(registry: &Registry) -> i64 {
     let families = registry.gather();
     let family = families.iter().filter(|family| family.name() == "tidelog_events_folded_total");
     family.flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value() as i64).sum()
@@ -32,7 +32,7 @@ fn events_folded(registry: &Registry) -> i64 {
 
 /// Each step of a workspace went on where the one before it ended, the last one to the head, and the records are right;
 /// how many events that were.
-async fn assert_folded_once(world: &World, workspace: WorkspaceId) -> i64 {
+pub(crate) async fn assert_folded_once(world: &World, workspace: WorkspaceId) -> i64 {
     let head = world.store.head(workspace, Position::START).await.unwrap().unwrap().head.0;
     let steps = world.steps().await.into_iter().filter(|(of, ..)| *of == workspace);
     let end = steps.fold(0, |checkpoint, (_, was, became)| {

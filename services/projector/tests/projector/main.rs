@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
+mod ahead;
 mod exactly_once;
 mod fairness;
+mod stretch;
 mod world;
 mod writer;

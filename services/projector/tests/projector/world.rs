@@ -28,7 +28,7 @@ const EVERYTHING: PageLimits = PageLimits { events: 1_000_000, bytes: usize::MAX
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The witness counts a step within the transaction that makes it, in the order of the steps. The gate is shut by whoever
-/// holds the lock alone, see [`World::shut_gate`].
+/// holds the lock alone, see [`World::shut_gate`]; the other gate is within the commit.
 const WITNESS: &str = "
 CREATE TABLE public.steps (n bigserial, workspace uuid, was bigint, became bigint);
 CREATE TABLE public.broken (workspace uuid);
@@ -38,6 +38,12 @@ CREATE FUNCTION public.witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFIN
     PERFORM pg_advisory_xact_lock_shared(1);
     RETURN NEW;
 END $$;
+CREATE FUNCTION public.at_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    PERFORM pg_advisory_xact_lock_shared(2);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON tidelog.checkpoints DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION public.at_commit();
 CREATE TRIGGER witness AFTER UPDATE ON tidelog.checkpoints FOR EACH ROW EXECUTE FUNCTION public.witness();
 ";
 
@@ -83,6 +89,14 @@ impl World {
         (Arc::new(Projector::new(store, Arc::clone(&hub), &registry).unwrap()), hub, registry)
     }
 
+    /// One whose steps are of a batch or few, so that a short log takes many.
+    pub(crate) fn projector_of_small_steps(&self) -> (Arc<Projector>, Registry) {
+        let registry = Registry::new();
+        let store = Store::new(&StoreConfig { url: self.database.url().to_owned(), pool_size: 4 }).unwrap();
+        let projector = Projector::new(store, Arc::default(), &registry).unwrap();
+        (Arc::new(projector.with_records_bytes_max(100).with_lanes(1)), registry)
+    }
+
     /// The steps of all workspaces in their order, with the checkpoint before and after each.
     pub(crate) async fn steps(&self) -> Vec<(WorkspaceId, i64, i64)> {
         let rows = self.owner.query("SELECT workspace, was, became FROM public.steps ORDER BY n", &[]).await.unwrap();
@@ -94,19 +108,35 @@ impl World {
         self.owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
     }
 
-    /// Lets the steps go on.
-    pub(crate) async fn open_gate(&self) {
-        self.owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    /// Has every step wait within its commit.
+    pub(crate) async fn hold_commits(&self) {
+        self.owner.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
     }
 
-    /// Waits until a step waits at the gate.
+    /// Lets the steps go on.
+    pub(crate) async fn open_gate(&self) {
+        self.owner.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    }
+
+    /// Waits until a step waits at a gate.
     pub(crate) async fn step_at_gate(&self) {
-        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        wait_until("a step to come to the gate", async || {
-            self.owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0
-        })
-        .await;
+        wait_until("a step to come to the gate", async || self.is_step_at_gate().await).await;
+    }
+
+    /// Whether a step waits at a gate.
+    pub(crate) async fn is_step_at_gate(&self) -> bool {
+        self.has_locks("locktype = 'advisory' AND NOT granted").await
+    }
+
+    /// Whether somebody has the checkpoints locked as a step does.
+    pub(crate) async fn is_step_under_way(&self) -> bool {
+        self.has_locks("relation = 'tidelog.checkpoints'::regclass AND mode = 'RowExclusiveLock'").await
+    }
+
+    async fn has_locks(&self, which: &str) -> bool {
+        let of_this = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let sql = format!("SELECT count(*) FROM pg_locks WHERE {which} AND {of_this}");
+        self.owner.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0) > 0
     }
 
     pub(crate) async fn is_folded(&self, workspace: WorkspaceId) -> bool {

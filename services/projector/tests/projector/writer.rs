@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use tidelog_core::ids::{
     Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
 };
+use tidelog_core::judge::RejectCode;
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::value::{Fields, Value};
 use tidelog_postgres::{AppendBatch, AppendStatus, JudgedOp};
@@ -30,6 +31,25 @@ impl Writer {
     /// something to decide, and a step that is folded twice or not at all shows.
     pub(crate) async fn append(&mut self, world: &World, random: &mut StdRng, ops: usize) {
         let ops = (0..ops).map(|_| self.op(random)).collect();
+        self.append_ops(world, ops).await;
+    }
+
+    /// Appends a batch of puts with texts of these sizes in bytes, some of them rejected.
+    pub(crate) async fn append_sized(&mut self, world: &World, random: &mut StdRng, sizes: &[(usize, bool)]) {
+        let ops = sizes.iter().map(|(bytes, is_rejected)| {
+            let mut op = self.op(random);
+            let fields = Fields::from_iter([("text", Value::Text("x".repeat(*bytes)))]);
+            op.fields = Some(fields.to_msgpack());
+            op.op.intent = Intent::Put(fields);
+            op.digest = op.op.digest(self.device, op.fields.as_deref());
+            op.rejected = is_rejected.then_some(RejectCode::FieldType);
+            op
+        });
+        let ops = ops.collect();
+        self.append_ops(world, ops).await;
+    }
+
+    async fn append_ops(&mut self, world: &World, ops: Vec<JudgedOp>) {
         let batch = AppendBatch { device: self.device, role: Role::parse("member").unwrap(), cursor: None, ops };
         let answer = world.store.append(NOW, CatalogVersion(1), &[(self.workspace, &batch)]).await.unwrap();
         assert!(matches!(answer[0].status, AppendStatus::Appended { .. }), "{answer:?}");
