@@ -73,7 +73,7 @@ async fn what_was_folded_ahead_is_thrown_away_with_the_step_that_was_not_written
     for _ in 0..2 {
         world.step_at_gate().await;
         let before = world.store.checkpoint(writer.workspace).await.unwrap();
-        world.database.kill_connections().await;
+        world.kill_connections().await;
         wait_until("the killed step to be gone", async || !world.is_step_at_gate().await).await;
         assert_eq!(world.store.checkpoint(writer.workspace).await.unwrap(), before);
     }
@@ -104,7 +104,7 @@ async fn a_step_whose_commit_is_never_answered_is_neither_lost_nor_done_again() 
         if is_committed {
             doomed.shutdown_background();
         } else {
-            world.database.kill_connections().await;
+            world.kill_connections().await;
             doomed.shutdown_background();
         }
         let failed = step.await.unwrap().unwrap_err();

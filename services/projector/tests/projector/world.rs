@@ -23,6 +23,7 @@ use crate::writer::Writer;
 const CATALOG: &str = "roles = [\"member\"]\n[tables.last]\n[tables.first]\nrule = \"first_write_wins\"\n\
     [tables.manual]\nrule = \"manual\"";
 pub(crate) const NOW: UnixMs = UnixMs(1_700_000_000_000);
+const POOL_SIZE: usize = 8;
 const EVERYTHING: PageLimits = PageLimits { events: 1_000_000, bytes: usize::MAX, positions: i64::MAX };
 /// Bounds every wait; far above what any takes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -58,7 +59,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let database = TestDatabase::create().await;
-        let store = Store::new(&StoreConfig { url: database.url().to_owned(), pool_size: 8 }).unwrap();
+        let store = Store::new(&StoreConfig { url: database.url().to_owned(), pool_size: POOL_SIZE }).unwrap();
         store.apply_catalog(CATALOG, &Catalog::parse(CATALOG).unwrap(), NOW).await.unwrap();
         let owner = database.connect().await;
         owner.batch_execute(WITNESS).await.unwrap();
@@ -116,6 +117,21 @@ impl World {
     /// Lets the steps go on.
     pub(crate) async fn open_gate(&self) {
         self.owner.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    }
+
+    /// Ends every connection of the service, this store's too, and waits until that has none of them left.
+    pub(crate) async fn kill_connections(&self) {
+        self.database.kill_connections().await;
+        // Idle connections are taken in turn.
+        wait_until("new connections", async || {
+            for _ in 0..POOL_SIZE {
+                if self.store.ping().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
     }
 
     /// Waits until a step waits at a gate.
