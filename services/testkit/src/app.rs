@@ -60,6 +60,7 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles) -> S
         admin_listen: None,
         roles,
         pool_size: 8,
+        projector_lanes: 2,
         append_lanes: 2,
         group_workspaces: true,
         workers: 1,

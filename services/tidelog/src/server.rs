@@ -55,6 +55,8 @@ pub struct ServerConfig {
     pub pool_size: usize,
     /// Appends under way at once.
     pub append_lanes: usize,
+    /// Workspaces folded at once, each on up to two connections; fewer where they would take half the pool.
+    pub projector_lanes: usize,
     /// Whether one transaction may append to several workspaces; off under Citus.
     pub group_workspaces: bool,
     /// Threads that serve HTTP.
@@ -152,6 +154,7 @@ impl Server {
         };
         if config.roles.projector {
             let projector = Projector::new(store.clone(), Arc::clone(&hub), &registry)?;
+            let projector = projector.with_lanes(config.projector_lanes.min(config.pool_size / 4));
             server.projector = Some(tokio::spawn(async move { projector.run(stopping).await }));
         }
         if config.shared_database {

@@ -34,6 +34,9 @@ pub(crate) struct Serve {
     /// Appends under way at once, each on a connection of its own
     #[arg(long, env = "TIDELOG_APPEND_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     append_lanes: u16,
+    /// Workspaces folded at once, each on up to two connections; fewer where they would take half the pool
+    #[arg(long, env = "TIDELOG_PROJECTOR_LANES", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
+    projector_lanes: u16,
     /// Threads that serve HTTP; one for each core without
     #[arg(long, env = "TIDELOG_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -132,6 +135,7 @@ impl Serve {
             roles,
             pool_size: usize::from(self.pool_size),
             append_lanes: usize::from(self.append_lanes),
+            projector_lanes: usize::from(self.projector_lanes),
             group_workspaces: !self.one_workspace_a_transaction,
             workers: self.workers.map_or(cores, usize::from),
             allow_unsafe_durability: self.allow_unsafe_durability,
