@@ -173,7 +173,7 @@ impl Taking {
             CursorCheck::of(Digest(last.try_get(column::DIGEST)?), UnixMs(last.try_get(column::RECEIVED_AT_MS)?));
         let cursor = Cursor { position: Position(last.try_get(column::POSITION)?), check };
         for row in self.batch.drain(..) {
-            if row.try_get::<_, Option<&str>>(column::REJECTED)?.is_some() {
+            if row.try_get(column::REJECTED).map(|code: &str| !code.is_empty())? {
                 continue;
             }
             let event = event_of(&row)?;
@@ -210,15 +210,12 @@ fn intent_of(row: &Row) -> Result<Intent, StoreError> {
     let kind: i16 = row.try_get(column::KIND)?;
     let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
     let fields: Option<&[u8]> = row.try_get(column::FIELDS)?;
+    let fields = fields.filter(|bytes| !bytes.is_empty());
     let fields = fields.map(|bytes| Fields::from_msgpack(bytes).map_err(StoreError::corrupt)).transpose()?;
-    let conflict: Option<&str> = row.try_get(column::CONFLICT)?;
-    Ok(match (kind, conflict) {
-        (Kind::Put, _) => Intent::Put(fields.unwrap_or_default()),
-        (Kind::Delete, _) => Intent::Delete,
-        (Kind::Resolve, Some(id)) => {
-            Intent::Resolve { conflict: ConflictId::parse(id).map_err(StoreError::corrupt)?, put: fields }
-        }
-        (Kind::Resolve, None) => return Err(StoreError::corrupt("a resolve without a conflict")),
+    Ok(match kind {
+        Kind::Put => Intent::Put(fields.unwrap_or_default()),
+        Kind::Delete => Intent::Delete,
+        Kind::Resolve => Intent::Resolve { conflict: name(ConflictId::parse, row, column::CONFLICT)?, put: fields },
     })
 }
 

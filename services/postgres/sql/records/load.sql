@@ -7,6 +7,7 @@ CROSS JOIN LATERAL (
     SELECT version, touched, updated_at_ms, deleted, fields, state,
         octet_length(fields)::bigint + octet_length(state) AS bytes
     FROM tidelog.records
-    WHERE workspace = $1 AND table_name = k.table_name AND scope = k.scope AND record = k.record
-    OFFSET 0
+    WHERE workspace = $1 AND table_name = k.table_name AND scope = k.scope AND record BETWEEN k.record AND k.record
+    ORDER BY record
+    LIMIT 1
 ) r

@@ -39,9 +39,8 @@ impl Writer {
         let ops = sizes.iter().map(|(bytes, is_rejected)| {
             let mut op = self.op(random);
             let fields = Fields::from_iter([("text", Value::Text("x".repeat(*bytes)))]);
-            op.fields = Some(fields.to_msgpack());
-            op.op.intent = Intent::Put(fields);
-            op.digest = op.op.digest(self.device, op.fields.as_deref());
+            op.op.intent = Intent::Put(fields.into());
+            op.digest = op.op.digest(self.device);
             op.rejected = is_rejected.then_some(RejectCode::FieldType);
             op
         });
