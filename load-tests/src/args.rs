@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use tidelog_core::wire::Encoding;
 
+use crate::bench::BenchArgs;
+
 /// Workloads against a running Tidelog server.
 ///
 /// Exits with 0 if the state on the server is what it should be, with 1 if it is not, with 2 if the workload could not
@@ -24,6 +26,8 @@ pub(crate) enum Workload {
     GitHistory(GitHistoryArgs),
     /// Start a server of its own in a temporary directory, and replay a git repository against it.
     Demo(DemoArgs),
+    /// Measure a server of its own beside the Postgres under it.
+    Bench(BenchArgs),
 }
 
 /// `git-history`.

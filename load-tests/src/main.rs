@@ -4,12 +4,14 @@
 //! tree of the last commit. `demo` does the same against a server that it starts for itself.
 
 mod args;
+mod bench;
 mod client;
 mod demo;
 mod file;
 mod git;
 mod git_history;
 mod output;
+mod server;
 mod verify;
 
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ async fn main() -> ExitCode {
     let outcome = match Args::parse().workload {
         Workload::GitHistory(args) => git_history::run(&args.history, &args.server, &args.key).await,
         Workload::Demo(args) => demo::run(&args).await,
+        Workload::Bench(args) => bench::run(&args).await.map(|()| Outcome::Identical),
     };
     match outcome {
         Ok(Outcome::Identical) => ExitCode::SUCCESS,

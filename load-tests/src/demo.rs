@@ -1,14 +1,12 @@
 //! `demo`: everything from an empty directory: a server, a workspace, a key, a history, the comparison.
 
-mod server;
-
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DemoArgs;
 use crate::git_history::{self, Outcome};
 use crate::output;
-use server::Server;
+use crate::server::{self, Data, Server};
 
 /// The workspace's name.
 const WORKSPACE: &str = "demo";
@@ -19,7 +17,7 @@ const ROLE: &str = "member";
 pub(crate) async fn run(args: &DemoArgs) -> Result<Outcome> {
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let program = server::program(args.tidelog.as_deref())?;
-    let mut server = Server::spawn(&program, &args.serve_args)?;
+    let mut server = Server::spawn(&program, Data::Own, &args.serve_args)?;
     let outcome = tokio::select! {
         outcome = replay(&mut server, args) => outcome,
         _ = interrupted.recv() => bail!("interrupted"),

@@ -1,5 +1,6 @@
-//! A server as a child process, with its files in a temporary directory.
+//! A server as a child process, on an embedded Postgres or on a database of the caller's.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// What the server prints once it takes requests.
-const READY: &str = "listening on ";
+/// What a server with a gateway prints once it takes requests.
+const LISTENING: &str = "listening on ";
+/// What a server without one prints, if it has an admin listener.
+const ADMIN: &str = "admin on ";
 /// Longest wait for that: it makes a database first.
 const READY_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Longest wait for the answer of a command.
@@ -24,15 +27,26 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Lines of the server's log in an error.
 const LAST_WORDS_LINES: usize = 20;
 
+/// Where a server keeps its data.
+#[derive(Clone, Copy)]
+pub(crate) enum Data<'a> {
+    /// In a Postgres that it embeds itself, gone with it.
+    Own,
+    /// In the database of this URL.
+    Database(&'a str),
+}
+
 /// A running server. Dropped, it is stopped and its files removed.
-pub(super) struct Server {
+pub(crate) struct Server {
     program: PathBuf,
+    /// Where its data is, as the program takes it.
+    data: [OsString; 2],
     dir: TempDir,
     process: Child,
 }
 
 /// The server's program: the given one, or the `tidelog` beside this one.
-pub(super) fn program(given: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn program(given: Option<&Path>) -> Result<PathBuf> {
     let program = match given {
         Some(given) => given.to_owned(),
         None => std::env::current_exe().context("this program cannot be found")?.with_file_name("tidelog"),
@@ -47,30 +61,43 @@ pub(super) fn program(given: Option<&Path>) -> Result<PathBuf> {
 
 impl Server {
     /// Starts a server on a free port of this machine.
-    pub(super) fn spawn(program: &Path, args: &[String]) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("tidelog-demo-").tempdir()?;
+    pub(crate) fn spawn(program: &Path, data: Data<'_>, args: &[String]) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("tidelog-load-").tempdir()?;
         // As root, the server's Postgres runs as another user, who has to get through to the data. Set afterwards, since
         // permissions asked for at creation are cut by the umask.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
         let file = |name: &str| File::create(dir.path().join(name)).with_context(|| format!("creating {name}"));
         let (stdout, stderr) = (file("stdout")?, file("stderr")?);
+        let data = match data {
+            Data::Own => ["--data-dir".into(), dir.path().join("data").into()],
+            Data::Database(url) => ["--database-url".into(), url.into()],
+        };
         let mut command = Command::new(program);
-        command
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(dir.path().join("data"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(args);
+        command.arg("serve").args(&data).args(["--listen", "127.0.0.1:0"]).args(args);
         let process = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn();
         let process = process.with_context(|| format!("{} cannot be started", program.display()))?;
-        Ok(Self { program: program.to_owned(), dir, process })
+        Ok(Self { program: program.to_owned(), data, dir, process })
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Waits until the server takes requests, and returns where.
-    pub(super) async fn listening(&mut self) -> Result<String> {
+    pub(crate) async fn listening(&mut self) -> Result<String> {
+        self.url(LISTENING).await
+    }
+
+    /// Waits until the server's admin listener takes requests, and returns where.
+    pub(crate) async fn administered(&mut self) -> Result<String> {
+        self.url(ADMIN).await
+    }
+
+    async fn url(&mut self, line: &str) -> Result<String> {
         let started = Instant::now();
         loop {
-            if let Some(url) = ready_url(&self.written("stdout")) {
+            if let Some(url) = url_after(line, &self.written("stdout")) {
                 return Ok(url.to_owned());
             }
             if let Some(status) = self.process.try_wait()? {
@@ -83,10 +110,10 @@ impl Server {
     }
 
     /// Runs a command of the server's program on the same data, which answers in JSON.
-    pub(super) async fn ask(&self, args: &[&str]) -> Result<serde_json::Value> {
+    pub(crate) async fn ask(&self, args: &[&str]) -> Result<serde_json::Value> {
         let what = format!("tidelog {}", args.join(" "));
         let mut command = Command::new(&self.program);
-        command.arg("--data-dir").arg(self.dir.path().join("data")).args(args).stdin(Stdio::null());
+        command.args(&self.data).args(args).stdin(Stdio::null());
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| what.clone())?;
         let started = Instant::now();
@@ -105,12 +132,12 @@ impl Server {
     }
 
     /// The end of the server's log, for an error.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         last_lines(&self.written("stderr"), LAST_WORDS_LINES)
     }
 
     /// Ends the server in good order, and removes its files.
-    pub(super) fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         self.end()
     }
 
@@ -145,10 +172,10 @@ impl Drop for Server {
     }
 }
 
-/// Where the server listens, once it has written that line to its end.
-fn ready_url(stdout: &str) -> Option<&str> {
+/// The address in the line that starts like this, once the server has written it to its end.
+fn url_after<'a>(start: &str, stdout: &'a str) -> Option<&'a str> {
     let (lines, _unfinished) = stdout.rsplit_once('\n')?;
-    lines.lines().find_map(|line| line.strip_prefix(READY)).map(str::trim)
+    lines.lines().find_map(|line| line.strip_prefix(start)).map(str::trim)
 }
 
 fn last_lines(text: &str, most: usize) -> String {
@@ -162,9 +189,10 @@ mod tests {
 
     #[test]
     fn the_server_is_ready_once_its_line_is_whole() {
-        assert_eq!(ready_url("listening on http://127.0.0.1:80"), None);
-        assert_eq!(ready_url("started\nlistening on http://127.0.0.1:8080\nmore"), Some("http://127.0.0.1:8080"));
-        assert_eq!(ready_url("started\n"), None);
+        let url = |stdout| url_after(LISTENING, stdout);
+        assert_eq!(url("listening on http://127.0.0.1:80"), None);
+        assert_eq!(url("started\nlistening on http://127.0.0.1:8080\nmore"), Some("http://127.0.0.1:8080"));
+        assert_eq!(url("admin on http://127.0.0.1:8081\n"), None);
     }
 
     #[test]

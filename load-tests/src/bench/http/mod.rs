@@ -1,0 +1,249 @@
+//! HTTP/1.1 with as little work of our own as can be: one kept connection, blocking, requests that were put together
+//! before. Who measures must not take the machine from what is measured.
+
+mod chunked;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use chunked::Chunked;
+
+/// Longest wait for anything from the server.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Bytes of one read at most.
+const READ_BYTES: usize = 256 * 1024;
+/// Headers of an answer at most.
+const HEADERS_MAX: usize = 32;
+/// Bytes of an answer in an error.
+const EXCERPT_BYTES: usize = 300;
+
+/// A connection to the server.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// What was read; what is before `taken` belongs to earlier answers.
+    buffer: Vec<u8>,
+    filled: usize,
+    taken: usize,
+}
+
+/// The beginning of an answer.
+#[derive(Debug, PartialEq)]
+struct Head {
+    status: u16,
+    /// Where the body begins.
+    bytes: usize,
+    body: Body,
+}
+
+#[derive(Debug, PartialEq)]
+enum Body {
+    Length(usize),
+    Chunked,
+}
+
+/// A request without a body.
+pub(crate) fn get(path: &str, token: &str, accept: &str) -> Vec<u8> {
+    let credential = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+    format!("GET {path} HTTP/1.1\r\nhost: tidelog\r\n{credential}accept: {accept}\r\n\r\n").into_bytes()
+}
+
+/// A request with a body; the answer is asked for in the same encoding.
+pub(crate) fn post(path: &str, token: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: tidelog\r\nauthorization: Bearer {token}\r\ncontent-type: {media_type}\r\n\
+         accept: {media_type}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The address in `http://address`.
+pub(crate) fn address_of(url: &str) -> Result<SocketAddr> {
+    url.trim_start_matches("http://").parse().with_context(|| format!("{url} is no address"))
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.set_write_timeout(Some(SILENCE_MAX))?;
+        Ok(Self { stream, buffer: Vec::new(), filled: 0, taken: 0 })
+    }
+
+    /// Sends a request and reads its answer, which has to be a success, whole; its body.
+    pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<&[u8]> {
+        let head = self.send(request)?;
+        let begin = self.taken + head.bytes;
+        match head.body {
+            Body::Length(length) => {
+                self.read_to(begin + length)?;
+                self.taken = begin + length;
+                let body = &self.buffer[begin..begin + length];
+                succeeded(head.status, body)?;
+                Ok(body)
+            }
+            Body::Chunked => {
+                let mut body = Vec::new();
+                self.taken = begin;
+                self.read_chunks(|piece| {
+                    body.extend_from_slice(piece);
+                    Ok(())
+                })?;
+                succeeded(head.status, &body)?;
+                // After the end of an answer nothing else is in the buffer.
+                (self.buffer, self.filled, self.taken) = (body, 0, 0);
+                Ok(&self.buffer)
+            }
+        }
+    }
+
+    /// Sends a request whose answer is streamed, and hands over its body piece by piece as it comes.
+    pub(crate) fn stream(&mut self, request: &[u8], take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let head = self.send(request)?;
+        let begin = self.taken + head.bytes;
+        if head.status != 200 || head.body != Body::Chunked {
+            let length = if let Body::Length(length) = head.body { length } else { 0 };
+            self.read_to(begin + length)?;
+            succeeded(head.status, &self.buffer[begin..begin + length])?;
+            bail!("the answer is not streamed");
+        }
+        self.taken = begin;
+        self.read_chunks(take)
+    }
+
+    fn send(&mut self, request: &[u8]) -> Result<Head> {
+        self.stream.write_all(request).context("sending a request")?;
+        // Whatever came was taken: the next answer begins at the front.
+        ensure!(self.taken == self.filled, "the server sent more than it was asked for");
+        (self.taken, self.filled) = (0, 0);
+        loop {
+            self.read()?;
+            if let Some(head) = head_of(&self.buffer[..self.filled])? {
+                return Ok(head);
+            }
+        }
+    }
+
+    /// Reads until so many bytes are in the buffer.
+    fn read_to(&mut self, end: usize) -> Result<()> {
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        while self.filled < end {
+            let count = self.stream.read(&mut self.buffer[self.filled..end]).context("reading an answer")?;
+            ensure!(count > 0, "the server hung up within an answer");
+            self.filled += count;
+        }
+        Ok(())
+    }
+
+    fn read_chunks(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut chunks = Chunked::default();
+        loop {
+            self.taken += chunks.feed(&self.buffer[self.taken..self.filled], &mut take)?;
+            if chunks.has_ended() {
+                return Ok(());
+            }
+            if self.taken == self.filled {
+                (self.taken, self.filled) = (0, 0);
+            }
+            self.read()?;
+        }
+    }
+
+    /// Reads what there is, at least a byte.
+    fn read(&mut self) -> Result<()> {
+        if self.buffer.len() < self.filled + READ_BYTES {
+            self.buffer.resize(self.filled + READ_BYTES, 0);
+        }
+        let count = self.stream.read(&mut self.buffer[self.filled..]).context("reading an answer")?;
+        ensure!(count > 0, "the server hung up");
+        self.filled += count;
+        Ok(())
+    }
+}
+
+fn succeeded(status: u16, body: &[u8]) -> Result<()> {
+    ensure!(status == 200, "the server answered {status}: {}", body[..body.len().min(EXCERPT_BYTES)].escape_ascii());
+    Ok(())
+}
+
+/// The head of an answer, once all of it is there.
+fn head_of(bytes: &[u8]) -> Result<Option<Head>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
+    let status = response.code.context("an answer without a status")?;
+    let value = |name: &str| {
+        let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()
+    };
+    let body = match value("content-length") {
+        Some(length) => Body::Length(length.trim().parse()?),
+        None if value("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) => {
+            Body::Chunked
+        }
+        None => bail!("an answer with neither a length nor chunks"),
+    };
+    Ok(Some(Head { status, bytes: length, body }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_once_it_is_whole() {
+        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+        assert_eq!(head_of(&whole[..20]).unwrap(), None);
+        assert_eq!(head_of(whole).unwrap(), Some(Head { status: 200, bytes: 38, body: Body::Length(5) }));
+        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(head_of(chunked).unwrap().unwrap().body, Body::Chunked);
+        assert!(head_of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    /// A server that gives one answer after another on one connection.
+    fn answering(answers: &'static [&'static str]) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            for answer in answers {
+                while !lines.next().unwrap().unwrap().is_empty() {}
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Connection::open(address).unwrap()
+    }
+
+    #[test]
+    fn answers_follow_each_other_on_one_connection() {
+        let mut connection = answering(&[
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\ntw\r\n1\r\no\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nthree\r\n0\r\n\r\n",
+            "HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\nno",
+        ]);
+        let request = get("/", "", "*/*");
+        assert_eq!(connection.exchange(&request).unwrap(), b"one");
+        assert_eq!(connection.exchange(&request).unwrap(), b"two");
+        let mut streamed = Vec::new();
+        connection
+            .stream(&request, |piece| {
+                streamed.extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(streamed, b"three");
+        assert_eq!(connection.exchange(&request).unwrap_err().to_string(), "the server answered 409: no");
+    }
+}

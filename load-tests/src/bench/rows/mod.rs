@@ -1,0 +1,3 @@
+//! The rows of the table: what is run, and the figures it gives.
+
+pub(crate) mod push;
