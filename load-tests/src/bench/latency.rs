@@ -37,8 +37,13 @@ impl Schedule {
         Self { first, every, counted_from, end: counted_from + length }
     }
 
+    /// Whether what was due then counts.
+    pub(crate) fn counts(&self, due: Instant) -> bool {
+        due >= self.counted_from
+    }
+
     /// When send number `number` is due; `None` after the end.
-    fn due(&self, number: u32) -> Option<Instant> {
+    pub(crate) fn due(&self, number: u32) -> Option<Instant> {
         let due = self.first + self.every.checked_mul(number)?;
         (due < self.end).then_some(due)
     }
@@ -59,12 +64,6 @@ impl Latencies {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
     }
 
-    /// Adds another client's.
-    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
-        self.0.add(&other.0)?;
-        Ok(())
-    }
-
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
@@ -74,23 +73,6 @@ impl Latencies {
     pub(crate) fn quantile_ms(&self, share: f64) -> f64 {
         self.0.value_at_quantile(share) as f64 / 1_000.0
     }
-}
-
-/// Sends on schedule, on a thread of its own: an async runtime's clock has a grain of a millisecond.
-pub(crate) fn send_on_schedule(schedule: Schedule, mut send: impl FnMut() -> Result<()>) -> Result<Latencies> {
-    let mut latencies = Latencies::new()?;
-    for number in 0.. {
-        let Some(due) = schedule.due(number) else { break };
-        let early = due.saturating_duration_since(Instant::now());
-        if !early.is_zero() {
-            std::thread::sleep(early);
-        }
-        send()?;
-        if due >= schedule.counted_from {
-            latencies.record(due.elapsed());
-        }
-    }
-    Ok(latencies)
 }
 
 #[cfg(test)]
@@ -111,34 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_late_answer_counts_for_all_that_had_to_wait_for_it() {
-        // Due at 0, 10, 20, ... ms; the first answer takes 55 ms, the others nothing.
-        let begin = Instant::now();
-        let schedule = Schedule::new(begin, (0, 1), 100.0, (Duration::ZERO, Duration::from_millis(100)));
-        let mut sent = 0;
-        let latencies = send_on_schedule(schedule, || {
-            if sent == 0 {
-                let until = begin + Duration::from_millis(55);
-                std::thread::sleep(until.saturating_duration_since(Instant::now()));
-            }
-            sent += 1;
-            Ok(())
-        });
-        let latencies = latencies.unwrap();
-        assert_eq!(latencies.count(), 10);
-        // The first at least 55, then at least 45, 35, 25, 15, 5: six of ten waited.
-        assert!(latencies.quantile_ms(0.95) >= 54.9);
-        assert!(latencies.quantile_ms(0.55) >= 14.9);
-    }
-
-    #[test]
-    fn quantiles_are_of_all_clients() {
-        let (mut all, mut other) = (Latencies::new().unwrap(), Latencies::new().unwrap());
-        (1..=50).for_each(|ms| all.record(Duration::from_millis(ms)));
-        (51..=100).for_each(|ms| other.record(Duration::from_millis(ms)));
-        all.add(&other).unwrap();
-        assert_eq!(all.count(), 100);
-        assert!((all.quantile_ms(0.5) - 50.0).abs() < 0.1);
-        assert!((all.quantile_ms(0.99) - 99.0).abs() < 0.1);
+    fn quantiles_are_of_all_that_was_recorded() {
+        let mut latencies = Latencies::new().unwrap();
+        (1..=100).for_each(|ms| latencies.record(Duration::from_millis(ms)));
+        assert_eq!(latencies.count(), 100);
+        assert!((latencies.quantile_ms(0.5) - 50.0).abs() < 0.1);
+        assert!((latencies.quantile_ms(0.99) - 99.0).abs() < 0.1);
     }
 }

@@ -5,6 +5,7 @@ mod chunked;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -77,7 +78,21 @@ impl Connection {
 
     /// Sends a request and reads its answer, which has to be a success, whole; its body.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<&[u8]> {
-        let head = self.send(request)?;
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Sends a request, whose answer is to be received before the next.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<()> {
+        // Whatever came was taken: the next answer begins at the front.
+        ensure!(self.taken == self.filled, "the server sent more than it was asked for");
+        (self.taken, self.filled) = (0, 0);
+        self.stream.write_all(request).context("sending a request")
+    }
+
+    /// Reads the answer to what was sent, which has to be a success, whole; its body.
+    pub(crate) fn receive(&mut self) -> Result<&[u8]> {
+        let head = self.head()?;
         let begin = self.taken + head.bytes;
         match head.body {
             Body::Length(length) => {
@@ -104,7 +119,8 @@ impl Connection {
 
     /// Sends a request whose answer is streamed, and hands over its body piece by piece as it comes.
     pub(crate) fn stream(&mut self, request: &[u8], take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let head = self.send(request)?;
+        self.send(request)?;
+        let head = self.head()?;
         let begin = self.taken + head.bytes;
         if head.status != 200 || head.body != Body::Chunked {
             let length = if let Body::Length(length) = head.body { length } else { 0 };
@@ -116,17 +132,18 @@ impl Connection {
         self.read_chunks(take)
     }
 
-    fn send(&mut self, request: &[u8]) -> Result<Head> {
-        self.stream.write_all(request).context("sending a request")?;
-        // Whatever came was taken: the next answer begins at the front.
-        ensure!(self.taken == self.filled, "the server sent more than it was asked for");
-        (self.taken, self.filled) = (0, 0);
+    fn head(&mut self) -> Result<Head> {
         loop {
             self.read()?;
             if let Some(head) = head_of(&self.buffer[..self.filled])? {
                 return Ok(head);
             }
         }
+    }
+
+    /// What to poll: readable once an answer begins to come.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
     /// Reads until so many bytes are in the buffer.

@@ -81,7 +81,7 @@ fn is_array(parameter: &str) -> bool {
 
 fn value<'a>(parameter: &str, device: &Device, seq: i64, record: Uuid, fields: &'a [u8]) -> Cell<'a> {
     match parameter {
-        "p_workspace" => Cell::Uuid(device.workspace),
+        "p_workspace" | "p_workspaces" => Cell::Uuid(device.workspace),
         "p_devices" => Cell::Uuid(device.device),
         "p_now_ms" => Cell::Int(1_795_163_400_000 + seq),
         "o_ats_ms" => Cell::Int(1_795_163_400_000),
@@ -93,7 +93,7 @@ fn value<'a>(parameter: &str, device: &Device, seq: i64, record: Uuid, fields: &
         "o_records" => Cell::Uuid(record),
         "o_fields" => Cell::Bytes(fields),
         "p_bases_max" | "o_bases" => Cell::Int(0),
-        "o_scopes" | "o_actors" => Cell::Text(""),
+        "o_scopes" | "o_actors" | "o_conflicts" | "o_rejected" => Cell::Text(""),
         _ => Cell::Null,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
@@ -13,12 +13,8 @@ use super::table::{Maker, Table, Target};
 use crate::bench::bodies;
 use crate::bench::cluster::Database;
 use crate::bench::fleet::Device;
-use crate::bench::latency::{Latencies, Schedule, send_on_schedule};
+use crate::bench::latency::{Latencies, Schedule};
 use crate::bench::measure::{Clients, Pace};
-use crate::bench::push;
-
-/// Until the clients have started, in an open loop.
-const START: Duration = Duration::from_millis(100);
 
 /// A client with its connection.
 struct Inserter {
@@ -58,21 +54,70 @@ pub(crate) async fn start(
 }
 
 /// How long a commit takes when so many a second are made, on schedule.
+///
+/// The clients are on a thread of their own, and another one tells them when they are due: the runtime's own clock has a
+/// grain of a millisecond.
 pub(crate) async fn latencies(
     database: &Database,
     devices: &[Device],
     per_second: f64,
     window: (Duration, Duration),
 ) -> Result<Latencies> {
+    let (database, devices) = (database.clone(), devices.to_vec());
+    let committing = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(on_schedule(&database, &devices, per_second, window))
+    };
+    tokio::task::spawn_blocking(committing).await?
+}
+
+async fn on_schedule(
+    database: &Database,
+    devices: &[Device],
+    per_second: f64,
+    window: (Duration, Duration),
+) -> Result<Latencies> {
     let inserters = connect(database, devices).await?;
-    let (begin, count) = (Instant::now() + START, inserters.len());
-    let mut clients = JoinSet::new();
+    let (begin, count) = (Instant::now(), inserters.len());
+    let (mut callers, mut tasks) = (Vec::with_capacity(count), JoinSet::new());
     for (index, mut inserter) in inserters.into_iter().enumerate() {
+        let (caller, mut calls) = mpsc::unbounded_channel::<Instant>();
         let schedule = Schedule::new(begin, (index, count), per_second, window);
-        let runtime = Handle::current();
-        clients.spawn_blocking(move || send_on_schedule(schedule, || runtime.block_on(inserter.insert())));
+        callers.push((schedule, caller));
+        tasks.spawn(async move {
+            let mut taken = Vec::new();
+            while let Some(due) = calls.recv().await {
+                inserter.insert().await?;
+                if schedule.counts(due) {
+                    taken.push(due.elapsed());
+                }
+            }
+            Ok::<_, anyhow::Error>(taken)
+        });
     }
-    push::join(clients).await
+    let calling = tokio::task::spawn_blocking(move || call(&callers));
+    let mut latencies = Latencies::new()?;
+    while let Some(taken) = tasks.join_next().await {
+        taken??.into_iter().for_each(|latency| latencies.record(latency));
+    }
+    calling.await?;
+    Ok(latencies)
+}
+
+/// Tells each client when it is due, in the order of time: they take turns.
+fn call(callers: &[(Schedule, mpsc::UnboundedSender<Instant>)]) {
+    for number in 0.. {
+        let mut any = false;
+        for (schedule, caller) in callers {
+            let Some(due) = schedule.due(number) else { continue };
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            // A client that has failed is joined, and tells why.
+            any |= caller.send(due).is_ok();
+        }
+        if !any {
+            return;
+        }
+    }
 }
 
 async fn connect(database: &Database, devices: &[Device]) -> Result<Vec<Inserter>> {

@@ -134,9 +134,8 @@ impl<'a> Row<'a> {
             "kind" => Cell::Int(1),
             "table" | "table_name" => Cell::Text(TABLE),
             "role" => Cell::Text("member"),
-            "scope" | "actor" => Cell::Text(""),
+            "scope" | "actor" | "conflict" | "rejected" => Cell::Text(""),
             "fields" | "payload" => Cell::Bytes(self.fields),
-            "conflict" | "rejected" => Cell::Null,
             _ => return None,
         })
     }

@@ -1,5 +1,7 @@
 //! Devices that push: as fast as they are answered, or on a schedule.
 
+mod crew;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +15,11 @@ use tokio::task::JoinSet;
 use super::bodies::Stencils;
 use super::fleet::Device;
 use super::http::{self, Connection};
-use super::latency::{Latencies, Schedule, send_on_schedule};
+use super::latency::{Latencies, Schedule};
 use super::measure::{Clients, Pace};
 
 /// One answer of so many is decoded and checked; of the others the status.
 const CHECKED_ONE_IN: u64 = 64;
-/// Until the clients have started, in an open loop.
-const START: Duration = Duration::from_millis(100);
-
 /// Who pushes what.
 #[derive(Clone)]
 pub(crate) struct Pushing {
@@ -69,10 +68,15 @@ impl Pusher {
         Ok(pusher)
     }
 
-    /// Pushes the next batch, and waits for its acknowledgement.
-    pub(crate) fn push(&mut self) -> Result<()> {
+    /// Sends the next batch.
+    fn send(&mut self) -> Result<()> {
         let request = self.stock.pop_front().unwrap_or_else(|| self.compose());
-        let answer = self.connection.exchange(&request)?;
+        self.connection.send(&request)
+    }
+
+    /// Takes the acknowledgement of the batch that was sent.
+    fn receive(&mut self) -> Result<()> {
+        let answer = self.connection.receive()?;
         let number = self.acknowledged / self.pushing.batch;
         self.acknowledged += self.pushing.batch;
         if number.is_multiple_of(CHECKED_ONE_IN) {
@@ -85,11 +89,6 @@ impl Pusher {
             ensure!(checked.rejected.is_empty() && checked.duplicates == 0, "ops were rejected or stored before");
         }
         Ok(())
-    }
-
-    /// How many of the device's ops are acknowledged.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        self.acknowledged
     }
 
     fn compose(&mut self) -> Vec<u8> {
@@ -118,17 +117,13 @@ pub(crate) async fn connect(pushing: &Pushing, devices: &[Device], ops: u64) -> 
 
 /// A closed loop: each device pushes again as soon as it is answered.
 pub(crate) fn closed_loop(pushers: Vec<Pusher>, pace: &Arc<Pace>) -> Clients {
+    let pace = Arc::clone(pace);
     let mut clients = Clients::new();
-    for mut pusher in pushers {
-        let pace = Arc::clone(pace);
-        clients.spawn_blocking(move || {
-            while !pace.is_over() {
-                pusher.push()?;
-                pace.add(pusher.pushing.batch);
-            }
-            Ok(())
-        });
-    }
+    clients.spawn_blocking(move || {
+        let begin = Instant::now();
+        let pushed = crew::run(pushers, |_, _| (!pace.is_over()).then_some(begin), |batch, _| pace.add(batch));
+        pushed.map(drop)
+    });
     clients
 }
 
@@ -139,29 +134,23 @@ pub(crate) async fn open_loop(
     window: (Duration, Duration),
     pace: &Arc<Pace>,
 ) -> Result<Latencies> {
-    let begin = Instant::now() + START;
-    let count = pushers.len();
-    let mut clients = JoinSet::new();
-    for (index, mut pusher) in pushers.into_iter().enumerate() {
-        let batch = pusher.pushing.batch;
-        let schedule = Schedule::new(begin, (index, count), ops_per_second / batch as f64, window);
-        let pace = Arc::clone(pace);
-        clients.spawn_blocking(move || {
-            send_on_schedule(schedule, || {
-                pusher.push()?;
+    let pace = Arc::clone(pace);
+    let pushing = move || {
+        let (begin, count) = (Instant::now(), pushers.len());
+        let batch = pushers.first().map_or(1, |pusher| pusher.pushing.batch);
+        let schedule = |index| Schedule::new(begin, (index, count), ops_per_second / batch as f64, window);
+        let mut latencies = Latencies::new()?;
+        crew::run(
+            pushers,
+            |index, number| schedule(index).due(number),
+            |batch, due| {
                 pace.add(batch);
-                Ok(())
-            })
-        });
-    }
-    join(clients).await
-}
-
-/// The latencies of all clients of an open loop.
-pub(crate) async fn join(mut clients: JoinSet<Result<Latencies>>) -> Result<Latencies> {
-    let mut all = Latencies::new()?;
-    while let Some(latencies) = clients.join_next().await {
-        all.add(&latencies.context("a client of the load is gone")??)?;
-    }
-    Ok(all)
+                if schedule(0).counts(due) {
+                    latencies.record(due.elapsed());
+                }
+            },
+        )?;
+        Ok(latencies)
+    };
+    tokio::task::spawn_blocking(pushing).await?
 }
