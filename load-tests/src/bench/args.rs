@@ -60,12 +60,25 @@ pub(crate) enum Row {
     /// 64 devices in 64 workspaces, batches of 1.
     #[value(name = "push-1-64")]
     Push1SixtyFour,
+    /// One client from the start, in each form.
+    Pull,
+    /// Eight clients at once from the start.
+    #[value(name = "pull-8")]
+    PullEight,
+    /// Eight clients near the head.
+    PullHead,
+    /// New records and updates of existing ones, in 16 workspaces.
+    Project,
+    /// The same in one workspace.
+    ProjectOne,
+    /// Gateway and projector together, until nothing lags.
+    Lag,
     /// The rows of push again, with 2 ms added to every commit.
     CommitDelay,
 }
 
 impl Row {
-    const QUICK: [Self; 4] = [Self::Push100, Self::Push1, Self::Push1One, Self::Push1SixtyFour];
+    const QUICK: [Self; 6] = [Self::Push100, Self::Push1, Self::Push1One, Self::Pull, Self::PullHead, Self::Project];
 }
 
 /// How much is measured.

@@ -54,6 +54,12 @@ impl Lab {
         let url = server.listening().await.with_context(|| server.last_words())?;
         Ok(Subject { server, database, address: http::address_of(&url)? })
     }
+
+    /// Starts a projector without a gateway.
+    pub(crate) fn project(&self, database: &Database) -> Result<Server> {
+        let args = ["--roles", "projector"].map(str::to_owned);
+        Server::spawn(&self.program, Data::Database(&database.url), &args)
+    }
 }
 
 impl Subject {

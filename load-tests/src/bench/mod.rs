@@ -10,6 +10,7 @@ mod lab;
 mod latency;
 mod limits;
 mod measure;
+mod pull;
 mod push;
 mod report;
 mod rows;
@@ -50,5 +51,7 @@ async fn measure_all(args: &BenchArgs) -> Result<Report> {
     let lab = Lab { postgres, program, fleet, plan, append_lanes: usize::from(args.append_lanes) };
     let mut report = Report::default();
     rows::push::run(&lab, &lab.plan.rows, &mut report).await?;
+    rows::pull::run(&lab, &lab.plan.rows, &mut report).await?;
+    rows::project::run(&lab, &lab.plan.rows, &mut report).await?;
     Ok(report)
 }

@@ -3,6 +3,7 @@
 
 mod chunked;
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -44,6 +45,22 @@ enum Body {
     Length(usize),
     Chunked,
 }
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its status.
+    pub(crate) status: u16,
+    excerpt: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server answered {}: {}", self.status, self.excerpt)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// A request without a body.
 pub(crate) fn get(path: &str, token: &str, accept: &str) -> Vec<u8> {
@@ -186,8 +203,8 @@ impl Connection {
 }
 
 fn succeeded(status: u16, body: &[u8]) -> Result<()> {
-    ensure!(status == 200, "the server answered {status}: {}", body[..body.len().min(EXCERPT_BYTES)].escape_ascii());
-    Ok(())
+    let excerpt = || body[..body.len().min(EXCERPT_BYTES)].escape_ascii().to_string();
+    if status == 200 { Ok(()) } else { Err(Refused { status, excerpt: excerpt() }.into()) }
 }
 
 /// The head of an answer, once all of it is there.

@@ -4,4 +4,6 @@ pub(crate) mod append;
 mod cell;
 pub(crate) mod commit;
 pub(crate) mod copy;
+pub(crate) mod read;
 pub(crate) mod table;
+pub(crate) mod upsert;

@@ -127,6 +127,17 @@ pub(crate) fn closed_loop(pushers: Vec<Pusher>, pace: &Arc<Pace>) -> Clients {
     clients
 }
 
+/// Pushes so many batches by each device, as fast as they are answered; how many ops that were.
+pub(crate) async fn batches(pushers: Vec<Pusher>, each: u64) -> Result<u64> {
+    let pushing = move || {
+        let (begin, mut ops) = (Instant::now(), 0);
+        let due = |_, number: u32| (u64::from(number) < each).then_some(begin);
+        crew::run(pushers, due, |batch, _| ops += batch)?;
+        Ok(ops)
+    };
+    tokio::task::spawn_blocking(pushing).await?
+}
+
 /// An open loop: the devices together send so many ops a second, whatever the answers do.
 pub(crate) async fn open_loop(
     pushers: Vec<Pusher>,

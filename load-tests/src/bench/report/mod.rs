@@ -76,6 +76,16 @@ impl Figure {
         self
     }
 
+    /// The same, for a figure that is one of several which the target may hold for.
+    pub(crate) fn set_target(&mut self, target: Target) {
+        self.target = Some(target);
+    }
+
+    /// Its ratio to its limit; 0 without a limit.
+    pub(crate) fn ratio(&self) -> f64 {
+        self.ratio.map_or(0.0, |ratio| ratio.median)
+    }
+
     /// Whether it is what it should be.
     pub(crate) fn met(&self) -> Option<bool> {
         Some(match self.target? {

@@ -26,7 +26,7 @@ fn rate_of(row: Row) -> (Option<Side>, Option<Target>) {
         Row::Push1 => (Some(Side::Commit(16)), Some(Target::RatioAtLeast(0.8))),
         Row::Push1One => (None, Some(Target::AtLeast(20_000.0))),
         Row::Push1SixtyFour => (Some(Side::Commit(64)), Some(Target::RatioAtLeast(1.0))),
-        Row::CommitDelay => (None, None),
+        _ => (None, None),
     }
 }
 
@@ -38,7 +38,7 @@ fn name_of(row: Row) -> &'static str {
         Row::Push1 => "push, 16 devices in 16 workspaces, x1",
         Row::Push1One => "push, 64 devices in ONE workspace, x1",
         Row::Push1SixtyFour => "push, 64 devices in 64 workspaces, x1",
-        Row::CommitDelay => "push, 2 ms a commit",
+        _ => "push",
     }
 }
 

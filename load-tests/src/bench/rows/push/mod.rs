@@ -14,6 +14,7 @@ use super::super::limits::table::Target as Table;
 use super::super::report::Report;
 use crate::output;
 
+/// 16 devices in 16 workspaces, batches of 100.
 pub(crate) const PUSH_100: Shape = Shape { devices: 16, one_workspace: false, batch: 100, json: false };
 const PUSH_100_ONE: Shape = Shape { one_workspace: true, ..PUSH_100 };
 const PUSH_100_JSON: Shape = Shape { json: true, ..PUSH_100 };
@@ -33,7 +34,7 @@ fn sides_of(row: Row) -> &'static [Side] {
         Row::Push1 => &[Side::Tidelog(PUSH_1), Side::Commit(16), Side::Append(16)],
         Row::Push1One => &[Side::Tidelog(PUSH_1_ONE)],
         Row::Push1SixtyFour => &[Side::Tidelog(PUSH_1_64), Side::Commit(64), Side::Append(64)],
-        Row::CommitDelay => &[],
+        _ => &[],
     }
 }
 
