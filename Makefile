@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check postgres demo schema clean-data cargo
+.PHONY: help run test check postgres demo bench bench-quick bench-growth bench-build schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -31,6 +31,18 @@ postgres: ## Postgres binaries to embed: finds them, or else installs them
 demo: cargo postgres ## replays the history of this repository through a server and compares the outcome
 	cargo build --release --locked --bin tidelog
 	cargo run --release --locked -p tidelog-load -- demo .
+
+bench: bench-build ## how fast a server is beside the Postgres under it, in about 15 minutes; results in target/bench
+	cargo run --release --locked -p tidelog-load -- bench
+
+bench-quick: bench-build ## a first look at the same, within a minute
+	cargo run --release --locked -p tidelog-load -- bench --quick
+
+bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minutes to fill and 15 GB of disk
+	cargo run --release --locked -p tidelog-load -- bench --growth
+
+bench-build: cargo postgres
+	cargo build --release --locked --bin tidelog --bin tidelog-load
 
 # By way of another file, so that a build that fails leaves the old one.
 schema: cargo ## schema/openapi.json anew from the code

@@ -73,6 +73,8 @@ pub(crate) enum Row {
     ProjectOne,
     /// Gateway and projector together, until nothing lags.
     Lag,
+    /// The memory of the server while many push, and while one reads slowly.
+    Memory,
     /// The rows of push again, with 2 ms added to every commit.
     CommitDelay,
 }
@@ -104,7 +106,7 @@ impl BenchArgs {
         };
         rows.sort();
         rows.dedup();
-        let (rounds, seconds, warmup_ms) = if self.quick { (1, 2, 500) } else { (3, 4, 1_000) };
+        let (rounds, seconds, warmup_ms) = if self.quick { (1, 1, 500) } else { (3, 4, 1_000) };
         let length = Duration::from_secs(self.seconds.map_or(seconds, u64::from));
         let window = Window { warmup: Duration::from_millis(warmup_ms), length };
         Plan { rows, rounds: self.rounds.unwrap_or(rounds), window, quick: self.quick }

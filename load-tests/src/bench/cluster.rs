@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tidelog::embedded::{Cluster, ClusterConfig, Durability};
 use tokio_postgres::{Client, Config, NoTls};
@@ -134,6 +136,16 @@ impl Database {
 
 fn set(name: &str, value: &str) -> String {
     format!("ALTER SYSTEM SET {name} = '{value}'")
+}
+
+impl Drop for Postgres {
+    /// Ends the cluster without writing out what is in its cache: its files are removed next.
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.pid()) {
+            // Ours, and not waited for yet. If it is gone already, so much the better.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
+        }
+    }
 }
 
 async fn start(config: &ClusterConfig) -> Result<Cluster> {

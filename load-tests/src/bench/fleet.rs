@@ -13,8 +13,6 @@ use super::http::{self, Connection};
 use crate::client::Client;
 use crate::server::{Data, Server};
 
-/// Devices in each of the two groups: as many as the largest row needs.
-pub(crate) const DEVICES: usize = 64;
 /// The one role of `catalog.toml`.
 const ROLE: &str = "member";
 
@@ -45,8 +43,12 @@ struct Created {
 }
 
 impl Fleet {
-    /// Makes it, by a server that runs for as long as that takes.
-    pub(crate) async fn prepare(postgres: &Postgres, program: &Path) -> Result<Self> {
+    /// Makes it with so many devices of the one and of the other kind, by a server that runs for as long as that takes.
+    pub(crate) async fn prepare(
+        postgres: &Postgres,
+        program: &Path,
+        (count_apart, count_together): (usize, usize),
+    ) -> Result<Self> {
         let template = postgres.create(None).await?;
         let catalog = write_catalog(postgres)?;
         let args = ["--catalog", &catalog.to_string_lossy(), "--roles", "gateway", "--admin-listen", "127.0.0.1:0"];
@@ -55,14 +57,14 @@ impl Fleet {
         let url = server.listening().await?;
         let mut operator = Operator::new(&mut server).await?;
         let client = Client::new(&url, Encoding::Json)?;
-        let mut apart = Vec::with_capacity(DEVICES);
-        for number in 0..DEVICES {
+        let mut apart = Vec::with_capacity(count_apart);
+        for number in 0..count_apart {
             let key = operator.workspace(&format!("apart {number}"))?;
             apart.push(register(&client, &key, number).await?);
         }
         let key = operator.workspace("together")?;
-        let mut together = Vec::with_capacity(DEVICES);
-        for number in 0..DEVICES {
+        let mut together = Vec::with_capacity(count_together);
+        for number in 0..count_together {
             together.push(register(&client, &key, number).await?);
         }
         server.stop()?;
@@ -72,7 +74,7 @@ impl Fleet {
     /// The first `count` devices, each in its own workspace or all in one.
     pub(crate) fn devices(&self, count: usize, share_workspace: bool) -> &[Device] {
         let devices = if share_workspace { &self.together } else { &self.apart };
-        &devices[..count.min(DEVICES)]
+        &devices[..count.min(devices.len())]
     }
 }
 

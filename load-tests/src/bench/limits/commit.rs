@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_postgres::types::ToSql;
@@ -101,6 +101,7 @@ async fn on_schedule(
         taken??.into_iter().for_each(|latency| latencies.record(latency));
     }
     calling.await?;
+    ensure!(latencies.count() > 0, "nothing was due in the time that counts");
     Ok(latencies)
 }
 

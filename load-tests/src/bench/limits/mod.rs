@@ -4,6 +4,7 @@ pub(crate) mod append;
 mod cell;
 pub(crate) mod commit;
 pub(crate) mod copy;
+pub(crate) mod flush;
 pub(crate) mod read;
 pub(crate) mod table;
 pub(crate) mod upsert;

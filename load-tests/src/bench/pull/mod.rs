@@ -5,7 +5,7 @@ mod page;
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tidelog_core::wire::{Encoding, EventView, PullAnswer, decode};
 
 use self::msgpack::Walk;
@@ -66,6 +66,11 @@ impl Puller {
         Ok(Self { connection: Connection::open(address)?, token: device.token.clone() })
     }
 
+    /// Goes on as another device.
+    pub(crate) fn become_device(&mut self, device: &Device) {
+        self.token.clone_from(&device.token);
+    }
+
     /// Whether the server speaks this form.
     pub(crate) fn is_spoken(&mut self, form: Form, after: &str) -> Result<bool> {
         let request = self.request(form, after);
@@ -82,8 +87,17 @@ impl Puller {
     pub(crate) fn pull(&mut self, form: Form, after: &str) -> Result<Pulled> {
         match form {
             Form::Pages | Form::JsonPages => self.pages(form, after),
-            Form::Stream => self.stream(after),
-            Form::JsonLines => self.lines(after),
+            Form::Stream => self.stream(after, |_| ()),
+            Form::JsonLines => self.lines(after, |_| ()),
+        }
+    }
+
+    /// Pulls a stream from the start; `pause` is told how many bytes have come, and may take its time.
+    pub(crate) fn pull_slowly(&mut self, form: Form, pause: impl FnMut(u64)) -> Result<Pulled> {
+        match form {
+            Form::Pages | Form::JsonPages => bail!("pages are no stream"),
+            Form::Stream => self.stream("", pause),
+            Form::JsonLines => self.lines("", pause),
         }
     }
 
@@ -117,13 +131,14 @@ impl Puller {
         check_dense(&answer.events, position_of(after), head.position)
     }
 
-    fn stream(&mut self, after: &str) -> Result<Pulled> {
+    fn stream(&mut self, after: &str, mut pause: impl FnMut(u64)) -> Result<Pulled> {
         let request = self.request(Form::Stream, after);
         let mut pulled = Pulled::default();
         let (mut page, mut walked, mut walk) = (Vec::new(), 0, Walk::new());
         let mut more = true;
         self.connection.stream(&request, |piece| {
             pulled.bytes += piece.len() as u64;
+            pause(pulled.bytes);
             page.extend_from_slice(piece);
             loop {
                 walked += walk.on(&page[walked..])?;
@@ -145,12 +160,13 @@ impl Puller {
         Ok(pulled)
     }
 
-    fn lines(&mut self, after: &str) -> Result<Pulled> {
+    fn lines(&mut self, after: &str, mut pause: impl FnMut(u64)) -> Result<Pulled> {
         let request = self.request(Form::JsonLines, after);
         let mut pulled = Pulled::default();
         let (mut lines, mut last_line) = (0u64, Vec::new());
         self.connection.stream(&request, |piece| {
             pulled.bytes += piece.len() as u64;
+            pause(pulled.bytes);
             lines += piece.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
             keep_last_line(&mut last_line, piece);
             Ok(())

@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         let Head::Plain(length) = self.head()? else { bail!("a number was expected") };
         match first {
             0x00..=0x7f => Ok(i64::from(first)),
-            0xcc..=0xcf | 0xd0..=0xd3 => {
+            0xcc..=0xd3 => {
                 let bytes = self.take(length)?.iter();
                 Ok(bytes.fold(0u64, |number, byte| number << 8 | u64::from(*byte)).cast_signed())
             }

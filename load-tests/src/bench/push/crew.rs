@@ -14,7 +14,7 @@ use super::Pusher;
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// A device, and what it is about.
-struct Member {
+struct Seat {
     pusher: Pusher,
     /// How many batches it has sent.
     sent: u32,
@@ -31,36 +31,36 @@ pub(super) fn run(
     mut due: impl FnMut(usize, u32) -> Option<Instant>,
     mut answered: impl FnMut(u64, Instant),
 ) -> Result<()> {
-    let member = |pusher| Member { pusher, sent: 0, waits_since: None, is_done: false };
-    let mut members: Vec<Member> = pushers.into_iter().map(member).collect();
+    let seat = |pusher| Seat { pusher, sent: 0, waits_since: None, is_done: false };
+    let mut seats: Vec<Seat> = pushers.into_iter().map(seat).collect();
     loop {
-        let next_due = send_due(&mut members, &mut due)?;
-        let waiting = members.iter().filter(|member| member.waits_since.is_some());
+        let next_due = send_due(&mut seats, &mut due)?;
+        let waiting = seats.iter().filter(|seat| seat.waits_since.is_some());
         if next_due.is_none() && waiting.count() == 0 {
             return Ok(());
         }
-        for index in wait(&members, next_due)? {
-            let member = &mut members[index];
-            member.pusher.receive()?;
-            if let Some(since) = member.waits_since.take() {
-                answered(member.pusher.pushing.batch, since);
+        for index in wait(&seats, next_due)? {
+            let seat = &mut seats[index];
+            seat.pusher.receive()?;
+            if let Some(since) = seat.waits_since.take() {
+                answered(seat.pusher.pushing.batch, since);
             }
         }
     }
 }
 
 /// Sends what is due; when the next is, of the devices that wait for no answer.
-fn send_due(members: &mut [Member], due: &mut impl FnMut(usize, u32) -> Option<Instant>) -> Result<Option<Instant>> {
+fn send_due(seats: &mut [Seat], due: &mut impl FnMut(usize, u32) -> Option<Instant>) -> Result<Option<Instant>> {
     let mut next_due: Option<Instant> = None;
-    for (index, member) in members.iter_mut().enumerate() {
-        if member.waits_since.is_some() || member.is_done {
+    for (index, seat) in seats.iter_mut().enumerate() {
+        if seat.waits_since.is_some() || seat.is_done {
             continue;
         }
-        match due(index, member.sent) {
-            None => member.is_done = true,
+        match due(index, seat.sent) {
+            None => seat.is_done = true,
             Some(at) if at <= Instant::now() => {
-                member.pusher.send()?;
-                (member.sent, member.waits_since) = (member.sent + 1, Some(at));
+                seat.pusher.send()?;
+                (seat.sent, seat.waits_since) = (seat.sent + 1, Some(at));
             }
             Some(at) => next_due = Some(next_due.map_or(at, |next| next.min(at))),
         }
@@ -69,9 +69,9 @@ fn send_due(members: &mut [Member], due: &mut impl FnMut(usize, u32) -> Option<I
 }
 
 /// Waits until something is due or an answer has come; whose.
-fn wait(members: &[Member], next_due: Option<Instant>) -> Result<Vec<usize>> {
-    let waiting: Vec<usize> = (0..members.len()).filter(|index| members[*index].waits_since.is_some()).collect();
-    let poll = |index: &usize| PollFd::new(members[*index].pusher.connection.as_fd(), PollFlags::POLLIN);
+fn wait(seats: &[Seat], next_due: Option<Instant>) -> Result<Vec<usize>> {
+    let waiting: Vec<usize> = (0..seats.len()).filter(|index| seats[*index].waits_since.is_some()).collect();
+    let poll = |index: &usize| PollFd::new(seats[*index].pusher.connection.as_fd(), PollFlags::POLLIN);
     let mut polled: Vec<PollFd<'_>> = waiting.iter().map(poll).collect();
     let time = next_due.map_or(SILENCE_MAX, |due| due.saturating_duration_since(Instant::now()));
     match ppoll(&mut polled, Some(TimeSpec::from_duration(time)), None) {

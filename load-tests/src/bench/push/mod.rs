@@ -7,10 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 use tidelog_core::wire::Encoding;
-use tokio::task::JoinSet;
 
 use super::bodies::Stencils;
 use super::fleet::Device;
@@ -19,7 +18,7 @@ use super::latency::{Latencies, Schedule};
 use super::measure::{Clients, Pace};
 
 /// One answer of so many is decoded and checked; of the others the status.
-const CHECKED_ONE_IN: u64 = 64;
+const CHECKED_ONE_IN: usize = 64;
 /// Who pushes what.
 #[derive(Clone)]
 pub(crate) struct Pushing {
@@ -33,15 +32,22 @@ pub(crate) struct Pushing {
     pub(crate) stencils: Arc<Stencils>,
 }
 
-/// A device on its connection.
+/// Devices who share a connection and take turns on it, a push each. Mostly it is one.
 pub(crate) struct Pusher {
     pushing: Pushing,
-    device: Device,
     connection: Connection,
+    members: Vec<Member>,
     /// Requests that were put together before the clock started.
     stock: VecDeque<Vec<u8>>,
-    /// The first seq behind the stock.
-    stocked_to: u64,
+    /// How many requests were ever put together, and how many were answered.
+    composed: usize,
+    answered: usize,
+}
+
+struct Member {
+    device: Device,
+    /// The last seq that was put into a request.
+    composed_to: u64,
     /// The last seq that was acknowledged.
     acknowledged: u64,
 }
@@ -55,13 +61,14 @@ struct Checked {
 }
 
 impl Pusher {
-    /// Connects a device that has pushed `last_seq` ops, with a stock of requests for so many ops.
-    pub(crate) fn new(pushing: &Pushing, device: &Device, last_seq: u64, stock_ops: u64) -> Result<Self> {
+    /// Connects devices that have pushed so many ops already, with a stock of requests for `stock_ops` more.
+    fn new(pushing: Pushing, devices: Vec<(Device, u64)>, stock_ops: u64) -> Result<Self> {
         let connection = Connection::open(pushing.address)?;
-        let (pushing, device) = (pushing.clone(), device.clone());
-        let (stock, stocked_to) = (VecDeque::new(), last_seq + 1);
-        let mut pusher = Self { pushing, device, connection, stock, stocked_to, acknowledged: last_seq };
-        while pusher.stocked_to <= last_seq + stock_ops {
+        let member = |(device, last_seq)| Member { device, composed_to: last_seq, acknowledged: last_seq };
+        let members: Vec<Member> = devices.into_iter().map(member).collect();
+        ensure!(!members.is_empty(), "a connection without a device");
+        let mut pusher = Self { pushing, connection, members, stock: VecDeque::new(), composed: 0, answered: 0 };
+        for _ in 0..stock_ops / pusher.pushing.batch {
             let request = pusher.compose();
             pusher.stock.push_back(request);
         }
@@ -77,42 +84,52 @@ impl Pusher {
     /// Takes the acknowledgement of the batch that was sent.
     fn receive(&mut self) -> Result<()> {
         let answer = self.connection.receive()?;
-        let number = self.acknowledged / self.pushing.batch;
-        self.acknowledged += self.pushing.batch;
-        if number.is_multiple_of(CHECKED_ONE_IN) {
+        let turn = self.answered % self.members.len();
+        let member = &mut self.members[turn];
+        member.acknowledged += self.pushing.batch;
+        if self.answered.is_multiple_of(CHECKED_ONE_IN) {
             let checked: Checked = match self.pushing.encoding {
                 Encoding::Json => serde_json::from_slice(answer)?,
                 Encoding::MessagePack => rmp_serde::from_slice(answer)?,
             };
-            let expected = self.acknowledged;
+            let expected = member.acknowledged;
             ensure!(checked.last_seq == expected, "last_seq is {} and not {expected}", checked.last_seq);
             ensure!(checked.rejected.is_empty() && checked.duplicates == 0, "ops were rejected or stored before");
         }
+        self.answered += 1;
         Ok(())
     }
 
     fn compose(&mut self) -> Vec<u8> {
-        let (from, to) = (self.stocked_to, self.stocked_to + self.pushing.batch);
-        self.stocked_to = to;
-        let body = self.pushing.stencils.body(self.device.device, from..to);
-        http::post("/api/v1/sync/push", &self.device.token, self.pushing.stencils.media_type(), &body)
+        let turn = self.composed % self.members.len();
+        self.composed += 1;
+        let member = &mut self.members[turn];
+        let seqs = member.composed_to + 1..member.composed_to + 1 + self.pushing.batch;
+        member.composed_to += self.pushing.batch;
+        let body = self.pushing.stencils.body(member.device.device, seqs);
+        http::post("/api/v1/sync/push", &member.device.token, self.pushing.stencils.media_type(), &body)
     }
 }
 
-/// Connects devices that have pushed nothing yet, with a stock for `ops` ops of all of them.
+/// Connects devices that have pushed nothing yet, each by itself, with a stock for `ops` ops of all of them.
 pub(crate) async fn connect(pushing: &Pushing, devices: &[Device], ops: u64) -> Result<Vec<Pusher>> {
-    let each = ops / devices.len().max(1) as u64;
-    let mut composing = JoinSet::new();
-    for (index, device) in devices.iter().cloned().enumerate() {
+    let crews = devices.iter().map(|device| vec![(device.clone(), 0)]).collect();
+    connect_crews(pushing, crews, ops).await
+}
+
+/// Connects groups of devices, with how many ops each has pushed already, a group by a connection.
+pub(crate) async fn connect_crews(pushing: &Pushing, crews: Vec<Vec<(Device, u64)>>, ops: u64) -> Result<Vec<Pusher>> {
+    let each = ops / crews.len().max(1) as u64;
+    let compose = |devices| {
         let pushing = pushing.clone();
-        composing.spawn_blocking(move || Pusher::new(&pushing, &device, 0, each).map(|pusher| (index, pusher)));
+        tokio::task::spawn_blocking(move || Pusher::new(pushing, devices, each))
+    };
+    let composing: Vec<_> = crews.into_iter().map(compose).collect();
+    let mut pushers = Vec::with_capacity(composing.len());
+    for pusher in composing {
+        pushers.push(pusher.await??);
     }
-    let mut pushers = Vec::with_capacity(devices.len());
-    while let Some(composed) = composing.join_next().await {
-        pushers.push(composed.context("a device is gone")??);
-    }
-    pushers.sort_by_key(|(index, _)| *index);
-    Ok(pushers.into_iter().map(|(_, pusher)| pusher).collect())
+    Ok(pushers)
 }
 
 /// A closed loop: each device pushes again as soon as it is answered.
@@ -161,6 +178,7 @@ pub(crate) async fn open_loop(
                 }
             },
         )?;
+        ensure!(latencies.count() > 0, "nothing was due in the time that counts");
         Ok(latencies)
     };
     tokio::task::spawn_blocking(pushing).await?

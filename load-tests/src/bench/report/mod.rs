@@ -1,5 +1,7 @@
 //! The figures, as a table for people, a list for programs and a chart.
 
+mod chart;
+
 use std::fs;
 use std::path::Path;
 
@@ -156,11 +158,6 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// How many figures are not what they should be.
-    pub(crate) fn missed(&self) -> usize {
-        self.figures.iter().filter(|figure| figure.met() == Some(false)).count()
-    }
-
     /// Prints the table.
     pub(crate) fn print(&self) -> Result<()> {
         let mut table = Table::new();
@@ -183,15 +180,23 @@ impl Report {
                 Cell::new(met),
             ]);
         }
-        Ok(output::line(table)?)
+        output::line(table)?;
+        let met: Vec<bool> = self.figures.iter().filter_map(Figure::met).collect();
+        let count = met.iter().filter(|met| **met).count();
+        Ok(output::line(format_args!("{count} of {} targets are met", met.len()))?)
     }
 
-    /// Writes `bench.json` into a directory, which is made if it is not there.
+    /// Writes `bench.json` and `bench.svg` into a directory, which is made if it is not there.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let written: Vec<Written<'_>> = self.figures.iter().map(Figure::written).collect();
-        let path = dir.join("bench.json");
-        fs::write(&path, serde_json::to_vec_pretty(&written)?).with_context(|| format!("writing {}", path.display()))
+        for (name, content) in
+            [("bench.json", serde_json::to_string_pretty(&written)?), ("bench.svg", chart::svg(&self.figures))]
+        {
+            let path = dir.join(name);
+            fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
     }
 }
 

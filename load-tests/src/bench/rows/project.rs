@@ -17,7 +17,7 @@ use crate::bench::fleet::Device;
 use crate::bench::lab::Lab;
 use crate::bench::limits::upsert::Copy;
 use crate::bench::measure::{Pace, Sample, Stopwatch, end};
-use crate::bench::push::{self, Pusher, Pushing};
+use crate::bench::push::{self, Pushing};
 use crate::bench::report::{Figure, Report, Target};
 use crate::bench::stats::{Spread, ratios};
 use crate::output;
@@ -79,7 +79,7 @@ async fn round(lab: &Lab, one_workspace: bool) -> Result<Vec<(Kind, Run)>> {
     let devices = lab.fleet.devices(DEVICES, one_workspace);
     let mut workspaces: Vec<Uuid> = devices.iter().map(|device| device.workspace).collect();
     workspaces.dedup();
-    let events: u64 = if lab.plan.quick { 32_000 } else { 96_000 };
+    let events: u64 = if lab.plan.quick { 16_000 } else { 96_000 };
     let connections = if one_workspace { 1 } else { CONNECTIONS };
     let (mut copy, mut runs) = (None, Vec::new());
     for (kind, pushed_before) in [(Kind::New, 0), (Kind::Updates, events)] {
@@ -107,8 +107,9 @@ async fn push_all(lab: &Lab, database: &Database, devices: &[Device], (before, o
     let stencils = Arc::new(Stencils::with_records(encoding, each)?);
     let pushing = Pushing { address: subject.address, batch: BATCH, encoding, stencils };
     let last_seq = before / devices.len() as u64;
-    let pushers = devices.iter().map(|device| Pusher::new(&pushing, device, last_seq, 0));
-    push::batches(pushers.collect::<Result<_>>()?, each / BATCH).await?;
+    let alone = devices.iter().map(|device| vec![(device.clone(), last_seq)]).collect();
+    let pushers = push::connect_crews(&pushing, alone, 0).await?;
+    push::batches(pushers, each / BATCH).await?;
     subject.server.stop()
 }
 

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use self::sides::{Run, Shape, Side};
-use super::super::args::Row;
-use super::super::lab::Lab;
-use super::super::limits::table::Target as Table;
-use super::super::report::Report;
+pub(crate) use self::sides::Shape;
+use self::sides::{Run, Side};
+use crate::bench::args::Row;
+use crate::bench::lab::Lab;
+use crate::bench::limits::table::Target as Table;
+use crate::bench::report::{Report, Target};
 use crate::output;
 
 /// 16 devices in 16 workspaces, batches of 100.
@@ -22,41 +23,125 @@ const PUSH_1: Shape = Shape { batch: 1, ..PUSH_100 };
 const PUSH_1_ONE: Shape = Shape { devices: 64, one_workspace: true, batch: 1, json: false };
 const PUSH_1_64: Shape = Shape { one_workspace: false, ..PUSH_1_ONE };
 
+/// What is added to every commit for the rows that are run again, in microseconds.
+const COMMIT_DELAY_US: u32 = 2_000;
+
+/// A row of push.
+struct PushRow {
+    row: Row,
+    name: &'static str,
+    subject: Shape,
+    /// What its rate is compared with.
+    limit: Option<Side>,
+    /// What it also stands beside.
+    beside: &'static [Side],
+    /// What its rate should be.
+    target: Target,
+    /// Rows of one group are measured in turns with each other.
+    group: u32,
+}
+
+const ROWS: [PushRow; 6] = [
+    PushRow {
+        row: Row::Push100,
+        name: "push, 16 devices in 16 workspaces, x100",
+        subject: PUSH_100,
+        limit: Some(Side::Copy(Table::Reference)),
+        beside: &[Side::Copy(Table::Ours)],
+        target: Target::RatioAtLeast(0.6),
+        group: 100,
+    },
+    PushRow {
+        row: Row::Push100One,
+        name: "push, 16 devices in ONE workspace, x100",
+        subject: PUSH_100_ONE,
+        limit: Some(Side::Tidelog(PUSH_100)),
+        beside: &[],
+        target: Target::RatioAtLeast(0.8),
+        group: 100,
+    },
+    PushRow {
+        row: Row::Push100Json,
+        name: "push in JSON, 16 devices in 16 workspaces, x100",
+        subject: PUSH_100_JSON,
+        limit: Some(Side::Tidelog(PUSH_100)),
+        beside: &[],
+        target: Target::RatioAtLeast(0.6),
+        group: 100,
+    },
+    PushRow {
+        row: Row::Push1,
+        name: "push, 16 devices in 16 workspaces, x1",
+        subject: PUSH_1,
+        limit: Some(Side::Commit(16)),
+        beside: &[Side::Append(16)],
+        target: Target::RatioAtLeast(0.8),
+        group: 1,
+    },
+    PushRow {
+        row: Row::Push1One,
+        name: "push, 64 devices in ONE workspace, x1",
+        subject: PUSH_1_ONE,
+        limit: None,
+        beside: &[],
+        target: Target::AtLeast(20_000.0),
+        group: 1,
+    },
+    PushRow {
+        row: Row::Push1SixtyFour,
+        name: "push, 64 devices in 64 workspaces, x1",
+        subject: PUSH_1_64,
+        limit: Some(Side::Commit(64)),
+        beside: &[Side::Append(64)],
+        target: Target::RatioAtLeast(1.0),
+        group: 1,
+    },
+];
+
 /// What the sides did, round by round.
 type Runs = BTreeMap<Side, Vec<Run>>;
 
-/// The sides that a row compares; the first is its subject.
-fn sides_of(row: Row) -> &'static [Side] {
-    match row {
-        Row::Push100 => &[Side::Tidelog(PUSH_100), Side::Copy(Table::Reference), Side::Copy(Table::Ours)],
-        Row::Push100One => &[Side::Tidelog(PUSH_100_ONE), Side::Tidelog(PUSH_100)],
-        Row::Push100Json => &[Side::Tidelog(PUSH_100_JSON), Side::Tidelog(PUSH_100)],
-        Row::Push1 => &[Side::Tidelog(PUSH_1), Side::Commit(16), Side::Append(16)],
-        Row::Push1One => &[Side::Tidelog(PUSH_1_ONE)],
-        Row::Push1SixtyFour => &[Side::Tidelog(PUSH_1_64), Side::Commit(64), Side::Append(64)],
-        _ => &[],
+impl PushRow {
+    /// What is measured for it; for a first look without what it only stands beside.
+    fn sides(&self, quick: bool) -> impl Iterator<Item = Side> {
+        let beside = if quick { &[] } else { self.beside };
+        [Side::Tidelog(self.subject)].into_iter().chain(self.limit).chain(beside.iter().copied())
     }
 }
 
 /// Runs the rows of push among `rows`: all their sides in turns, round by round.
 pub(crate) async fn run(lab: &Lab, rows: &[Row], report: &mut Report) -> Result<()> {
-    for together in
-        [&[Row::Push100, Row::Push100One, Row::Push100Json][..], &[Row::Push1, Row::Push1One, Row::Push1SixtyFour]]
-    {
-        let rows: Vec<Row> = rows.iter().copied().filter(|row| together.contains(row)).collect();
-        let runs = in_turns(lab, &rows, lab.plan.rounds).await?;
-        for row in rows {
+    for group in ROWS.chunk_by(|one, next| one.group == next.group) {
+        let group: Vec<&PushRow> = group.iter().filter(|row| rows.contains(&row.row)).collect();
+        let runs = in_turns(lab, &group, lab.plan.rounds).await?;
+        for row in group {
             figures::add(lab, row, &runs, report).await?;
         }
     }
     Ok(())
 }
 
-async fn in_turns(lab: &Lab, rows: &[Row], rounds: u32) -> Result<Runs> {
+/// Runs all rows of push once more with slower commits, if that is among `rows`: on many disks a flush takes longer than
+/// on this one.
+pub(crate) async fn run_with_commit_delay(lab: &Lab, rows: &[Row], report: &mut Report) -> Result<()> {
+    if !rows.contains(&Row::CommitDelay) {
+        return Ok(());
+    }
+    lab.postgres.set("commit_siblings", "0").await?;
+    lab.postgres.set("commit_delay", &COMMIT_DELAY_US.to_string()).await?;
+    let all: Vec<&PushRow> = ROWS.iter().collect();
+    let runs = in_turns(lab, &all, 1).await?;
+    for row in all {
+        report.add(figures::rate(row, &runs, ", 2 ms added to every commit")?);
+    }
+    lab.postgres.set("commit_delay", "0").await
+}
+
+async fn in_turns(lab: &Lab, rows: &[&PushRow], rounds: u32) -> Result<Runs> {
     let mut sides: Vec<Side> = Vec::new();
-    for side in rows.iter().flat_map(|row| sides_of(*row)) {
-        if !sides.contains(side) {
-            sides.push(*side);
+    for side in rows.iter().flat_map(|row| row.sides(lab.plan.quick)) {
+        if !sides.contains(&side) {
+            sides.push(side);
         }
     }
     let mut runs = Runs::new();
