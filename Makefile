@@ -38,7 +38,7 @@ bench: bench-build ## how fast a server is beside the Postgres under it, in abou
 bench-quick: bench-build ## a first look at the same, within a minute
 	cargo run --release --locked -p tidelog-load -- bench --quick
 
-bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minutes to fill and 15 GB of disk
+bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minutes to fill and 10 GB of disk
 	cargo run --release --locked -p tidelog-load -- bench --growth
 
 bench-build: cargo postgres

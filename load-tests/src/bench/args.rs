@@ -13,7 +13,7 @@ pub(crate) struct BenchArgs {
     /// A first look within a minute: one short round of the main rows.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// The row of a log that has grown, instead of the others; takes about 20 GB of disk and minutes to fill.
+    /// The row of a log that has grown, instead of the others; takes 10 GB of disk and minutes to fill.
     #[arg(long, conflicts_with = "rows")]
     pub(crate) growth: bool,
     /// Only these rows, separated by commas.

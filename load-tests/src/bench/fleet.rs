@@ -102,7 +102,8 @@ impl Operator {
     }
 }
 
-async fn register(client: &Client, key: &str, number: usize) -> Result<Device> {
+/// Registers a device by an enrollment key.
+pub(crate) async fn register(client: &Client, key: &str, number: usize) -> Result<Device> {
     let RegisterAnswer { device, workspace, token, .. } = client.register(key, &format!("device {number}")).await?;
     Ok(Device { workspace: workspace.0, device: device.0, token })
 }

@@ -16,6 +16,8 @@ mod push;
 mod report;
 mod rows;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};

@@ -7,15 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
-use tidelog_core::wire::Encoding;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::bench::bodies::Stencils;
 use crate::bench::cluster::Database;
 use crate::bench::fleet::Device;
 use crate::bench::lab::Lab;
@@ -59,9 +56,7 @@ impl Crowd {
     pub(super) async fn seed(lab: &Lab) -> Result<Self> {
         let subject = lab.serve(lab.database().await?, "gateway").await?;
         let devices = lab.fleet.devices(DEVICES, true).to_vec();
-        let encoding = Encoding::MessagePack;
-        let stencils = Arc::new(Stencils::new(encoding)?);
-        let pushing = Pushing { address: subject.address, batch: EVENTS_EACH, encoding, stencils };
+        let pushing = Pushing::msgpack(subject.address, EVENTS_EACH)?;
         push::batches(push::connect(&pushing, &devices, 0).await?, 1).await?;
         subject.server.stop()?;
         let workspace = devices.first().context("a workspace without devices")?.workspace;

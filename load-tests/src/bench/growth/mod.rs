@@ -7,11 +7,9 @@ mod snapshot;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tidelog_core::wire::Encoding;
 
 use self::crowd::{Crowd, DEVICES, EVENTS_EACH};
 use super::args::BenchArgs;
-use super::bodies::Stencils;
 use super::cluster::Postgres;
 use super::fleet::Fleet;
 use super::lab::{Lab, Subject};
@@ -81,7 +79,11 @@ async fn sizes(lab: &Lab, crowd: &Crowd, report: &mut Report) -> Result<()> {
     report.add(Figure::new(format!("{name}: table and indexes"), mib(table + indexes), "MiB"));
     let figure = Figure::new(format!("{name}: indexes, beside shared_buffers"), mib(indexes), "MiB");
     report.add(figure.beside(mib(SHARED_BUFFERS_BYTES), None));
-    report.add(Figure::new("disk in use", mib(disk_bytes(lab.postgres.dir())? as f64), "MiB"));
+    report.add(Figure::new(
+        "disk that this row needs, WAL included",
+        mib(disk_bytes(lab.postgres.dir())? as f64),
+        "MiB",
+    ));
     Ok(())
 }
 
@@ -136,9 +138,7 @@ async fn run_on(lab: &Lab, what: What, crowd: &Crowd, turn: f64) -> Result<Sampl
 
 /// Devices of all workspaces, in no order, take turns on a few connections.
 async fn push(subject: &Subject, crowd: &Crowd, (devices, turn): (usize, f64), pace: &Arc<Pace>) -> Result<Clients> {
-    let encoding = Encoding::MessagePack;
-    let stencils = Arc::new(Stencils::new(encoding)?);
-    let pushing = Pushing { address: subject.address, batch: BATCH, encoding, stencils };
+    let pushing = Pushing::msgpack(subject.address, BATCH)?;
     let pushers = push::connect_crews(&pushing, crowd.crews(devices, turn, CONNECTIONS).await?, 0).await?;
     Ok(push::closed_loop(pushers, pace))
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tidelog_core::wire::Encoding;
 use tokio_postgres::Client;
 
 use super::crowd::Crowd;
-use crate::bench::bodies::Stencils;
 use crate::bench::lab::Lab;
 use crate::bench::measure::{Pace, Window, measure};
 use crate::bench::push::{self, Pushing};
@@ -41,9 +39,7 @@ async fn pushed(lab: &Lab, small: &Crowd, length: Duration, with_snapshot: bool)
         open_snapshot(&old).await?;
     }
     let subject = lab.serve(database, "gateway").await?;
-    let encoding = Encoding::MessagePack;
-    let stencils = Arc::new(Stencils::new(encoding)?);
-    let pushing = Pushing { address: subject.address, batch: BATCH, encoding, stencils };
+    let pushing = Pushing::msgpack(subject.address, BATCH)?;
     let pushers = push::connect_crews(&pushing, small.crews(WORKSPACES, 0.0, WORKSPACES).await?, 0).await?;
     lab.postgres.checkpoint().await?;
     let pace = Arc::new(Pace::default());

@@ -2,6 +2,7 @@
 //! before. Who measures must not take the machine from what is measured.
 
 mod chunked;
+mod head;
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -11,14 +12,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use chunked::Chunked;
+use self::chunked::Chunked;
+use self::head::{Body, Head, head_of};
 
 /// Longest wait for anything from the server.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Bytes of one read at most.
 const READ_BYTES: usize = 256 * 1024;
-/// Headers of an answer at most.
-const HEADERS_MAX: usize = 32;
 /// Bytes of an answer in an error.
 const EXCERPT_BYTES: usize = 300;
 
@@ -29,21 +29,6 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
     filled: usize,
     taken: usize,
-}
-
-/// The beginning of an answer.
-#[derive(Debug, PartialEq)]
-struct Head {
-    status: u16,
-    /// Where the body begins.
-    bytes: usize,
-    body: Body,
-}
-
-#[derive(Debug, PartialEq)]
-enum Body {
-    Length(usize),
-    Chunked,
 }
 
 /// An answer that is no success.
@@ -207,42 +192,12 @@ fn succeeded(status: u16, body: &[u8]) -> Result<()> {
     if status == 200 { Ok(()) } else { Err(Refused { status, excerpt: excerpt() }.into()) }
 }
 
-/// The head of an answer, once all of it is there.
-fn head_of(bytes: &[u8]) -> Result<Option<Head>> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
-    let status = response.code.context("an answer without a status")?;
-    let value = |name: &str| {
-        let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value).ok()
-    };
-    let body = match value("content-length") {
-        Some(length) => Body::Length(length.trim().parse()?),
-        None if value("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) => {
-            Body::Chunked
-        }
-        None => bail!("an answer with neither a length nor chunks"),
-    };
-    Ok(Some(Head { status, bytes: length, body }))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
 
     use super::*;
-
-    #[test]
-    fn a_head_is_read_once_it_is_whole() {
-        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-        assert_eq!(head_of(&whole[..20]).unwrap(), None);
-        assert_eq!(head_of(whole).unwrap(), Some(Head { status: 200, bytes: 38, body: Body::Length(5) }));
-        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        assert_eq!(head_of(chunked).unwrap().unwrap().body, Body::Chunked);
-        assert!(head_of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
-    }
 
     /// A server that gives one answer after another on one connection.
     fn answering(answers: &'static [&'static str]) -> Connection {

@@ -49,9 +49,12 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Column {
     name: String,
-    is_nullable: bool,
     column_type: Type,
+    source: Source,
 }
+
+/// Where a column's value is taken from; found once, since rows are many.
+type Source = for<'a> fn(&Row<'a>) -> Cell<'a>;
 
 impl Target {
     /// The table's name.
@@ -83,7 +86,8 @@ impl Table {
         let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
         let types = client.prepare(&format!("SELECT {} FROM {name}", quoted.join(", "))).await?;
         let columns = rows.iter().zip(names).zip(types.columns()).map(|((row, name), column)| {
-            Ok(Column { name, is_nullable: row.try_get(1)?, column_type: column.type_().clone() })
+            let source = source_of(&name, row.try_get(1)?);
+            Ok(Column { name, column_type: column.type_().clone(), source })
         });
         Ok(Self { name, columns: columns.collect::<Result<_>>()? })
     }
@@ -99,10 +103,9 @@ impl Table {
         self.columns.iter().map(|column| column.column_type.clone()).collect()
     }
 
-    /// A row's values in the order of the columns. A column that nobody here knows gets null, or the least of its type.
+    /// A row's values in the order of the columns.
     pub(super) fn cells<'a>(&self, row: &Row<'a>) -> Vec<Cell<'a>> {
-        let unknown = |column: &Column| if column.is_nullable { Cell::Null } else { Cell::Least };
-        self.columns.iter().map(|column| row.value(&column.name).unwrap_or_else(|| unknown(column))).collect()
+        self.columns.iter().map(|column| (column.source)(row)).collect()
     }
 }
 
@@ -118,26 +121,26 @@ pub(super) struct Row<'a> {
     fields: &'a [u8],
 }
 
-impl<'a> Row<'a> {
-    fn value(&self, column: &str) -> Option<Cell<'a>> {
-        Some(match column {
-            "workspace" => Cell::Uuid(self.workspace),
-            "device" => Cell::Uuid(self.device),
-            "record" => Cell::Uuid(self.record),
-            "position" => Cell::Int(self.position),
-            "seq" => Cell::Int(self.seq),
-            "batch" => Cell::Int(self.batch),
-            "base" => Cell::Int(self.batch - 1),
-            "at_ms" | "received_at_ms" | "received_at" => Cell::Int(1_795_163_400_000 + self.position),
-            // As scattered as a digest.
-            "digest" => Cell::Int(self.record.as_u64_pair().0.cast_signed()),
-            "kind" => Cell::Int(1),
-            "table" | "table_name" => Cell::Text(TABLE),
-            "role" => Cell::Text("member"),
-            "scope" | "actor" | "conflict" | "rejected" => Cell::Text(""),
-            "fields" | "payload" => Cell::Bytes(self.fields),
-            _ => return None,
-        })
+/// A column that nobody here knows gets null, or the least of its type.
+fn source_of(column: &str, is_nullable: bool) -> Source {
+    match column {
+        "workspace" => |row| Cell::Uuid(row.workspace),
+        "device" => |row| Cell::Uuid(row.device),
+        "record" => |row| Cell::Uuid(row.record),
+        "position" => |row| Cell::Int(row.position),
+        "seq" => |row| Cell::Int(row.seq),
+        "batch" => |row| Cell::Int(row.batch),
+        "base" => |row| Cell::Int(row.batch - 1),
+        "at_ms" | "received_at_ms" | "received_at" => |row| Cell::Int(1_795_163_400_000 + row.position),
+        // As scattered as a digest.
+        "digest" => |row| Cell::Int(row.record.as_u64_pair().0.cast_signed()),
+        "kind" => |_| Cell::Int(1),
+        "table" | "table_name" => |_| Cell::Text(TABLE),
+        "role" => |_| Cell::Text("member"),
+        "scope" | "actor" => |_| Cell::Text(""),
+        "fields" | "payload" => |row| Cell::Bytes(row.fields),
+        _ if is_nullable => |_| Cell::Null,
+        _ => |_| Cell::Least,
     }
 }
 

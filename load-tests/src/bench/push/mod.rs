@@ -32,6 +32,14 @@ pub(crate) struct Pushing {
     pub(crate) stencils: Arc<Stencils>,
 }
 
+impl Pushing {
+    /// Batches of new records in `MessagePack`.
+    pub(crate) fn msgpack(address: SocketAddr, batch: u64) -> Result<Self> {
+        let encoding = Encoding::MessagePack;
+        Ok(Self { address, batch, encoding, stencils: Arc::new(Stencils::new(encoding)?) })
+    }
+}
+
 /// Devices who share a connection and take turns on it, a push each. Mostly it is one.
 pub(crate) struct Pusher {
     pushing: Pushing,

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tidelog_core::wire::Encoding;
 
 use super::push::{PUSH_100, Shape};
 use crate::bench::args::Row;
-use crate::bench::bodies::Stencils;
 use crate::bench::cpu::{forget_peak, peak_rss_bytes, rss_bytes};
 use crate::bench::lab::{Lab, Subject};
 use crate::bench::measure::{Pace, measure};
@@ -80,9 +78,7 @@ async fn one_reads_slowly(lab: &Lab, report: &mut Report) -> Result<()> {
 /// Fills the log of the devices that share a workspace.
 async fn fill(lab: &Lab, subject: &Subject, events: u64) -> Result<()> {
     let devices = lab.fleet.devices(16, true);
-    let encoding = Encoding::MessagePack;
-    let stencils = Arc::new(Stencils::new(encoding)?);
-    let pushing = Pushing { address: subject.address, batch: 100, encoding, stencils };
+    let pushing = Pushing::msgpack(subject.address, 100)?;
     let pushers = push::connect(&pushing, devices, 0).await?;
     push::batches(pushers, events / 100 / devices.len() as u64).await?;
     Ok(())

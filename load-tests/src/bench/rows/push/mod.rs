@@ -153,7 +153,10 @@ async fn in_turns(lab: &Lab, rows: &[&PushRow], rounds: u32) -> Result<Runs> {
                 group_ops = run.group_ops;
             }
             let (rate, group) = (run.sample.per_second(), run.group_ops);
-            output::note(format_args!("round {round}: {side:?}: {rate:.0}/s, {group:.0} a transaction"));
+            let client_us = run.sample.us_each(run.sample.cpu.generator_s);
+            output::note(format_args!(
+                "round {round}: {side:?}: {rate:.0}/s, {group:.0} a transaction, {client_us:.2} us of the client each"
+            ));
             runs.entry(*side).or_default().push(run);
         }
     }

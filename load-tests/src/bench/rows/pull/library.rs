@@ -1,26 +1,20 @@
-//! The rows of pull.
+//! A server with logs to pull, and who pulls them.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use tidelog_core::wire::Encoding;
+use anyhow::{Context, Result, ensure};
 
-use crate::bench::args::Row;
-use crate::bench::bodies::Stencils;
+use super::READERS;
 use crate::bench::fleet::Device;
 use crate::bench::lab::{Lab, Subject};
 use crate::bench::limits::read::{self, Stretch};
 use crate::bench::measure::{Clients, Pace, Sample, Stopwatch, measure};
 use crate::bench::pull::{Form, Pulled, Puller};
 use crate::bench::push::{self, Pushing};
-use crate::bench::report::{Figure, Report, Target};
-use crate::bench::stats::{Spread, ratios};
 use crate::output;
 
-/// Who reads at once.
-const READERS: usize = 8;
 /// Ops of a push that fills the logs which are then pulled.
 const BATCH: u64 = 100;
 /// A log of one device is filled by larger ones.
@@ -30,7 +24,7 @@ const NEAR_HEAD: i64 = 10_000;
 
 /// What is measured in turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Side {
+pub(super) enum Side {
     /// One client from the start.
     One(Form),
     /// Eight from the start.
@@ -45,12 +39,10 @@ enum Side {
     LimitNearHead,
 }
 
-/// What the sides did, round by round.
-type Runs = BTreeMap<Side, Vec<Sample>>;
-
 /// A server with the logs that are pulled.
-struct Library {
-    subject: Subject,
+pub(super) struct Library {
+    /// The server.
+    pub(super) subject: Subject,
     /// The log that one client pulls from the start.
     long: Log,
     /// The log that eight clients pull from the start.
@@ -66,42 +58,9 @@ struct Log {
     head: i64,
 }
 
-/// Runs the rows of pull among `rows`.
-pub(crate) async fn run(lab: &Lab, rows: &[Row], report: &mut Report) -> Result<()> {
-    let rows: Vec<Row> =
-        rows.iter().copied().filter(|row| matches!(row, Row::Pull | Row::PullEight | Row::PullHead)).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let library = Library::fill(lab).await?;
-    let forms = library.forms().await?;
-    let mut runs = Runs::new();
-    for round in 1..=lab.plan.rounds {
-        for side in rows.iter().flat_map(|row| sides_of(*row, &forms)) {
-            let sample = library.measure(lab, side).await?;
-            output::note(format_args!("round {round}: {side:?}: {:.0}/s", sample.per_second()));
-            runs.entry(side).or_default().push(sample);
-        }
-    }
-    for row in rows {
-        add(row, &forms, &runs, report)?;
-    }
-    library.subject.end(lab).await
-}
-
-fn sides_of(row: Row, forms: &[Form]) -> Vec<Side> {
-    let msgpack = forms.iter().copied().filter(|form| matches!(form, Form::Pages | Form::Stream));
-    match row {
-        Row::Pull => [Side::LimitOne].into_iter().chain(forms.iter().copied().map(Side::One)).collect(),
-        Row::PullEight => [Side::LimitEight].into_iter().chain(msgpack.map(Side::Eight)).collect(),
-        Row::PullHead => [Side::LimitNearHead].into_iter().chain(msgpack.map(Side::NearHead)).collect(),
-        _ => Vec::new(),
-    }
-}
-
 impl Library {
     /// Pushes the logs by the server itself, which so has the latest of them in memory, as it would in use.
-    async fn fill(lab: &Lab) -> Result<Self> {
+    pub(super) async fn fill(lab: &Lab) -> Result<Self> {
         let (long, short) = if lab.plan.quick { (200_000, 50_000) } else { (1_000_000, 250_000) };
         let subject = lab.serve(lab.database().await?, "gateway").await?;
         let alone = &lab.fleet.apart[..1];
@@ -124,7 +83,7 @@ impl Library {
     }
 
     /// The forms that the server speaks, after a look at a page of each.
-    async fn forms(&self) -> Result<Vec<Form>> {
+    pub(super) async fn forms(&self) -> Result<Vec<Form>> {
         let (address, device, near) = (self.subject.address, self.long.device.clone(), self.near_head.0.clone());
         let checking = move || {
             let mut forms = Vec::new();
@@ -145,7 +104,8 @@ impl Library {
         tokio::task::spawn_blocking(checking).await?
     }
 
-    async fn measure(&self, lab: &Lab, side: Side) -> Result<Sample> {
+    /// Measures a side once.
+    pub(super) async fn measure(&self, lab: &Lab, side: Side) -> Result<Sample> {
         let database = &self.subject.database;
         let whole = |log: &Log| Stretch { workspace: log.device.workspace, after: 0, to: log.head };
         let near = Stretch { after: self.near_head.1, ..whole(&self.long) };
@@ -202,9 +162,7 @@ impl Library {
 }
 
 async fn push_all(subject: &Subject, devices: &[Device], batch: u64, ops: u64) -> Result<()> {
-    let encoding = Encoding::MessagePack;
-    let stencils = Arc::new(Stencils::new(encoding)?);
-    let pushing = Pushing { address: subject.address, batch, encoding, stencils };
+    let pushing = Pushing::msgpack(subject.address, batch)?;
     let pushers = push::connect(&pushing, devices, 0).await?;
     push::batches(pushers, ops / batch / devices.len() as u64).await?;
     Ok(())
@@ -215,82 +173,8 @@ async fn pull(subject: &Subject, log: &Log, form: Form, after: &str) -> Result<P
     tokio::task::spawn_blocking(move || Puller::new(address, &device)?.pull(form, &after)).await?
 }
 
-async fn pull_owned(address: std::net::SocketAddr, log: Log, form: Form) -> Result<Pulled> {
+async fn pull_owned(address: SocketAddr, log: Log, form: Form) -> Result<Pulled> {
     let pulled = tokio::task::spawn_blocking(move || Puller::new(address, &log.device)?.pull(form, "")).await??;
-    anyhow::ensure!(pulled.events.cast_signed() == log.head, "{} of {} events came", pulled.events, log.head);
+    ensure!(pulled.events.cast_signed() == log.head, "{} of {} events came", pulled.events, log.head);
     Ok(pulled)
-}
-
-fn add(row: Row, forms: &[Form], runs: &Runs, report: &mut Report) -> Result<()> {
-    let sides = sides_of(row, forms);
-    let limit = rates(runs, sides[0])?;
-    let spread = |rates: &[f64]| Spread::of(rates.iter().copied()).context("a side without runs");
-    let mut figures = Vec::new();
-    for side in &sides[1..] {
-        let rates = rates(runs, *side)?;
-        let figure = Figure::new(name_of(*side), spread(&rates)?, "events/s");
-        figures.push((*side, figure.beside(spread(&limit)?, ratios(&rates, &limit))));
-    }
-    for (encoding, target) in [(Encoding::MessagePack, target_of(row)), (Encoding::Json, Target::RatioAtLeast(0.4))] {
-        // The target holds for the better of the two ways to take a log.
-        let best = figures.iter().enumerate().filter(|(_, (side, _))| encoding_of(*side) == Some(encoding));
-        let best = best.max_by(|(_, (_, one)), (_, (_, other))| one.ratio().total_cmp(&other.ratio()));
-        if let Some(index) = best.map(|(index, _)| index) {
-            figures[index].1.set_target(target);
-        }
-    }
-    for (side, figure) in figures {
-        report.add(figure);
-        let each = |seconds: fn(&Sample) -> f64| {
-            let samples = runs.get(&side).into_iter().flatten();
-            Spread::of(samples.map(|sample| sample.us_each(seconds(sample)))).context("a side without runs")
-        };
-        let name = name_of(side);
-        report.add(Figure::new(format!("{name}: CPU of the server"), each(|sample| sample.cpu.server_s)?, "us/event"));
-        report.add(Figure::new(format!("{name}: CPU of Postgres"), each(|sample| sample.cpu.postgres_s)?, "us/event"));
-        report.add(Figure::new(
-            format!("{name}: CPU of the clients"),
-            each(|sample| sample.cpu.generator_s)?,
-            "us/event",
-        ));
-    }
-    Ok(())
-}
-
-fn target_of(row: Row) -> Target {
-    Target::RatioAtLeast(match row {
-        Row::PullEight => 0.6,
-        Row::PullHead => 1.0,
-        _ => 0.8,
-    })
-}
-
-fn encoding_of(side: Side) -> Option<Encoding> {
-    match side {
-        Side::One(form) | Side::Eight(form) | Side::NearHead(form) => Some(match form {
-            Form::Pages | Form::Stream => Encoding::MessagePack,
-            Form::JsonPages | Form::JsonLines => Encoding::Json,
-        }),
-        Side::LimitOne | Side::LimitEight | Side::LimitNearHead => None,
-    }
-}
-
-fn name_of(side: Side) -> String {
-    let form = |form| match form {
-        Form::Pages => "MessagePack pages",
-        Form::Stream => "MessagePack stream",
-        Form::JsonPages => "JSON pages",
-        Form::JsonLines => "NDJSON",
-    };
-    match side {
-        Side::One(by) => format!("pull, 1 client, {}", form(by)),
-        Side::Eight(by) => format!("pull, {READERS} clients from the start, {}", form(by)),
-        Side::NearHead(by) => format!("pull, {READERS} clients near the head, {}", form(by)),
-        Side::LimitOne | Side::LimitEight | Side::LimitNearHead => "SQL".to_owned(),
-    }
-}
-
-fn rates(runs: &Runs, side: Side) -> Result<Vec<f64>> {
-    let samples = runs.get(&side).context("a side without runs")?;
-    Ok(samples.iter().map(Sample::per_second).collect())
 }
