@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::{Date, Month, OffsetDateTime};
 
 use crate::error::Code;
 use crate::text::Text;
@@ -16,35 +16,74 @@ pub struct UnixMs(pub i64);
 
 const MS_MIN: i64 = -62_135_596_800_000;
 const MS_MAX: i64 = 253_402_300_799_999;
+const DAY_MS: i64 = 86_400_000;
+/// The Julian day of 1970-01-01.
+const EPOCH_DAY: i64 = 2_440_588;
+/// The canonical form, with a 0 where a digit stands.
+const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
 
 impl UnixMs {
     /// Reads RFC 3339 with any offset; digits past the millisecond are cut.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(time) = Self::parse_canonical(text.as_bytes()) {
+            return Some(time);
+        }
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         let ms = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()?;
         (MS_MIN..=MS_MAX).contains(&ms).then_some(Self(ms))
     }
+
+    /// The canonical form: RFC 3339 in UTC with milliseconds, `2026-11-20T08:00:00.000Z`. A time outside the years 1 to
+    /// 9999 is written as the nearest inside.
+    pub fn to_text(self) -> [u8; 24] {
+        let ms = self.0.clamp(MS_MIN, MS_MAX);
+        let (day, ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS) as u32);
+        // Every day between the two ends is one that a date has.
+        let date = Date::from_julian_day((day + EPOCH_DAY) as i32).unwrap_or(Date::MIN);
+        let (year, month, day) = date.to_calendar_date();
+        let mut text = *SHAPE;
+        put_digits(&mut text[0..4], year.unsigned_abs());
+        put_digits(&mut text[5..7], u32::from(u8::from(month)));
+        put_digits(&mut text[8..10], u32::from(day));
+        put_digits(&mut text[11..13], ms / 3_600_000);
+        put_digits(&mut text[14..16], ms / 60_000 % 60);
+        put_digits(&mut text[17..19], ms / 1_000 % 60);
+        put_digits(&mut text[20..23], ms % 1_000);
+        text
+    }
+
+    /// Reads the form that [`Self::to_text`] writes. `None`: another form, or no time.
+    fn parse_canonical(text: &[u8]) -> Option<Self> {
+        let text: &[u8; 24] = text.try_into().ok()?;
+        let fits = |(byte, shape): (&u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
+        if !text.iter().zip(SHAPE).all(fits) {
+            return None;
+        }
+        let number =
+            |from: usize, to: usize| text[from..to].iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
+        let month = Month::try_from(number(5, 7) as u8).ok()?;
+        let date = Date::from_calendar_date(number(0, 4) as i32, month, number(8, 10) as u8).ok()?;
+        let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
+        if date.year() == 0 || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let day = i64::from(date.to_julian_day()) - EPOCH_DAY;
+        Some(Self(((day * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + number(20, 23)))
+    }
+}
+
+/// Writes a number over all of these bytes, with leading zeros.
+fn put_digits(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 impl fmt::Display for UnixMs {
-    /// RFC 3339 in UTC with milliseconds.
+    /// The canonical form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.clamp(MS_MIN, MS_MAX);
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
-            .map_err(|_| fmt::Error)?
-            .to_offset(UtcOffset::UTC);
-        let (date, hms) = (time.date(), time.time());
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            date.year(),
-            u8::from(date.month()),
-            date.day(),
-            hms.hour(),
-            hms.minute(),
-            hms.second(),
-            hms.millisecond()
-        )
+        f.write_str(std::str::from_utf8(&self.to_text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -72,6 +111,51 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-20T08:00:00.123Z");
         assert_eq!(UnixMs::parse("2026-11-20T08:00:00Z").unwrap().to_string(), "2026-11-20T08:00:00.000Z");
         assert_eq!(UnixMs::parse("1969-12-31T23:59:59.9999Z").unwrap(), UnixMs(-1));
+    }
+
+    /// The canonical form and its reading as the `time` crate has them.
+    fn by_the_time_crate(time: UnixMs) -> (String, UnixMs) {
+        let known = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.0) * 1_000_000).unwrap();
+        let (date, hms) = (known.date(), known.time());
+        let (hour, minute, second, ms) = hms.as_hms_milli();
+        let text = format!("{date}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z");
+        let read = OffsetDateTime::parse(&text, &Rfc3339).unwrap().unix_timestamp_nanos() / 1_000_000;
+        (text, UnixMs(read as i64))
+    }
+
+    #[test]
+    fn every_time_is_written_and_read_as_the_time_crate_does() {
+        // An odd step through all of the range, and both sides of what is special.
+        let steps = (MS_MIN..=MS_MAX).step_by(86_400_000 * 3 + 12_345_677);
+        let edges = [MS_MIN, MS_MAX, 0, 951_782_400_000, 1_709_164_800_000, 4_107_542_400_000];
+        let around = edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]);
+        for ms in steps.chain(around).filter(|ms| (MS_MIN..=MS_MAX).contains(ms)) {
+            let (text, read) = by_the_time_crate(UnixMs(ms));
+            assert_eq!(UnixMs(ms).to_string(), text);
+            assert_eq!((UnixMs::parse_canonical(text.as_bytes()), read), (Some(UnixMs(ms)), UnixMs(ms)), "{text}");
+        }
+        assert_eq!(UnixMs(i64::MIN).to_string(), "0001-01-01T00:00:00.000Z");
+        assert_eq!(UnixMs(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_canonical_but_no_time_is_left_to_the_time_crate() {
+        for text in [
+            "2026-02-29T00:00:00.000Z",
+            "2026-13-01T00:00:00.000Z",
+            "2026-00-01T00:00:00.000Z",
+            "2026-01-00T00:00:00.000Z",
+            "2026-01-01T24:00:00.000Z",
+            "2026-01-01T00:60:00.000Z",
+            "0000-01-01T00:00:00.000Z",
+            "2026-01-01T00:00:00,000Z",
+            "2026-01-01t00:00:00.000z",
+            "2026-01-01T00:00:0é.000Z",
+        ] {
+            assert_eq!(UnixMs::parse_canonical(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(UnixMs::parse("2026-01-01T23:59:60.000Z"), None, "no leap second but at the end of a month");
+        assert_eq!(UnixMs::parse("2016-12-31T23:59:60.000Z").unwrap().to_string(), "2016-12-31T23:59:59.999Z");
     }
 
     #[test]
