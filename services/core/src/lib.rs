@@ -24,6 +24,7 @@ pub mod value_map;
 pub mod wire;
 
 mod msgpack;
+mod msgpack_put;
 mod pack;
 mod packed_write;
 mod text;

@@ -129,8 +129,6 @@ impl TryFrom<EventView> for Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullAnswer {
-    /// Whole batches, in position order.
-    pub events: Vec<EventView>,
     /// What to pull after next.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub cursor: Cursor,
@@ -155,6 +153,8 @@ pub struct PullAnswer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,
+    /// Whole batches, in position order. The last member, so that who streams a page knows what it is first.
+    pub events: Vec<EventView>,
 }
 
 /// The last line of an NDJSON pull.
