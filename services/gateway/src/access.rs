@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use actix_web::web::Bytes;
 use tidelog_core::catalog::Catalog;
-use tidelog_core::event::Event;
-use tidelog_core::ids::{CATALOG_TABLE, Role, TableName};
-
+use tidelog_core::ids::{Position, Role, TableName};
 use tidelog_postgres::StoreError;
 
 use crate::auth::Reader;
@@ -64,14 +63,15 @@ impl Gateway {
         &self,
         reader: &Reader,
         now: &Catalog,
-        events: &[Event],
+        catalogs: &[(Position, Bytes)],
     ) -> Result<AccessChange, ApiError> {
-        let catalogs: Vec<_> = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE).collect();
-        let (Some(device), Some(first)) = (reader.device(), catalogs.first()) else {
+        let (Some(device), Some((first, _))) = (reader.device(), catalogs.first()) else {
             return Ok(AccessChange::default());
         };
-        let before = self.store.catalog_event_before(device.workspace, first.position).await?;
-        let steps = before.iter().chain(catalogs).map(|event| Catalog::from_event(event).map(|(_, catalog)| catalog));
+        let before = self.store.catalog_event_before(device.workspace, *first).await?;
+        let before = before.map(|event| Catalog::from_event(&event));
+        let steps = before.into_iter().chain(catalogs.iter().map(|(_, event)| Catalog::from_packed_event(event)));
+        let steps = steps.map(|step| step.map(|(_, catalog)| catalog));
         let steps = steps.collect::<Result<Vec<_>, _>>().map_err(|e| StoreError::Corrupt(e.to_string()))?;
         Ok(AccessChange::over(&device.role, &steps, now))
     }

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tidelog_core::error::Code;
 use tidelog_core::wire::DecodeError;
-use tidelog_postgres::StoreError;
+use tidelog_postgres::{LogError, StoreError};
 
 /// A refusal with its code and what belongs to it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -186,6 +186,21 @@ impl From<StoreError> for ApiError {
             }
         }
     }
+}
+
+impl From<LogError> for ApiError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Diverged => diverged(),
+            LogError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The refusal of a cursor that another log made, which is not the one that stands here now.
+pub(crate) fn diverged() -> ApiError {
+    let detail = "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops";
+    ApiError::new(Code::CursorDiverged, detail)
 }
 
 #[cfg(test)]

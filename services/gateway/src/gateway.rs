@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use tidelog_postgres::{Hub, Store};
+use tokio::runtime::Handle;
 
 use crate::appender::Appender;
 use crate::auth::AuthCache;
@@ -39,6 +40,8 @@ pub struct Gateway {
     pub(crate) auth: AuthCache,
     pub(crate) catalog: CatalogCell,
     pub(crate) presence: PresenceBuffer,
+    /// The runtime that started it, for what is not to end or wait with one worker.
+    pub(crate) tasks: Handle,
 }
 
 impl Gateway {
@@ -51,6 +54,7 @@ impl Gateway {
             auth: AuthCache::new(),
             catalog: CatalogCell::new(config.store.clone()),
             presence: PresenceBuffer::default(),
+            tasks: Handle::current(),
             store: config.store,
             hub: config.hub,
             runtime: config.runtime,

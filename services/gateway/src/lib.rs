@@ -14,6 +14,7 @@ mod gateway;
 mod group;
 mod metrics;
 mod middleware;
+mod page;
 mod params;
 mod presence;
 mod pull;

@@ -1,4 +1,4 @@
-//! What a pull does, apart from HTTP: check the cursor, read a page, wait for one.
+//! What a pull does, apart from HTTP: check the cursor, read a page, wait for one, read many ahead of their reader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,21 @@ use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, TableName};
 use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_POSITIONS_MAX};
 use tidelog_core::wire::PullAnswer;
-use tidelog_postgres::{EventPage, InForce, PageLimits, Presence};
+use tidelog_postgres::{InForce, LogReader, PackedPageLimits, Presence};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::access::AccessChange;
 use crate::auth::{Reader, revoked};
-use crate::error::ApiError;
+use crate::error::{ApiError, diverged};
 use crate::gateway::Gateway;
+use crate::page::Page;
 
 /// How often a waiting pull looks for itself, and whether its device may still read.
 const WAIT_POLL: Duration = Duration::from_millis(1_000);
+/// Bytes of events after which a page of a stream ends: with the one that is read ahead, and what of both the socket has
+/// taken over, no more than a few of these are in memory for a reader, however slow.
+const STREAM_PAGE_BYTES: usize = 512 * 1024;
 
 /// What a pull asks for.
 #[derive(Debug, Clone)]
@@ -34,17 +40,23 @@ impl PullRequest {
     }
 }
 
+/// A log as a pull found it: how far it goes, and the catalog that says what of it may be seen.
+pub(crate) struct Found {
+    pub(crate) head: Position,
+    pub(crate) in_force: Arc<InForce>,
+}
+
 impl Gateway {
-    /// A page of events; waits for one if it is asked to and there is none.
-    pub(crate) async fn pull(&self, reader: &Reader, pull: &PullRequest) -> Result<PullAnswer, ApiError> {
-        self.check_cursor(reader, pull.after).await?;
+    /// A page of events, and the answer's members beside them; waits for one if it is asked to and there is none.
+    pub(crate) async fn pull(&self, reader: &Reader, pull: &PullRequest) -> Result<(PullAnswer, Page), ApiError> {
         let deadline = Instant::now() + pull.wait;
         let mut after = pull.after;
-        let (page, in_force) = loop {
-            let (page, in_force) = self.page(reader, after, pull).await?;
+        let (page, found) = loop {
+            let found = self.find(reader, after).await?;
+            let page = self.page(reader, after, &found, pull).await?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if !page.events.is_empty() || page.end.position < page.head || left.is_zero() {
-                break (page, in_force);
+            if page.count > 0 || page.end.position < found.head || left.is_zero() {
+                break (page, found);
             }
             after = page.end;
             let stream = self.metrics.open_streams.with_label_values::<&str>(&[]);
@@ -54,19 +66,36 @@ impl Gateway {
             self.prove_again(reader).await?;
         };
         self.note_read(reader, pull.after);
-        let (resync, drop) = self.changed_access(reader, &in_force.catalog, &page.events).await?.into_lists();
-        self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.events.len() as u64);
+        let access = self.changed_access(reader, &found.in_force.catalog, &page.catalogs).await?;
+        Ok((self.answer_of(&page, found.head, access).await?, page))
+    }
+
+    /// The members that the answer with a page has beside the events.
+    pub(crate) async fn answer_of(
+        &self,
+        page: &Page,
+        head: Position,
+        access: AccessChange,
+    ) -> Result<PullAnswer, ApiError> {
+        self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.count as u64);
+        let (resync, drop) = access.into_lists();
         Ok(PullAnswer {
             cursor: page.end,
             position: page.end.position,
-            more: page.end.position < page.head,
-            head: page.head,
+            more: page.end.position < head,
+            head,
             catalog: self.catalog.current().await?.0.version.0,
             server_time: self.runtime.clock.now(),
-            events: page.events.into_iter().map(Into::into).collect(),
             resync,
             drop,
+            events: Vec::new(),
         })
+    }
+
+    /// Finds the log that a cursor is of.
+    pub(crate) async fn find(&self, reader: &Reader, after: Cursor) -> Result<Found, ApiError> {
+        let (head, catalog_version) = self.check_cursor(reader, after).await?;
+        Ok(Found { head, in_force: self.catalog.of_log(catalog_version).await? })
     }
 
     /// Refuses a cursor that this log did not make; the head of the log and the version of its catalog.
@@ -77,43 +106,51 @@ impl Gateway {
             return Err(ApiError::new(Code::CursorAhead, detail));
         }
         if cursor.position > Position::START && head.check != Some(cursor.check) {
-            let detail =
-                "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops";
-            return Err(ApiError::new(Code::CursorDiverged, detail));
+            return Err(diverged());
         }
         Ok((head.head, head.catalog_version))
     }
 
-    /// One page after a cursor that was checked, with the catalog that said what of it may be seen.
-    async fn page(
-        &self,
-        reader: &Reader,
-        after: Cursor,
-        pull: &PullRequest,
-    ) -> Result<(EventPage, Arc<InForce>), ApiError> {
-        let head = self.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?;
-        self.page_until(reader, after, (head.head, head.catalog_version), pull).await
-    }
-
-    /// One page after a cursor that was checked, of a log that is known to reach `until`, a batch boundary, under this
-    /// version of the catalog.
-    pub(crate) async fn page_until(
-        &self,
-        reader: &Reader,
-        after: Cursor,
-        (until, catalog_version): (Position, i64),
-        pull: &PullRequest,
-    ) -> Result<(EventPage, Arc<InForce>), ApiError> {
-        let in_force = self.catalog.of_log(catalog_version).await?;
-        if until <= after.position {
-            return Ok((EventPage { events: Vec::new(), end: after, head: until }, in_force));
+    /// One page after a cursor.
+    async fn page(&self, reader: &Reader, after: Cursor, found: &Found, pull: &PullRequest) -> Result<Page, ApiError> {
+        if found.head <= after.position {
+            return Ok(Page::empty(after));
         }
         let timer = self.metrics.pull_seconds.with_label_values::<&str>(&[]).start_timer();
-        let filter = reader.filter(&in_force, pull.tables.as_deref());
-        let limits = PageLimits { events: pull.limit, bytes: PAGE_BYTES_MAX, positions: PAGE_POSITIONS_MAX };
-        let page = self.store.page(reader.workspace(), after.position, until, &filter, limits).await?;
+        let mut log = self.log_reader(reader, after, found, pull, PAGE_BYTES_MAX);
+        let page = log.next_page().await?.map_or_else(|| Page::empty(after), Page::from);
         timer.observe_duration();
-        Ok((page, in_force))
+        Ok(page)
+    }
+
+    /// Reads the log of a pull in pages of so many bytes.
+    fn log_reader(&self, reader: &Reader, after: Cursor, found: &Found, pull: &PullRequest, bytes: usize) -> LogReader {
+        let filter = reader.filter(&found.in_force, pull.tables.as_deref());
+        let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
+        LogReader::new(self.store.clone(), reader.workspace(), filter, (after, found.head), limits)
+    }
+
+    /// Every page up to where the log was found to end, or until `limit` events. While one is sent, the next one is read
+    /// and `make` makes of it what is sent; no database connection is held while both wait for the reader.
+    pub(crate) fn pages_ahead<T: Send + 'static>(
+        &self,
+        reader: &Reader,
+        found: &Found,
+        pull: &PullRequest,
+        make: impl Fn(Page) -> Result<T, ApiError> + Send + 'static,
+    ) -> mpsc::Receiver<Result<T, ApiError>> {
+        let mut log = self.log_reader(reader, pull.after, found, pull, STREAM_PAGE_BYTES);
+        let (sender, pages) = mpsc::channel(1);
+        self.tasks.spawn(async move {
+            while let Some(page) = log.next_page().await.transpose() {
+                let page = page.map_err(ApiError::from).and_then(|page| make(page.into()));
+                let has_failed = page.is_err();
+                if sender.send(page).await.is_err() || has_failed {
+                    return;
+                }
+            }
+        });
+        pages
     }
 
     /// Notes that a device was here and has taken in everything up to its cursor.

@@ -23,6 +23,17 @@ pub enum StoreError {
     Database(String),
 }
 
+/// What can go wrong with reading a log further.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The log is another one than when its reading began: it was restored from a backup meanwhile.
+    #[error("the log was replaced while it was read")]
+    Diverged,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl StoreError {
     pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())

@@ -2,7 +2,7 @@
 
 use tidelog_core::cursor::Cursor;
 use tidelog_core::event::Event;
-use tidelog_core::ids::{Position, Scopes, TableName, WorkspaceId};
+use tidelog_core::ids::{CATALOG_TABLE, Position, Scopes, TableName, WorkspaceId};
 use tidelog_core::value::Fields;
 use tokio_postgres::Row;
 
@@ -30,6 +30,14 @@ impl EventFilter {
             Scopes::Listed(_) => Some([String::new()].into_iter().chain(scopes.to_list()).collect()),
         };
         Self { tables: tables.map(|tables| tables.map(|table| table.as_str().to_owned()).collect()), scopes }
+    }
+
+    /// Whether it shows the events of a table in a scope that were not rejected.
+    pub fn shows(&self, table: &str, scope: &str) -> bool {
+        let has = |list: &Option<Vec<String>>, name: &str| {
+            list.as_ref().is_none_or(|list| list.iter().any(|one| one == name))
+        };
+        table == CATALOG_TABLE || (has(&self.tables, table) && has(&self.scopes, scope))
     }
 
     pub(crate) fn tables(&self) -> Option<&[String]> {

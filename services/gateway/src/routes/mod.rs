@@ -13,6 +13,7 @@ mod push;
 mod record;
 mod records;
 mod status;
+mod stream;
 mod sync;
 
 use std::net::TcpListener;

@@ -1,27 +1,23 @@
 //! `GET /sync/pull`
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use async_stream::stream;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::error::Code;
-use tidelog_core::ids::Position;
-use tidelog_core::limits::PULL_WAIT_MS_MAX;
-use tidelog_core::wire::{EventView, PullAnswer, PullEnd};
+use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PULL_WAIT_MS_MAX};
+use tidelog_core::wire::PullAnswer;
 
-use super::lines::{self, Line};
-use crate::access::AccessChange;
-use crate::answer::{Form, answer, form_of};
-use crate::auth::Reader;
+use super::stream;
+use crate::answer::{Form, Streams, encoded, form_of};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::params::Params;
 use crate::pull::PullRequest;
 
-/// Events after a cursor, in order, whole batches. NDJSON streams them all up to the head at the time of the call.
+/// Events after a cursor, in order, whole batches. NDJSON and `application/msgpack-seq`, a sequence of such answers, stream
+/// them all up to the head at the time of the call.
 #[utoipa::path(get, path = "/api/v1/sync/pull", tag = "sync",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the page before; from the start without"),
@@ -32,22 +28,20 @@ use crate::pull::PullRequest;
     responses((status = 200, body = PullAnswer), (status = 400), (status = 409), (status = 410)))]
 pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let params = Params::read(&request, &["after", "limit", "tables", "wait"])?;
-    let form = form_of(&request, true)?;
+    let form = form_of(&request, Streams::LinesAndPages)?;
     let reader = gateway.reader(&request).await?;
-    let limit = params.limit()?;
+    let (limit, tables) = (params.limit()?, params.tables()?);
     let wait = params.number("wait", (0, PULL_WAIT_MS_MAX))?.map(Duration::from_millis);
-    let all = PullRequest::after(cursor_of(&params)?);
-    let pull = PullRequest {
-        limit: limit.unwrap_or(all.limit),
-        tables: params.tables()?,
-        wait: wait.unwrap_or_default(),
-        ..all
-    };
+    let all = PullRequest { tables, wait: wait.unwrap_or_default(), ..PullRequest::after(cursor_of(&params)?) };
+    let streamed = PullRequest { limit: limit.unwrap_or(usize::MAX), ..all };
     match form {
         Form::Whole(encoding) => {
-            answer(actix_web::http::StatusCode::OK, encoding, &gateway.pull(&reader, &pull).await?)
+            let pull = PullRequest { limit: limit.unwrap_or(PAGE_EVENTS_DEFAULT), ..streamed };
+            let (answer, page) = gateway.pull(&reader, &pull).await?;
+            Ok(encoded(encoding, page.encode(encoding, &answer)?))
         }
-        Form::Lines => stream_events(gateway.into_inner(), reader, pull, limit).await,
+        Form::Lines => stream::events(gateway.into_inner(), reader, streamed).await,
+        Form::Pages => stream::pages(gateway.into_inner(), reader, streamed).await,
     }
 }
 
@@ -58,55 +52,4 @@ fn cursor_of(params: &Params) -> Result<Cursor, ApiError> {
             Cursor::parse(text).ok_or_else(|| ApiError::new(Code::CursorInvalid, "this is no cursor of a pull"))
         }
     }
-}
-
-/// Every event up to the head at the time of the call (or `limit` of them), page by page at the reader's pace: one page
-/// is in memory, and no database connection is held between two.
-async fn stream_events(
-    gateway: Arc<Gateway>,
-    reader: Reader,
-    pull: PullRequest,
-    limit: Option<usize>,
-) -> Result<HttpResponse, ApiError> {
-    let until = gateway.check_cursor(&reader, pull.after).await?;
-    gateway.note_read(&reader, pull.after);
-    let events = stream! {
-        let _open = lines::OpenStream::new(&gateway.metrics);
-        let (mut after, mut left) = (pull.after, limit.unwrap_or(usize::MAX));
-        let (mut more, mut access) = (after.position < until.0, AccessChange::default());
-        while more && left > 0 {
-            let (page, changed) = match next_page(&gateway, &reader, after, until, left, &pull).await {
-                Ok(page) => page,
-                Err(error) => {
-                    yield Err(error);
-                    return;
-                }
-            };
-            access.extend(changed);
-            left = left.saturating_sub(page.events.len());
-            gateway.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.events.len() as u64);
-            after = page.end;
-            more = after.position < until.0;
-            yield lines::encode(page.events.into_iter().map(|event| Line::<_, PullEnd>::Item(EventView::from(event))));
-        }
-        let (resync, drop) = access.into_lists();
-        let end = PullEnd { cursor: after, position: after.position, more, resync, drop };
-        yield lines::encode([Line::<EventView, _>::End(end)].into_iter());
-    };
-    Ok(lines::respond(events))
-}
-
-async fn next_page(
-    gateway: &Gateway,
-    reader: &Reader,
-    after: Cursor,
-    until: (Position, i64),
-    left: usize,
-    pull: &PullRequest,
-) -> Result<(tidelog_postgres::EventPage, AccessChange), ApiError> {
-    gateway.prove_again(reader).await?;
-    let pull = PullRequest { limit: left.min(pull.limit), ..pull.clone() };
-    let (page, in_force) = gateway.page_until(reader, after, until, &pull).await?;
-    let changed = gateway.changed_access(reader, &in_force.catalog, &page.events).await?;
-    Ok((page, changed))
 }

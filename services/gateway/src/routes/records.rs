@@ -16,7 +16,7 @@ use tidelog_postgres::{InForce, RecordsPage, RecordsQuery};
 
 use super::lines::{self, Line};
 use crate::access::AccessChange;
-use crate::answer::{Form, answer, form_of};
+use crate::answer::{Form, Streams, answer, encoding_of, form_of};
 use crate::auth::{Reader, revoked};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
@@ -33,7 +33,7 @@ use crate::params::Params;
     responses((status = 200, body = RecordsAnswer), (status = 400), (status = 409)))]
 pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let params = Params::read(&request, &["after", "limit", "tables", "state"])?;
-    let form = form_of(&request, true)?;
+    let form = form_of(&request, Streams::Lines)?;
     let reader = gateway.reader(&request).await?;
     let full = match params.text("state") {
         None | Some("plain") => false,
@@ -43,6 +43,7 @@ pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Res
     let asked = Asked { after: cursor_of(&params, full)?, limit: params.page_limit()?, tables: params.tables()?, full };
     match form {
         Form::Whole(encoding) => answer(StatusCode::OK, encoding, &page(&gateway, &reader, &asked).await?),
+        Form::Pages => answer(StatusCode::OK, encoding_of(&request)?, &page(&gateway, &reader, &asked).await?),
         Form::Lines => stream_records(gateway.into_inner(), reader, asked, params.limit()?).await,
     }
 }

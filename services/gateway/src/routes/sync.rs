@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::error::Code;
 use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
-use tidelog_core::wire::{SyncAnswer, SyncRequest};
+use tidelog_core::wire::{SyncAnswer, SyncRequest, encode, sync_frame};
 
-use crate::answer::{encoding_of, ok};
+use crate::answer::{encoded, encoding_of, unwritable};
 use crate::auth::Reader;
 use crate::body::read_body;
 use crate::error::ApiError;
@@ -27,7 +27,7 @@ pub(crate) async fn sync(
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
-    encoding_of(&request)?;
+    let encoding = encoding_of(&request)?;
     let device = gateway.device(&request).await?;
     let asked: SyncRequest = read_body(&request, body, &gateway.metrics, SyncRequest::read).await?;
     let limit = match asked.limit {
@@ -40,6 +40,11 @@ pub(crate) async fn sync(
     let after = asked.push.cursor.unwrap_or(Cursor::START);
     let push = gateway.push(&device, asked.push, None, &RequestId::of(&request)).await?;
     let pull = PullRequest { after, limit, tables: asked.tables, wait: Duration::ZERO };
-    let pull = gateway.pull(&Reader::Device(device), &pull).await?;
-    ok(&request, &SyncAnswer { push, pull })
+    let (answer, page) = gateway.pull(&Reader::Device(device), &pull).await?;
+    let push = encode(encoding, &push).map_err(|error| unwritable(&error))?;
+    let [before, between, after] = sync_frame(encoding);
+    let mut parts = vec![Bytes::from([before, &push, between].concat())];
+    parts.extend(page.encode(encoding, &answer)?);
+    parts.push(Bytes::from_static(after));
+    Ok(encoded(encoding, parts))
 }

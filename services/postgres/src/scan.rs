@@ -1,0 +1,113 @@
+//! Reads the rows of the log as they come off the wire, without a value of them being built or kept.
+
+use std::ops::{ControlFlow, RangeInclusive};
+
+use deadpool_postgres::Object;
+use futures_util::TryStreamExt;
+use tidelog_core::cursor::{Cursor, CursorCheck};
+use tidelog_core::digest::Digest;
+use tidelog_core::ids::{DeviceId, Position, Seq, WorkspaceId};
+use tidelog_core::op::Kind;
+use tidelog_core::time::UnixMs;
+use tidelog_core::wire::EventParts;
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::client::{ANSWER_WITHIN, Store, settle};
+use crate::error::StoreError;
+use crate::pages::EventFilter;
+
+/// A row of the log, borrowed from what Postgres sent.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRow<'a> {
+    /// The event.
+    pub event: EventParts<'a>,
+    /// What a cursor at its position proves.
+    pub check: CursorCheck,
+    /// Whether it was rejected, so that nobody pulls it.
+    pub is_rejected: bool,
+}
+
+impl LogRow<'_> {
+    /// The cursor that names it.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { position: self.event.position, check: self.check }
+    }
+}
+
+impl Store {
+    /// Gives the events at `positions`, in order and `rows` at most, to `take` as they come; whether it took them all.
+    /// With a filter the ones that it hides are left out, save the first of `positions`.
+    ///
+    /// A connection is held meanwhile, so `take` waits for nobody. If it breaks off, the connection ends with the reading:
+    /// the rows on their way, which may be many and large, would have to be read before its next use.
+    pub async fn scan<F>(
+        &self,
+        workspace: WorkspaceId,
+        positions: RangeInclusive<Position>,
+        filter: Option<&EventFilter>,
+        rows: usize,
+        mut take: F,
+    ) -> Result<bool, StoreError>
+    where
+        F: FnMut(&LogRow<'_>) -> Result<ControlFlow<()>, StoreError>,
+    {
+        let (from, to, rows) = (positions.start().0, positions.end().0, rows as i64);
+        let client = self.client().await?;
+        let scanned = timeout(ANSWER_WITHIN, async {
+            let (tables, scopes) = (filter.map(EventFilter::tables), filter.map(EventFilter::scopes));
+            let sql = match filter {
+                None => include_str!("../sql/log/events_from.sql"),
+                Some(_) => include_str!("../sql/log/visible_from.sql"),
+            };
+            let statement = client.prepare_cached(sql).await?;
+            let every: [&(dyn ToSql + Sync); 4] = [&workspace.0, &from, &to, &rows];
+            let visible =
+                [tables.as_ref(), scopes.as_ref()].into_iter().flatten().map(|list| list as &(dyn ToSql + Sync));
+            let params = every.into_iter().chain(visible).collect::<Vec<_>>();
+            let mut stream = std::pin::pin!(client.query_raw(&statement, params).await?);
+            let mut taken = 0;
+            while let Some(row) = stream.try_next().await? {
+                taken += 1;
+                if take(&read(&row)?)?.is_break() {
+                    return Ok(taken == rows);
+                }
+            }
+            Ok(true)
+        });
+        let scanned = scanned.await;
+        if let Ok(Ok(false)) = scanned {
+            drop(Object::take(client));
+            return Ok(false);
+        }
+        settle(client, scanned)
+    }
+}
+
+/// Reads a row by the order of its columns: to look for each by its name would take longer than all the rest.
+fn read(row: &Row) -> Result<LogRow<'_>, StoreError> {
+    let kind: i16 = row.try_get(8)?;
+    let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
+    let (position, batch_offset): (i64, i16) = (row.try_get(0)?, row.try_get(1)?);
+    let (received_at, digest) = (UnixMs(row.try_get(6)?), Digest(row.try_get(7)?));
+    let rejected: &str = row.try_get(15)?;
+    let event = EventParts {
+        position: Position(position),
+        batch: Position(position - i64::from(batch_offset)),
+        device: DeviceId(row.try_get(2)?),
+        seq: Seq(row.try_get(3)?),
+        table: row.try_get(9)?,
+        record: row.try_get(10)?,
+        scope: row.try_get(11)?,
+        kind,
+        fields: row.try_get(16)?,
+        conflict: row.try_get(14)?,
+        base: Position(row.try_get(4)?),
+        at: UnixMs(row.try_get(5)?),
+        received_at,
+        role: row.try_get(12)?,
+        actor: row.try_get(13)?,
+    };
+    Ok(LogRow { event, check: CursorCheck::of(digest, received_at), is_rejected: !rejected.is_empty() })
+}
