@@ -26,6 +26,7 @@ pub mod wire;
 mod msgpack;
 mod msgpack_put;
 mod pack;
+mod packed_json;
 mod packed_write;
 mod text;
 mod unpack;

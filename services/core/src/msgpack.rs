@@ -86,6 +86,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes text without looking whether it is UTF-8. `None`: what comes next is no whole text, and nothing was taken.
+    pub(crate) fn raw_text(&mut self) -> Option<&'a [u8]> {
+        let (head, bytes) = match *self.rest.first()? {
+            small @ 0xa0..=0xbf => (1, usize::from(small & 0x1f)),
+            0xd9 => (2, usize::from(*self.rest.get(1)?)),
+            0xda => (3, usize::from(u16::from_be_bytes(self.rest.get(1..3)?.try_into().ok()?))),
+            0xdb => (5, u32::from_be_bytes(self.rest.get(1..5)?.try_into().ok()?) as usize),
+            _ => return None,
+        };
+        let text = self.rest.get(head..)?.get(..bytes)?;
+        self.tokens_left = self.tokens_left.checked_sub(1)?;
+        self.rest = &self.rest[head + bytes..];
+        Some(text)
+    }
+
     /// Takes a whole value, with all that is inside.
     pub(crate) fn skip(&mut self) -> Option<()> {
         let mut left: u64 = 1;
@@ -148,6 +163,7 @@ mod tests {
     fn every_width_of_a_length_is_read() {
         for bytes in [0, 31, 32, 255, 256, 65_535, 65_536] {
             let text = "x".repeat(bytes);
+            assert_eq!(Reader::new(&rmp_serde::to_vec(&text).unwrap()).raw_text(), Some(text.as_bytes()), "{bytes}");
             assert_eq!(tokens(&rmp_serde::to_vec(&text).unwrap()), Some(vec![Token::Text(&text)]), "{bytes}");
             let items = rmp_serde::to_vec(&vec![true; bytes]).unwrap();
             assert_eq!(tokens(&items).unwrap()[0], Token::Array(bytes as u32), "{bytes}");
@@ -161,6 +177,9 @@ mod tests {
         for bytes in [&[][..], &[0xc1], &[0xd4, 1, 1], &[0xa1], &[0xa1, 0xff], &[0xcd, 1], &[0xdb, 255, 255, 255, 255]]
         {
             assert_eq!(Reader::new(bytes).token(), None, "{bytes:?}");
+            let mut reader = Reader::new(bytes);
+            assert!(reader.raw_text().is_none_or(|text| text == [0xff]), "{bytes:?}");
+            assert!(reader.rest() == bytes || reader.rest().is_empty());
         }
     }
 }

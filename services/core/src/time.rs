@@ -21,6 +21,16 @@ const DAY_MS: i64 = 86_400_000;
 const EPOCH_DAY: i64 = 2_440_588;
 /// The canonical form, with a 0 where a digit stands.
 const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+/// The numbers of two digits: every event that is pulled carries two times.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
 
 impl UnixMs {
     /// Reads RFC 3339 with any offset; digits past the millisecond are cut.
@@ -41,14 +51,16 @@ impl UnixMs {
         // Every day between the two ends is one that a date has.
         let date = Date::from_julian_day((day + EPOCH_DAY) as i32).unwrap_or(Date::MIN);
         let (year, month, day) = date.to_calendar_date();
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        let (year, month, ms) = (year.unsigned_abs(), u32::from(u8::from(month)), ms % 1_000);
         let mut text = *SHAPE;
-        put_digits(&mut text[0..4], year.unsigned_abs());
-        put_digits(&mut text[5..7], u32::from(u8::from(month)));
-        put_digits(&mut text[8..10], u32::from(day));
-        put_digits(&mut text[11..13], ms / 3_600_000);
-        put_digits(&mut text[14..16], ms / 60_000 % 60);
-        put_digits(&mut text[17..19], ms / 1_000 % 60);
-        put_digits(&mut text[20..23], ms % 1_000);
+        for (place, number) in [(0, year / 100), (2, year % 100), (5, month), (8, u32::from(day)), (11, hour)] {
+            text[place..place + 2].copy_from_slice(&PAIRS[number as usize]);
+        }
+        for (place, number) in [(14, minute), (17, second), (20, ms / 10)] {
+            text[place..place + 2].copy_from_slice(&PAIRS[number as usize]);
+        }
+        text[22] = b'0' + (ms % 10) as u8;
         text
     }
 
@@ -69,14 +81,6 @@ impl UnixMs {
         }
         let day = i64::from(date.to_julian_day()) - EPOCH_DAY;
         Some(Self(((day * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + number(20, 23)))
-    }
-}
-
-/// Writes a number over all of these bytes, with leading zeros.
-fn put_digits(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
     }
 }
 

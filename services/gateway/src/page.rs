@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// A stretch of a log: its events as MessagePack, wherever those stand.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// The events, one behind the other, whole in each part.
+    /// The events, one behind the other: parts of whole events, none of them empty.
     pub(crate) events: Vec<Bytes>,
     /// How many they are.
     pub(crate) count: usize,
@@ -39,27 +39,32 @@ impl Page {
 
     /// The whole page in an encoding, around the members that `answer` has beside its events.
     pub(crate) fn encode(&self, encoding: Encoding, answer: &PullAnswer) -> Result<Vec<Bytes>, ApiError> {
-        let mut parts = Vec::with_capacity(self.events.len() + 2);
-        parts.push(Bytes::from(page_head(encoding, answer, self.count).map_err(|e| unwritable(&e))?));
-        match encoding {
-            Encoding::MessagePack => parts.extend(self.events.iter().cloned()),
-            Encoding::Json => parts.push(self.json(JsonForm::Commas)?),
+        let mut head = page_head(encoding, answer, self.count).map_err(|e| unwritable(&e))?;
+        if encoding == Encoding::Json {
+            self.write_json(JsonForm::Commas, &mut head)?;
+            head.extend_from_slice(page_end(encoding));
+            return Ok(vec![head.into()]);
         }
-        parts.push(Bytes::from_static(page_end(encoding)));
-        Ok(parts)
+        Ok([Bytes::from(head)].into_iter().chain(self.events.iter().cloned()).collect())
     }
 
-    /// The events alone as JSON.
-    pub(crate) fn json(&self, form: JsonForm) -> Result<Bytes, ApiError> {
+    /// The events alone as lines of JSON.
+    pub(crate) fn lines(&self) -> Result<Bytes, ApiError> {
+        let mut lines = Vec::new();
+        self.write_json(JsonForm::Lines, &mut lines)?;
+        Ok(lines.into())
+    }
+
+    fn write_json(&self, form: JsonForm, json: &mut Vec<u8>) -> Result<(), ApiError> {
         let packed_bytes: usize = self.events.iter().map(Bytes::len).sum();
-        let mut json = Vec::with_capacity(packed_bytes + packed_bytes / 3);
-        for part in self.events.iter().filter(|part| !part.is_empty()) {
-            if form == JsonForm::Commas && !json.is_empty() {
+        json.reserve(packed_bytes + packed_bytes / 4 + 64);
+        for (index, part) in self.events.iter().enumerate() {
+            if form == JsonForm::Commas && index > 0 {
                 json.push(b',');
             }
-            write_json(part, form, &mut json).map_err(|e| unwritable(&e))?;
+            write_json(part, form, json).map_err(|e| unwritable(&e))?;
         }
-        Ok(json.into())
+        Ok(())
     }
 }
 
@@ -67,7 +72,8 @@ impl From<PackedPage> for Page {
     fn from(page: PackedPage) -> Self {
         let events = Bytes::from(page.events);
         let catalogs = page.catalogs.into_iter().map(|(at, range)| (at, events.slice(range))).collect();
-        Self { events: vec![events], count: page.count, catalogs, end: page.end }
+        let events = if events.is_empty() { Vec::new() } else { vec![events] };
+        Self { events, count: page.count, catalogs, end: page.end }
     }
 }
 

@@ -118,9 +118,11 @@ impl Gateway {
         }
         let timer = self.metrics.pull_seconds.with_label_values::<&str>(&[]).start_timer();
         let mut log = self.log_reader(reader, after, found, pull, PAGE_BYTES_MAX);
-        let page = log.next_page().await?.map_or_else(|| Page::empty(after), Page::from);
+        // Where the connection is driven: rows that cross from thread to thread cost more than all that is done to them.
+        let page = self.tasks.spawn(async move { log.next_page().await }).await;
+        let page = page.map_err(|_| ApiError::unavailable("the server is stopping"))??;
         timer.observe_duration();
-        Ok(page)
+        Ok(page.map_or_else(|| Page::empty(after), Page::from))
     }
 
     /// Reads the log of a pull in pages of so many bytes.
@@ -130,21 +132,20 @@ impl Gateway {
         LogReader::new(self.store.clone(), reader.workspace(), filter, (after, found.head), limits)
     }
 
-    /// Every page up to where the log was found to end, or until `limit` events. While one is sent, the next one is read
-    /// and `make` makes of it what is sent; no database connection is held while both wait for the reader.
-    pub(crate) fn pages_ahead<T: Send + 'static>(
+    /// Every page up to where the log was found to end, or until `limit` events. While one is sent, the next ones are
+    /// read; no database connection is held while they wait for the reader.
+    pub(crate) fn pages_ahead(
         &self,
         reader: &Reader,
         found: &Found,
         pull: &PullRequest,
-        make: impl Fn(Page) -> Result<T, ApiError> + Send + 'static,
-    ) -> mpsc::Receiver<Result<T, ApiError>> {
+    ) -> mpsc::Receiver<Result<Page, ApiError>> {
         let mut log = self.log_reader(reader, pull.after, found, pull, STREAM_PAGE_BYTES);
         let (sender, pages) = mpsc::channel(1);
         self.tasks.spawn(async move {
             while let Some(page) = log.next_page().await.transpose() {
-                let page = page.map_err(ApiError::from).and_then(|page| make(page.into()));
                 let has_failed = page.is_err();
+                let page = page.map(Page::from).map_err(ApiError::from);
                 if sender.send(page).await.is_err() || has_failed {
                     return;
                 }

@@ -1,5 +1,6 @@
 //! Reads the rows of the log as they come off the wire, without a value of them being built or kept.
 
+use std::error::Error;
 use std::ops::{ControlFlow, RangeInclusive};
 
 use deadpool_postgres::Object;
@@ -12,7 +13,8 @@ use tidelog_core::time::UnixMs;
 use tidelog_core::wire::EventParts;
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{FromSql, ToSql, Type};
+use uuid::Uuid;
 
 use crate::client::{ANSWER_WITHIN, Store, settle};
 use crate::error::StoreError;
@@ -87,27 +89,63 @@ impl Store {
 
 /// Reads a row by the order of its columns: to look for each by its name would take longer than all the rest.
 fn read(row: &Row) -> Result<LogRow<'_>, StoreError> {
-    let kind: i16 = row.try_get(8)?;
+    let kind = column(row, 8)?.i16()?;
     let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
-    let (position, batch_offset): (i64, i16) = (row.try_get(0)?, row.try_get(1)?);
-    let (received_at, digest) = (UnixMs(row.try_get(6)?), Digest(row.try_get(7)?));
-    let rejected: &str = row.try_get(15)?;
+    let (position, batch_offset) = (column(row, 0)?.i64()?, column(row, 1)?.i16()?);
+    let (received_at, digest) = (UnixMs(column(row, 6)?.i64()?), Digest(column(row, 7)?.i64()?));
     let event = EventParts {
         position: Position(position),
         batch: Position(position - i64::from(batch_offset)),
-        device: DeviceId(row.try_get(2)?),
-        seq: Seq(row.try_get(3)?),
-        table: row.try_get(9)?,
-        record: row.try_get(10)?,
-        scope: row.try_get(11)?,
+        device: DeviceId(Uuid::from_bytes(column(row, 2)?.array()?)),
+        seq: Seq(column(row, 3)?.i64()?),
+        table: column(row, 9)?.text()?,
+        record: column(row, 10)?.text()?,
+        scope: column(row, 11)?.text()?,
         kind,
-        fields: row.try_get(16)?,
-        conflict: row.try_get(14)?,
-        base: Position(row.try_get(4)?),
-        at: UnixMs(row.try_get(5)?),
+        fields: column(row, 16)?.0,
+        conflict: column(row, 14)?.text()?,
+        base: Position(column(row, 4)?.i64()?),
+        at: UnixMs(column(row, 5)?.i64()?),
         received_at,
-        role: row.try_get(12)?,
-        actor: row.try_get(13)?,
+        role: column(row, 12)?.text()?,
+        actor: column(row, 13)?.text()?,
     };
-    Ok(LogRow { event, check: CursorCheck::of(digest, received_at), is_rejected: !rejected.is_empty() })
+    let is_rejected = !column(row, 15)?.0.is_empty();
+    Ok(LogRow { event, check: CursorCheck::of(digest, received_at), is_rejected })
+}
+
+fn column(row: &Row, index: usize) -> Result<Column<'_>, StoreError> {
+    Ok(row.try_get(index)?)
+}
+
+/// A column in Postgres' binary form, whose type our own statement says: to have it told and compared for each value of
+/// each row is a fifth of what reading a row costs.
+struct Column<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Column<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl<'a> Column<'a> {
+    fn array<const N: usize>(&self) -> Result<[u8; N], StoreError> {
+        self.0.try_into().map_err(|_| StoreError::corrupt("a column of the log has another type"))
+    }
+
+    fn i64(&self) -> Result<i64, StoreError> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    fn i16(&self) -> Result<i16, StoreError> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    fn text(&self) -> Result<&'a str, StoreError> {
+        std::str::from_utf8(self.0).map_err(StoreError::corrupt)
+    }
 }

@@ -1,14 +1,12 @@
 //! Frames of a page: its small members, then events that are encoded already.
 
-use std::cell::Cell;
-
 use super::encode::encode;
 use super::{Encoding, PullAnswer};
 use crate::msgpack::Reader;
 use crate::msgpack_put::put_array;
-use crate::packed_write::Written;
+use crate::packed_json;
 
-/// Why a page cannot be written: the packed events in it are none.
+/// Why a page cannot be written: the events in it are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a page cannot be written: {0}")]
 pub struct PageError(String);
@@ -38,20 +36,18 @@ pub fn page_end(encoding: Encoding) -> &'static [u8] {
 
 /// Appends packed events, which stand one behind the other, as JSON: a comma between two, or a line feed after each.
 pub fn write_json(packed: &[u8], form: JsonForm, out: &mut Vec<u8>) -> Result<(), PageError> {
-    let mut reader = Reader::new(packed);
-    let mut is_first = true;
+    let damaged = || PageError("a packed event is damaged".to_owned());
+    let (mut reader, start) = (Reader::new(packed), out.len());
     while !reader.rest().is_empty() {
-        if form == JsonForm::Commas && !is_first {
+        if form == JsonForm::Commas && out.len() > start {
             out.push(b',');
         }
-        is_first = false;
-        let event = Written(Cell::new(reader));
-        serde_json::to_writer(&mut *out, &event).map_err(|error| PageError(error.to_string()))?;
-        reader = event.0.into_inner();
+        packed_json::write(&mut reader, out).ok_or_else(damaged)?;
         if form == JsonForm::Lines {
             out.push(b'\n');
         }
     }
+    std::str::from_utf8(&out[start..]).map_err(|_| damaged())?;
     Ok(())
 }
 

@@ -16,12 +16,14 @@ mod status;
 mod stream;
 mod sync;
 
+use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tidelog_core::error::Code;
@@ -63,6 +65,7 @@ fn serve(
             .wrap(from_fn(observe))
     };
     let server = HttpServer::new(app)
+        .on_connect(|connection, _| send_at_once(connection))
         .workers(workers)
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
@@ -70,6 +73,13 @@ fn serve(
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// The end of an answer is not held back until the client has acknowledged what came before it.
+fn send_at_once(connection: &dyn Any) {
+    if let Some(Err(error)) = connection.downcast_ref::<TcpStream>().map(|stream| stream.set_nodelay(true)) {
+        tracing::debug!(%error, "a connection is gone already");
+    }
 }
 
 fn main_routes(config: &mut ServiceConfig) {

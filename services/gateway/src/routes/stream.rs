@@ -7,7 +7,7 @@ use actix_web::{Error, HttpResponse};
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use tidelog_core::cursor::Cursor;
-use tidelog_core::wire::{Encoding, EventView, JsonForm, PullEnd};
+use tidelog_core::wire::{Encoding, EventView, PullEnd};
 use tokio::sync::mpsc;
 
 use super::lines::{self, Line};
@@ -20,7 +20,7 @@ use crate::pull::{Found, PullRequest};
 
 /// Every page up to the head at the time of the call, or until `limit` events, each a whole answer with its own cursor.
 pub(super) async fn pages(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
-    let mut pages = Streamed::begin(gateway, reader, &pull, Ok).await?;
+    let mut pages = Streamed::begin(gateway, reader, &pull).await?;
     let sent = stream! {
         let mut is_first = true;
         while let Some(next) = pages.next().await.transpose() {
@@ -48,15 +48,17 @@ pub(super) async fn pages(gateway: Arc<Gateway>, reader: Reader, pull: PullReque
 /// Every event up to the head at the time of the call, or `limit` of them, a JSON line each, and a last line that says
 /// how far they go.
 pub(super) async fn events(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
-    let make = |page: Page| page.json(JsonForm::Lines).map(|lines| Page { events: vec![lines], ..page });
-    let mut pages = Streamed::begin(gateway, reader, &pull, make).await?;
+    let mut pages = Streamed::begin(gateway, reader, &pull).await?;
     let sent = stream! {
         let mut access = AccessChange::default();
         while let Some(next) = pages.next().await.transpose() {
             match next {
                 Ok((page, changed)) => {
                     access.extend(changed);
-                    for piece in pieces(page.events) { yield Ok(piece); }
+                    match page.lines() {
+                        Ok(lines) => for piece in pieces(vec![lines]) { yield Ok(piece); },
+                        Err(error) => { yield Err(error); return; }
+                    }
                 }
                 Err(error) => { yield Err(error); return; }
             }
@@ -86,15 +88,10 @@ struct Streamed {
 }
 
 impl Streamed {
-    async fn begin(
-        gateway: Arc<Gateway>,
-        reader: Reader,
-        pull: &PullRequest,
-        make: impl Fn(Page) -> Result<Page, ApiError> + Send + 'static,
-    ) -> Result<Self, ApiError> {
+    async fn begin(gateway: Arc<Gateway>, reader: Reader, pull: &PullRequest) -> Result<Self, ApiError> {
         let found = gateway.find(&reader, pull.after).await?;
         gateway.note_read(&reader, pull.after);
-        let pages = gateway.pages_ahead(&reader, &found, pull, make);
+        let pages = gateway.pages_ahead(&reader, &found, pull);
         let _open = lines::OpenStream::new(&gateway.metrics);
         Ok(Self { gateway, reader, found, pages, after: pull.after, _open })
     }
