@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{Hub, Store};
 use tokio::runtime::Handle;
 
@@ -12,6 +13,7 @@ use crate::catalog::CatalogCell;
 use crate::metrics::GatewayMetrics;
 use crate::presence::PresenceBuffer;
 use crate::runtime::Runtime;
+use crate::tail::Tails;
 
 /// How a gateway is set up.
 pub struct GatewayConfig {
@@ -40,6 +42,7 @@ pub struct Gateway {
     pub(crate) auth: AuthCache,
     pub(crate) catalog: CatalogCell,
     pub(crate) presence: PresenceBuffer,
+    pub(crate) tails: Tails,
     /// The runtime that started it, for what is not to end or wait with one worker.
     pub(crate) tasks: Handle,
 }
@@ -54,6 +57,7 @@ impl Gateway {
             auth: AuthCache::new(),
             catalog: CatalogCell::new(config.store.clone()),
             presence: PresenceBuffer::default(),
+            tails: Tails::new(config.store.clone(), metrics.tail_bytes.with_label_values::<&str>(&[])),
             tasks: Handle::current(),
             store: config.store,
             hub: config.hub,
@@ -61,6 +65,11 @@ impl Gateway {
             registry: config.registry,
             metrics,
         }))
+    }
+
+    /// Forgets what is in memory of a workspace's log. Its next readers read the database.
+    pub fn forget_tail(&self, workspace: WorkspaceId) {
+        self.tails.forget(workspace);
     }
 
     /// Writes what devices said of themselves since the last call. Called every few seconds, and before the end.

@@ -21,6 +21,7 @@ mod pull;
 mod push;
 mod routes;
 mod runtime;
+mod tail;
 mod workspaces;
 
 pub use gateway::{Gateway, GatewayConfig};

@@ -17,6 +17,7 @@ use crate::auth::{Reader, revoked};
 use crate::error::{ApiError, diverged};
 use crate::gateway::Gateway;
 use crate::page::Page;
+use crate::tail::{TailReader, TailView};
 
 /// How often a waiting pull looks for itself, and whether its device may still read.
 const WAIT_POLL: Duration = Duration::from_millis(1_000);
@@ -40,10 +41,30 @@ impl PullRequest {
     }
 }
 
-/// A log as a pull found it: how far it goes, and the catalog that says what of it may be seen.
+/// A log as a pull found it: how far it goes, the catalog that says what of it may be seen, and its end, if that is in
+/// memory from the pull's cursor on.
 pub(crate) struct Found {
     pub(crate) head: Position,
     pub(crate) in_force: Arc<InForce>,
+    tail: Option<TailView>,
+}
+
+/// Pages on their way to a reader.
+pub(crate) enum Pages {
+    /// In memory already.
+    Tail(TailReader),
+    /// Read ahead from the log.
+    Log(mpsc::Receiver<Result<Page, ApiError>>),
+}
+
+impl Pages {
+    /// The next page, if there is one.
+    pub(crate) async fn next(&mut self) -> Result<Option<Page>, ApiError> {
+        match self {
+            Self::Tail(tail) => Ok(tail.next_page()),
+            Self::Log(pages) => pages.recv().await.transpose(),
+        }
+    }
 }
 
 impl Gateway {
@@ -66,8 +87,16 @@ impl Gateway {
             self.prove_again(reader).await?;
         };
         self.note_read(reader, pull.after);
+        self.count_page(&found, &page);
         let access = self.changed_access(reader, &found.in_force.catalog, &page.catalogs).await?;
         Ok((self.answer_of(&page, found.head, access).await?, page))
+    }
+
+    /// Counts a page that is given to a reader.
+    pub(crate) fn count_page(&self, found: &Found, page: &Page) {
+        let source = if found.tail.is_some() { "tail" } else { "log" };
+        self.metrics.pages.with_label_values(&[source]).inc();
+        self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.count as u64);
     }
 
     /// The members that the answer with a page has beside the events.
@@ -77,7 +106,6 @@ impl Gateway {
         head: Position,
         access: AccessChange,
     ) -> Result<PullAnswer, ApiError> {
-        self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.count as u64);
         let (resync, drop) = access.into_lists();
         Ok(PullAnswer {
             cursor: page.end,
@@ -92,18 +120,35 @@ impl Gateway {
         })
     }
 
-    /// Finds the log that a cursor is of.
+    /// Finds the log that a cursor is of, and refuses one of another.
     pub(crate) async fn find(&self, reader: &Reader, after: Cursor) -> Result<Found, ApiError> {
+        let workspace = reader.workspace();
+        if let Some(tail) = self.tails.view(workspace, after.position).await? {
+            return self.found_in(tail, after).await;
+        }
         let (head, catalog_version) = self.check_cursor(reader, after).await?;
-        Ok(Found { head, in_force: self.catalog.of_log(catalog_version).await? })
+        match self.tails.begin(workspace, after, head).await? {
+            Some(tail) => self.found_in(tail, after).await,
+            None => Ok(Found { head, in_force: self.catalog.of_log(catalog_version).await?, tail: None }),
+        }
+    }
+
+    /// The tail is of the log that stands in the database now, so it knows each cursor of it.
+    async fn found_in(&self, tail: TailView, after: Cursor) -> Result<Found, ApiError> {
+        match tail.check_at(after.position) {
+            None => return Err(ahead()),
+            Some(check) if check != after.check => return Err(diverged()),
+            Some(_) => {}
+        }
+        let in_force = self.catalog.of_log(tail.catalog_version).await?;
+        Ok(Found { head: tail.head, in_force, tail: Some(tail) })
     }
 
     /// Refuses a cursor that this log did not make; the head of the log and the version of its catalog.
     pub(crate) async fn check_cursor(&self, reader: &Reader, cursor: Cursor) -> Result<(Position, i64), ApiError> {
         let head = self.store.head(reader.workspace(), cursor.position).await?.ok_or_else(revoked)?;
         if cursor.position > head.head {
-            let detail = "the log ends before this cursor: start anew from /sync/records, keep unsent ops";
-            return Err(ApiError::new(Code::CursorAhead, detail));
+            return Err(ahead());
         }
         if cursor.position > Position::START && head.check != Some(cursor.check) {
             return Err(diverged());
@@ -117,30 +162,39 @@ impl Gateway {
             return Ok(Page::empty(after));
         }
         let timer = self.metrics.pull_seconds.with_label_values::<&str>(&[]).start_timer();
-        let mut log = self.log_reader(reader, after, found, pull, PAGE_BYTES_MAX);
-        // Where the connection is driven: rows that cross from thread to thread cost more than all that is done to them.
-        let page = self.tasks.spawn(async move { log.next_page().await }).await;
-        let page = page.map_err(|_| ApiError::unavailable("the server is stopping"))??;
+        let page = match self.source(reader, after, found, pull, PAGE_BYTES_MAX) {
+            Source::Tail(mut tail) => tail.next_page(),
+            Source::Log(mut log) => {
+                // Where the connection is driven: rows that cross from thread to thread cost more than all that is done
+                // to them.
+                let page = self.tasks.spawn(async move { log.next_page().await }).await;
+                page.map_err(|_| ApiError::unavailable("the server is stopping"))??.map(Page::from)
+            }
+        };
         timer.observe_duration();
-        Ok(page.map_or_else(|| Page::empty(after), Page::from))
+        Ok(page.unwrap_or_else(|| Page::empty(after)))
     }
 
-    /// Reads the log of a pull in pages of so many bytes.
-    fn log_reader(&self, reader: &Reader, after: Cursor, found: &Found, pull: &PullRequest, bytes: usize) -> LogReader {
+    /// Where a pull's pages of so many bytes come from.
+    fn source(&self, reader: &Reader, after: Cursor, found: &Found, pull: &PullRequest, bytes: usize) -> Source {
         let filter = reader.filter(&found.in_force, pull.tables.as_deref());
         let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
-        LogReader::new(self.store.clone(), reader.workspace(), filter, (after, found.head), limits)
+        match &found.tail {
+            Some(tail) => Source::Tail(TailReader::new(tail, after, filter, limits)),
+            None => {
+                let range = (after, found.head);
+                Source::Log(Box::new(LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits)))
+            }
+        }
     }
 
     /// Every page up to where the log was found to end, or until `limit` events. While one is sent, the next ones are
     /// read; no database connection is held while they wait for the reader.
-    pub(crate) fn pages_ahead(
-        &self,
-        reader: &Reader,
-        found: &Found,
-        pull: &PullRequest,
-    ) -> mpsc::Receiver<Result<Page, ApiError>> {
-        let mut log = self.log_reader(reader, pull.after, found, pull, STREAM_PAGE_BYTES);
+    pub(crate) fn pages(&self, reader: &Reader, found: &Found, pull: &PullRequest) -> Pages {
+        let mut log = match self.source(reader, pull.after, found, pull, STREAM_PAGE_BYTES) {
+            Source::Tail(tail) => return Pages::Tail(tail),
+            Source::Log(log) => log,
+        };
         let (sender, pages) = mpsc::channel(1);
         self.tasks.spawn(async move {
             while let Some(page) = log.next_page().await.transpose() {
@@ -151,7 +205,7 @@ impl Gateway {
                 }
             }
         });
-        pages
+        Pages::Log(pages)
     }
 
     /// Notes that a device was here and has taken in everything up to its cursor.
@@ -161,4 +215,15 @@ impl Gateway {
         let presence = Presence { acknowledged: read_to.position, last_seen_at, app: None };
         self.presence.note(device.workspace, device.device, presence);
     }
+}
+
+/// Where pages are read.
+enum Source {
+    Tail(TailReader),
+    Log(Box<LogReader>),
+}
+
+fn ahead() -> ApiError {
+    let detail = "the log ends before this cursor: start anew from /sync/records, keep unsent ops";
+    ApiError::new(Code::CursorAhead, detail)
 }

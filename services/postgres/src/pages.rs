@@ -34,10 +34,17 @@ impl EventFilter {
 
     /// Whether it shows the events of a table in a scope that were not rejected.
     pub fn shows(&self, table: &str, scope: &str) -> bool {
-        let has = |list: &Option<Vec<String>>, name: &str| {
-            list.as_ref().is_none_or(|list| list.iter().any(|one| one == name))
-        };
-        table == CATALOG_TABLE || (has(&self.tables, table) && has(&self.scopes, scope))
+        table == CATALOG_TABLE || (self.shows_table(table) && self.shows_scope(scope))
+    }
+
+    /// Whether it shows a table, in some scope.
+    pub fn shows_table(&self, table: &str) -> bool {
+        self.tables.as_ref().is_none_or(|tables| tables.iter().any(|shown| shown == table))
+    }
+
+    /// Whether it shows a scope, of some table.
+    pub fn shows_scope(&self, scope: &str) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|shown| shown == scope))
     }
 
     pub(crate) fn tables(&self) -> Option<&[String]> {

@@ -8,7 +8,6 @@ use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::wire::{Encoding, EventView, PullEnd};
-use tokio::sync::mpsc;
 
 use super::lines::{self, Line};
 use crate::access::AccessChange;
@@ -16,7 +15,7 @@ use crate::auth::Reader;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::page::{Page, pieces};
-use crate::pull::{Found, PullRequest};
+use crate::pull::{Found, Pages, PullRequest};
 
 /// Every page up to the head at the time of the call, or until `limit` events, each a whole answer with its own cursor.
 pub(super) async fn pages(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
@@ -81,7 +80,7 @@ struct Streamed {
     gateway: Arc<Gateway>,
     reader: Reader,
     found: Found,
-    pages: mpsc::Receiver<Result<Page, ApiError>>,
+    pages: Pages,
     /// How far the pages that were given reach.
     after: Cursor,
     _open: lines::OpenStream,
@@ -91,16 +90,17 @@ impl Streamed {
     async fn begin(gateway: Arc<Gateway>, reader: Reader, pull: &PullRequest) -> Result<Self, ApiError> {
         let found = gateway.find(&reader, pull.after).await?;
         gateway.note_read(&reader, pull.after);
-        let pages = gateway.pages_ahead(&reader, &found, pull);
+        let pages = gateway.pages(&reader, &found, pull);
         let _open = lines::OpenStream::new(&gateway.metrics);
         Ok(Self { gateway, reader, found, pages, after: pull.after, _open })
     }
 
     /// The next page, if its reader may still have it.
     async fn next(&mut self) -> Result<Option<(Page, AccessChange)>, ApiError> {
-        let Some(page) = self.pages.recv().await.transpose()? else { return Ok(None) };
+        let Some(page) = self.pages.next().await? else { return Ok(None) };
         self.gateway.prove_again(&self.reader).await?;
         let changed = self.gateway.changed_access(&self.reader, &self.found.in_force.catalog, &page.catalogs).await?;
+        self.gateway.count_page(&self.found, &page);
         self.after = page.end;
         Ok(Some((page, changed)))
     }

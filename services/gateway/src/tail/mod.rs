@@ -1,0 +1,137 @@
+//! The ends of logs in memory, so that many readers near the head read Postgres once (docs/adr/0015).
+//!
+//! Whoever pulls near the head reads what the tail lacks, through to Postgres and one at a time for a workspace; whoever
+//! came before that reading began shares it. So a tail holds what is committed and nothing else, and every pull still
+//! sees all that was acknowledged before it, by whichever gateway (LOG-2). With each reading the log is asked for the
+//! event at the tail's end: a log that was restored from a backup has another one there, or none, and the tail goes.
+
+mod cell;
+mod reader;
+mod segment;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::IntGauge;
+use tidelog_core::cursor::Cursor;
+use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_postgres::{LogError, Store, StoreError};
+use tokio::runtime::Handle;
+
+use cell::Cell;
+pub(crate) use reader::{TailReader, TailView};
+
+/// Bytes of all tails together.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What a tail counts for beside its events.
+const CELL_BYTES: usize = 2 * 1024;
+/// How far behind the head a reader may be for a tail to begin with it.
+const NEAR_POSITIONS: i64 = 8_192;
+
+/// The tails of a gateway's workspaces, the least recently used of which go when all take too much.
+pub(crate) struct Tails {
+    store: Store,
+    tasks: Handle,
+    cells: Mutex<Cells>,
+    uses: AtomicU64,
+    bytes_gauge: IntGauge,
+}
+
+#[derive(Default)]
+struct Cells {
+    of: HashMap<WorkspaceId, Arc<Cell>>,
+    bytes: usize,
+}
+
+impl Tails {
+    /// Tails that are read by tasks of the current runtime.
+    pub(crate) fn new(store: Store, bytes_gauge: IntGauge) -> Self {
+        let (tasks, uses) = (Handle::current(), AtomicU64::new(0));
+        Self { store, tasks, cells: Mutex::default(), uses, bytes_gauge }
+    }
+
+    /// The log's end, now, if there is a tail that reaches back to a position.
+    pub(crate) async fn view(
+        &self,
+        workspace: WorkspaceId,
+        position: Position,
+    ) -> Result<Option<TailView>, StoreError> {
+        let known = self.lock().of.get(&workspace).cloned();
+        let Some(cell) = known.filter(|cell| cell.covers(position)) else { return Ok(None) };
+        self.look(workspace, &cell, None).await.map(|view| view.filter(|view| view.covers(position)))
+    }
+
+    /// The log's end, now, from a cursor on that was just checked, if that is near enough to `head`.
+    pub(crate) async fn begin(
+        &self,
+        workspace: WorkspaceId,
+        after: Cursor,
+        head: Position,
+    ) -> Result<Option<TailView>, StoreError> {
+        if after.position >= head || head.0 - after.position.0 > NEAR_POSITIONS {
+            return Ok(None);
+        }
+        let cell = Arc::clone(self.lock().of.entry(workspace).or_default());
+        if !cell.may_begin_at(after.position) {
+            return Ok(None);
+        }
+        self.look(workspace, &cell, Some(after)).await.map(|view| view.filter(|view| view.covers(after.position)))
+    }
+
+    /// Forgets what is in memory of a workspace's log. Who is being served goes on with what it has.
+    pub(crate) fn forget(&self, workspace: WorkspaceId) {
+        let mut cells = self.lock();
+        cells.remove(workspace);
+        self.bytes_gauge.set(cells.bytes as i64);
+    }
+
+    async fn look(
+        &self,
+        workspace: WorkspaceId,
+        cell: &Arc<Cell>,
+        from: Option<Cursor>,
+    ) -> Result<Option<TailView>, StoreError> {
+        cell.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        // A task of its own: who hangs up half way takes nothing from those who wait.
+        let (store, looking) = (self.store.clone(), Arc::clone(cell));
+        let view = self.tasks.spawn(async move { looking.look(&store, workspace, from).await }).await;
+        let mut cells = self.lock();
+        cells.count(workspace, cell);
+        self.bytes_gauge.set(cells.bytes as i64);
+        match view {
+            Ok(Ok(view)) => Ok(view),
+            // What became of the log is for each reader's own cursor to say.
+            Ok(Err(LogError::Diverged)) => Ok(None),
+            Ok(Err(LogError::Store(error))) => Err(error),
+            Err(_) => Err(StoreError::Unavailable("the server is stopping".to_owned())),
+        }
+    }
+
+    /// The map is whole between any two statements, so a panic elsewhere leaves it usable.
+    fn lock(&self) -> MutexGuard<'_, Cells> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cells {
+    /// Counts a tail as it is now, and lets others go if all are too large.
+    fn count(&mut self, workspace: WorkspaceId, cell: &Arc<Cell>) {
+        if !self.of.get(&workspace).is_some_and(|known| Arc::ptr_eq(known, cell)) {
+            return;
+        }
+        let (now, before) = cell.recount(CELL_BYTES);
+        self.bytes = (self.bytes + now).saturating_sub(before);
+        while self.bytes > BYTES_MAX {
+            let used = |(_, cell): &(&WorkspaceId, &Arc<Cell>)| cell.used.load(Ordering::Relaxed);
+            let Some(oldest) = self.of.iter().min_by_key(used).map(|(workspace, _)| *workspace) else { return };
+            self.remove(oldest);
+        }
+    }
+
+    fn remove(&mut self, workspace: WorkspaceId) {
+        if let Some(cell) = self.of.remove(&workspace) {
+            self.bytes = self.bytes.saturating_sub(cell.counted());
+        }
+    }
+}
