@@ -121,7 +121,7 @@ impl Stencil {
             table: TableName::parse(TABLE)?,
             record: RecordId::parse(record.as_str())?,
             scope: Scope::everyone(),
-            intent: Intent::Put(fields),
+            intent: Intent::Put(fields.into()),
             base: Some(Position(0)),
             at: Some(AT),
             actor: Actor::nobody(),

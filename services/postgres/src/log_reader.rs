@@ -8,8 +8,8 @@ use tidelog_core::ids::{Position, WorkspaceId};
 
 use crate::client::Store;
 use crate::error::{LogError, StoreError};
+use crate::filter::EventFilter;
 use crate::packed_page::{ClosedPage, Filling, PackedPage, PackedPageLimits};
-use crate::pages::EventFilter;
 use crate::scan::LogRow;
 
 /// Rows of the first read; later ones are sized by what those weighed.

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use crate::checkpoint::FoldedEvent;
 use crate::client::Store;
 use crate::error::StoreError;
-use crate::pages::EventFilter;
+use crate::filter::EventFilter;
 use crate::rows::name;
 
 /// A stored record with its address.

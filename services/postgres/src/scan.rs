@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::client::{ANSWER_WITHIN, Store, settle};
 use crate::error::StoreError;
-use crate::pages::EventFilter;
+use crate::filter::EventFilter;
 
 /// A row of the log, borrowed from what Postgres sent.
 #[derive(Debug, Clone, Copy)]

@@ -16,7 +16,7 @@ use crate::bench::cluster::Database;
 use crate::bench::measure::{Clients, Pace};
 
 /// The server's own statement, for the names of its columns.
-const PULL: &str = include_str!("../../../../services/postgres/sql/log/events_after.sql");
+const PULL: &str = include_str!("../../../../services/postgres/sql/log/visible_from.sql");
 
 /// A stretch of a log.
 #[derive(Debug, Clone, Copy)]

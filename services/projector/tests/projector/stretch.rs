@@ -3,18 +3,17 @@
 use rand::RngExt;
 use tidelog_core::event::Event;
 use tidelog_core::ids::Position;
-use tidelog_postgres::{EventFilter, PageLimits, StretchLimits};
+use tidelog_postgres::StretchLimits;
 
 use crate::exactly_once::random;
 use crate::world::World;
 use crate::writer::Writer;
 
-const EVERYTHING: PageLimits = PageLimits { events: 1_000_000, bytes: usize::MAX, positions: i64::MAX };
-
 /// The events of a log that were not rejected.
 async fn effective(world: &World, writer: &Writer) -> Vec<Event> {
-    let all = EventFilter::all();
-    world.store.page(writer.workspace, Position::START, writer.head, &all, EVERYTHING).await.unwrap().events
+    let mut events = world.events(writer.workspace, writer.head).await;
+    events.retain(|event| event.rejected.is_none());
+    events
 }
 
 /// Reads a log stretch by stretch, and checks each: whole batches, no more than asked for but for the last of them.

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use tidelog_core::catalog::Catalog;
+use tidelog_core::event::Event;
 use tidelog_core::fold::Folder;
 use tidelog_core::ids::{DeviceId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::Verdict;
-use tidelog_postgres::{EventFilter, FoldedEvent, Hub, PageLimits, RecordsQuery, Store, StoreConfig, TokenHash};
+use tidelog_postgres::{EventFilter, FoldedEvent, Hub, RecordsQuery, Store, StoreConfig, TokenHash};
 use tidelog_projector::Projector;
 use tidelog_testkit::TestDatabase;
 use tokio::sync::watch;
@@ -24,7 +25,6 @@ const CATALOG: &str = "roles = [\"member\"]\n[tables.last]\n[tables.first]\nrule
     [tables.manual]\nrule = \"manual\"";
 pub(crate) const NOW: UnixMs = UnixMs(1_700_000_000_000);
 const POOL_SIZE: usize = 8;
-const EVERYTHING: PageLimits = PageLimits { events: 1_000_000, bytes: usize::MAX, positions: i64::MAX };
 /// Bounds every wait; far above what any takes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -163,17 +163,23 @@ impl World {
         wait_until("a workspace to be folded", async || self.is_folded(workspace).await).await;
     }
 
+    /// The events of a log, one by one, past whatever reads many at once.
+    pub(crate) async fn events(&self, workspace: WorkspaceId, head: Position) -> Vec<Event> {
+        let mut events = Vec::new();
+        for position in 1..=head.0 {
+            events.push(self.store.event_at(workspace, Position(position)).await.unwrap().unwrap());
+        }
+        events
+    }
+
     /// FOLD-1: the stored records and verdicts are those of core's fold of the whole log.
     pub(crate) async fn assert_records_equal_the_fold(&self, workspace: WorkspaceId) {
         let (store, all) = (&self.store, EventFilter::all());
         let head = store.head(workspace, Position::START).await.unwrap().unwrap().head;
-        let page = store.page(workspace, Position::START, head, &all, EVERYTHING).await.unwrap();
-        assert_eq!(page.events.len() as i64, head.0);
         let mut folder = Folder::new();
-        let folded = page
-            .events
-            .iter()
-            .map(|event| FoldedEvent { position: event.position, folded: folder.fold(event).unwrap() });
+        let events = self.events(workspace, head).await;
+        let folded =
+            events.iter().map(|event| FoldedEvent { position: event.position, folded: folder.fold(event).unwrap() });
         let mut verdicts: Vec<_> = folded.collect();
         verdicts.retain(|event| event.folded.verdict != Verdict::Applied);
         assert_eq!(store.verdicts(workspace, Position(1), head).await.unwrap(), verdicts);
