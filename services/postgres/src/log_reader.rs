@@ -28,7 +28,6 @@ pub struct LogReader {
     store: Store,
     workspace: WorkspaceId,
     until: Position,
-    positions: i64,
     /// How many rows the next read takes, and whether of all or of the visible ones.
     rows: usize,
     row_bytes: usize,
@@ -69,8 +68,7 @@ impl LogReader {
         let page = Filling::after(after.position, limits);
         let has_ended = after.position >= until;
         let progress = Progress { filter, read_to: after, page, ready: VecDeque::new(), has_ended };
-        let (positions, rows, row_bytes) = (limits.positions, ROWS_FIRST, 0);
-        Self { store, workspace, until, positions, rows, row_bytes, is_dense: true, progress }
+        Self { store, workspace, until, rows: ROWS_FIRST, row_bytes: 0, is_dense: true, progress }
     }
 
     /// The next page; `None` after the one that reaches the end, or the most events. [`LogError::Diverged`]: the log
@@ -95,8 +93,7 @@ impl LogReader {
         let progress = &mut self.progress;
         let before = progress.read_to.position;
         // Whoever looks for what is visible looks no further than the page does.
-        let window_end = Position(progress.page.begin().0.saturating_add(self.positions));
-        let to = if self.is_dense { self.until } else { self.until.min(window_end) };
+        let to = if self.is_dense { self.until } else { self.until.min(progress.page.window_end()) };
         let has_overlap = before > Position::START;
         let rows_max = self.rows.min(progress.page.rows_left()) + usize::from(has_overlap);
         let filter = (!self.is_dense).then(|| progress.filter.clone());
@@ -115,10 +112,12 @@ impl LogReader {
         if progress.page.has_ended() {
             return Ok(());
         }
-        if is_whole && count < rows_max {
+        let is_all = is_whole && count < rows_max;
+        let looked_at = if is_all { to } else { progress.read_to.position }.0 - before.0;
+        // A page that began on the way looks further than the one that this read was for.
+        if is_all && (to == self.until || to == progress.page.window_end()) {
             self.reach(to).await?;
         }
-        let looked_at = self.progress.read_to.position.0 - before.0;
         self.is_dense = read.visible * DENSE_ONE_IN >= looked_at;
         self.row_bytes = read.bytes / count.max(1) + 1;
         self.rows = (READ_BYTES / self.row_bytes).clamp(16, ROWS_MAX);

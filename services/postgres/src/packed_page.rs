@@ -85,9 +85,9 @@ impl Filling {
         Self { limits, given: 0, after, events, count: 0, catalogs, mark: Mark::NONE, has_ended: false }
     }
 
-    /// Where the page begins.
-    pub(crate) fn begin(&self) -> Position {
-        self.after
+    /// The last position that the page may look at.
+    pub(crate) fn window_end(&self) -> Position {
+        Position(self.after.0.saturating_add(self.limits.positions))
     }
 
     /// How many rows it takes until the most events are given and the next batch shows that they are, if all are visible
@@ -122,7 +122,7 @@ impl Filling {
                 closed = Some(self.close_at_mark());
             }
         }
-        if closed.is_none() && position.0 - self.after.0 > self.limits.positions && batch.0 - 1 > self.after.0 {
+        if closed.is_none() && position > self.window_end() && batch.0 - 1 > self.after.0 {
             closed = Some(self.close_at_mark());
         }
         if is_visible && !self.has_ended {

@@ -1,13 +1,14 @@
 //! Requests and what came back.
 
+use std::io::Cursor;
 use std::net::SocketAddr;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use tidelog_core::wire::Encoding;
+use tidelog_core::wire::{Encoding, PullAnswer};
 
 /// A client with a credential and an encoding.
 #[derive(Clone)]
@@ -78,6 +79,21 @@ impl Http {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// `GET` of a sequence of pages, read whole.
+    pub async fn pages(&self, path: &str) -> Vec<PullAnswer> {
+        let answer = self.send(self.request_pages(path)).await.expect("an answer");
+        assert!(answer.status.is_success(), "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        let (pages, rest) = whole_pages(&answer.body);
+        assert_eq!(rest, 0, "the sequence ends with a page");
+        pages
+    }
+
+    /// The request of a sequence of pages.
+    pub fn request_pages(&self, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.get(format!("{}{path}", self.base)).header(ACCEPT, "application/msgpack-seq");
+        request.header(AUTHORIZATION, format!("Bearer {}", self.credential))
+    }
+
     /// `GET`
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await.expect("an answer")
@@ -111,6 +127,18 @@ impl Http {
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
     }
+}
+
+/// The whole pages at the beginning of a sequence, and how many bytes stand behind them.
+pub fn whole_pages(bytes: &[u8]) -> (Vec<PullAnswer>, usize) {
+    let (mut pages, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let mut reader = rmp_serde::Deserializer::new(Cursor::new(rest));
+        let Ok(page) = PullAnswer::deserialize(&mut reader) else { break };
+        rest = &rest[reader.position() as usize..];
+        pages.push(page);
+    }
+    (pages, rest.len())
 }
 
 impl Answer {

@@ -15,10 +15,12 @@ mod http;
 mod phone;
 mod process;
 mod proxy;
+mod stored;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use cluster::TestDatabase;
-pub use http::{Answer, Http};
+pub use http::{Answer, Http, whole_pages};
 pub use phone::{Phone, op_fields};
 pub use process::{Serving, tidelog_command};
 pub use proxy::FaultProxy;
+pub use stored::StoredEvent;
