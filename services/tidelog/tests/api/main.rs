@@ -12,4 +12,6 @@ mod pull;
 mod push;
 mod records;
 mod scopes;
+mod stream;
+mod tail;
 mod values;
