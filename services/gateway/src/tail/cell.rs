@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use super::reader::TailView;
 use super::segment::Segment;
 
-/// Bytes of one tail, and of what is read for it at once: what is larger is no tail.
-const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one tail, and of what is read for it at once: what is larger is no tail. The largest page is that large.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Events of one tail: fewer than a page may look at.
 const EVENTS_MAX: usize = 32_768;
 /// Rows of the first read of a tail; later ones are sized by what those weighed.

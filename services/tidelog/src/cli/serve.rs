@@ -31,9 +31,9 @@ pub(crate) struct Serve {
     /// Most connections to the database
     #[arg(long, env = "TIDELOG_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
     pool_size: u16,
-    /// Appends under way at once, each on a connection of its own
-    #[arg(long, env = "TIDELOG_APPEND_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
-    append_lanes: u16,
+    /// Appends under way at once, each on a connection of its own; one for two cores without
+    #[arg(long, env = "TIDELOG_APPEND_LANES", value_parser = clap::value_parser!(u16).range(1..=64))]
+    append_lanes: Option<u16>,
     /// Workspaces folded at once, each on up to two connections; fewer where they would take half the pool
     #[arg(long, env = "TIDELOG_PROJECTOR_LANES", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
     projector_lanes: u16,
@@ -134,7 +134,8 @@ impl Serve {
             admin_listen: self.admin_listen,
             roles,
             pool_size: usize::from(self.pool_size),
-            append_lanes: usize::from(self.append_lanes),
+            // Fewer lanes, larger groups: what a transaction costs is shared by more pushes.
+            append_lanes: self.append_lanes.map_or((cores / 2).max(1), usize::from),
             projector_lanes: usize::from(self.projector_lanes),
             group_workspaces: !self.one_workspace_a_transaction,
             workers: self.workers.map_or(cores, usize::from),
