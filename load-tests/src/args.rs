@@ -11,7 +11,7 @@ use crate::bench::BenchArgs;
 /// Workloads against a running Tidelog server.
 ///
 /// Exits with 0 if the state on the server is what it should be, with 1 if it is not, with 2 if the workload could not
-/// be run to its end.
+/// be run to its end. A benchmark that ran exits with 0, whatever it measured.
 #[derive(Debug, Parser)]
 #[command(name = "tidelog-load", version)]
 pub(crate) struct Args {
@@ -26,7 +26,7 @@ pub(crate) enum Workload {
     GitHistory(GitHistoryArgs),
     /// Start a server of its own in a temporary directory, and replay a git repository against it.
     Demo(DemoArgs),
-    /// Measure a server of its own beside the Postgres under it.
+    /// Measure a server beside the Postgres under it, both started for this; nothing else should run meanwhile.
     Bench(BenchArgs),
 }
 

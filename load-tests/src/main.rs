@@ -1,7 +1,8 @@
 //! Workloads against a running Tidelog server.
 //!
 //! `git-history` makes a git repository's history a sync workload whose right answer is known beforehand: git's own
-//! tree of the last commit. `demo` does the same against a server that it starts for itself.
+//! tree of the last commit. `demo` does the same against a server that it starts for itself. `bench` measures a server of
+//! its own beside the Postgres under it.
 
 mod args;
 mod bench;
@@ -28,17 +29,20 @@ const EXIT_FAILED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Args::parse().workload {
-        Workload::GitHistory(args) => git_history::run(&args.history, &args.server, &args.key).await,
-        Workload::Demo(args) => demo::run(&args).await,
-        Workload::Bench(args) => bench::run(&args).await.map(|()| Outcome::Identical),
+    let ended = match Args::parse().workload {
+        Workload::GitHistory(args) => git_history::run(&args.history, &args.server, &args.key).await.map(code_of),
+        Workload::Demo(args) => demo::run(&args).await.map(code_of),
+        Workload::Bench(args) => bench::run(&args).await.map(|()| ExitCode::SUCCESS),
     };
+    ended.unwrap_or_else(|error| {
+        output::complain(&error);
+        ExitCode::from(EXIT_FAILED)
+    })
+}
+
+fn code_of(outcome: Outcome) -> ExitCode {
     match outcome {
-        Ok(Outcome::Identical) => ExitCode::SUCCESS,
-        Ok(Outcome::Different) => ExitCode::from(EXIT_DIFFERENT),
-        Err(error) => {
-            output::complain(&error);
-            ExitCode::from(EXIT_FAILED)
-        }
+        Outcome::Identical => ExitCode::SUCCESS,
+        Outcome::Different => ExitCode::from(EXIT_DIFFERENT),
     }
 }

@@ -68,6 +68,16 @@ impl Postgres {
         self.cluster.pid()
     }
 
+    /// What holds for everything that is measured here, for people.
+    pub(crate) async fn conditions(&self) -> Result<String> {
+        let sql = "SELECT format('Postgres %s, fsync %s, synchronous_commit %s, shared_buffers %s',
+            split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'),
+            current_setting('synchronous_commit'), current_setting('shared_buffers'))";
+        let settings: String = self.connect_to(FIRST).await?.query_one(sql, &[]).await?.try_get(0)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(format!("{cores} cores for generator, server and Postgres; {settings}"))
+    }
+
     /// The directory that Postgres' own programs are in.
     pub(crate) fn programs(&self) -> Result<PathBuf> {
         let program =

@@ -9,6 +9,7 @@ use super::args::Plan;
 use super::cluster::{Database, Postgres};
 use super::fleet::Fleet;
 use super::http::{self, Connection};
+use crate::output;
 use crate::server::{Data, Server};
 
 /// Ops of a group where the server does not tell.
@@ -75,6 +76,11 @@ impl Subject {
         let text = String::from_utf8_lossy(answer);
         let value = |suffix: &str| value_of(&text, &format!("{GROUP_OPS}{suffix}"));
         let mean = value("_sum").zip(value("_count")).filter(|(_, count)| *count > 0.0).map(|(sum, count)| sum / count);
+        if mean.is_none() {
+            output::note(format_args!(
+                "the server has no {GROUP_OPS}: transactions of {GROUP_OPS_DEFAULT} are assumed"
+            ));
+        }
         Ok(mean.unwrap_or(GROUP_OPS_DEFAULT).max(1.0))
     }
 

@@ -39,24 +39,39 @@ pub(crate) async fn start(
     devices: &[Device],
     pace: &Arc<Pace>,
 ) -> Result<(&'static str, Clients)> {
+    Target::Reference.create(&database.connect().await?).await?;
+    let (database, devices, pace) = (database.clone(), devices.to_vec(), Arc::clone(pace));
     let mut clients = Clients::new();
+    clients.spawn_blocking(move || on_one_thread(as_fast_as_can_be(&database, &devices, &pace)));
+    Ok((Target::Reference.name(), clients))
+}
+
+async fn as_fast_as_can_be(database: &Database, devices: &[Device], pace: &Arc<Pace>) -> Result<()> {
+    let mut tasks = JoinSet::new();
     for mut inserter in connect(database, devices).await? {
         let pace = Arc::clone(pace);
-        clients.spawn(async move {
+        tasks.spawn(async move {
             while !pace.is_over() {
                 inserter.insert().await?;
                 pace.add(1);
             }
-            Ok(())
+            Ok::<_, anyhow::Error>(())
         });
     }
-    Ok((Target::Reference.name(), clients))
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Clients and connections on one thread take less CPU than on several, where each answer wakes another of them.
+fn on_one_thread<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// How long a commit takes when so many a second are made, on schedule.
 ///
-/// The clients are on a thread of their own, and another one tells them when they are due: the runtime's own clock has a
-/// grain of a millisecond.
+/// A thread of its own tells the clients when they are due: the runtime's clock has a grain of a millisecond.
 pub(crate) async fn latencies(
     database: &Database,
     devices: &[Device],
@@ -64,10 +79,8 @@ pub(crate) async fn latencies(
     window: (Duration, Duration),
 ) -> Result<Latencies> {
     let (database, devices) = (database.clone(), devices.to_vec());
-    let committing = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(on_schedule(&database, &devices, per_second, window))
-    };
+    Target::Reference.create(&database.connect().await?).await?;
+    let committing = move || on_one_thread(on_schedule(&database, &devices, per_second, window));
     tokio::task::spawn_blocking(committing).await?
 }
 
@@ -122,7 +135,7 @@ fn call(callers: &[(Schedule, mpsc::UnboundedSender<Instant>)]) {
 }
 
 async fn connect(database: &Database, devices: &[Device]) -> Result<Vec<Inserter>> {
-    let table = Arc::new(Target::Reference.create(&database.connect().await?).await?);
+    let table = Arc::new(Table::read(&database.connect().await?, Target::Reference.name()).await?);
     let fields = Arc::new(bodies::fields()?);
     let places: Vec<String> = (1..=table.types().len()).map(|number| format!("${number}")).collect();
     let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, table.columns(), places.join(", "));

@@ -77,7 +77,8 @@ impl Target {
 }
 
 impl Table {
-    async fn read(client: &Client, name: &'static str) -> Result<Self> {
+    /// Reads the columns of a table that is there.
+    pub(super) async fn read(client: &Client, name: &'static str) -> Result<Self> {
         let sql = "SELECT attname::text, NOT attnotnull FROM pg_attribute
             WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
             ORDER BY attnum";

@@ -13,7 +13,7 @@ const NOTES_WIDTH: usize = 330;
 const SHOWN_MAX: f64 = 2.0;
 
 /// An SVG of the figures that have a target, a bar each: at 1 and beyond the target is met.
-pub(super) fn svg(figures: &[Figure]) -> String {
+pub(super) fn svg(conditions: &str, figures: &[Figure]) -> String {
     let bars: Vec<(&Figure, Target, f64)> =
         figures.iter().filter_map(|figure| Some((figure, figure.target?, share(figure)?))).collect();
     let (width, height) = (NAMES_WIDTH + BARS_WIDTH + NOTES_WIDTH, HEAD_HEIGHT + bars.len() * ROW_HEIGHT + 16);
@@ -21,8 +21,9 @@ pub(super) fn svg(figures: &[Figure]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"12\" y=\"24\" font-size=\"16\">Tidelog beside its targets</text>\n\
+         <text x=\"12\" y=\"24\" font-size=\"16\">Tidelog beside its targets: {}</text>\n\
          <text x=\"{one}\" y=\"{}\" text-anchor=\"middle\">target</text>\n",
+        escaped(conditions),
         HEAD_HEIGHT - 8
     );
     for (row, (figure, target, share)) in bars.iter().enumerate() {
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn figures_with_a_target_have_a_bar() {
-        let svg = svg(&[figure(6.0, Some(Target::AtLeast(3.0))), figure(7.0, None)]);
+        let svg = svg("2 cores", &[figure(6.0, Some(Target::AtLeast(3.0))), figure(7.0, None)]);
         assert_eq!(svg.matches("#2a9d5c").count() + svg.matches("#c8553d").count(), 1);
         assert!(svg.contains("a &lt; b") && svg.ends_with("</svg>\n"));
     }

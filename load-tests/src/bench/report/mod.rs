@@ -15,12 +15,18 @@ use super::stats::Spread;
 use crate::output;
 
 /// All figures of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Report {
+    conditions: String,
     figures: Vec<Figure>,
 }
 
 impl Report {
+    /// No figures yet, of what is measured under these conditions.
+    pub(crate) fn new(conditions: String) -> Self {
+        Self { conditions, figures: Vec::new() }
+    }
+
     /// Adds a figure, and tells it at once.
     pub(crate) fn add(&mut self, figure: Figure) {
         let met = match figure.met() {
@@ -56,6 +62,7 @@ impl Report {
                 Cell::new(met),
             ]);
         }
+        output::line(format_args!("{}\n", self.conditions))?;
         output::line(table)?;
         let met: Vec<bool> = self.figures.iter().filter_map(Figure::met).collect();
         let count = met.iter().filter(|met| **met).count();
@@ -66,9 +73,10 @@ impl Report {
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let written: Vec<Written<'_>> = self.figures.iter().map(Figure::written).collect();
-        for (name, content) in
-            [("bench.json", serde_json::to_string_pretty(&written)?), ("bench.svg", chart::svg(&self.figures))]
-        {
+        for (name, content) in [
+            ("bench.json", serde_json::to_string_pretty(&written)?),
+            ("bench.svg", chart::svg(&self.conditions, &self.figures)),
+        ] {
             let path = dir.join(name);
             fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
         }

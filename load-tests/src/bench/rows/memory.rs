@@ -9,7 +9,7 @@ use super::push::{PUSH_100, Shape};
 use crate::bench::args::Row;
 use crate::bench::cpu::{forget_peak, peak_rss_bytes, rss_bytes};
 use crate::bench::lab::{Lab, Subject};
-use crate::bench::measure::{Pace, measure};
+use crate::bench::measure::{Pace, Window, measure};
 use crate::bench::pull::{Form, Puller};
 use crate::bench::push::{self, Pushing};
 use crate::bench::report::{Figure, Report, Target};
@@ -18,6 +18,8 @@ use crate::bench::stats::Spread;
 const MIB: f64 = 1024.0 * 1024.0;
 /// Who pushes at once.
 const PUSHERS: usize = 64;
+/// For how long, unless it is for a first look.
+const PUSH_FOR: Duration = Duration::from_secs(10);
 /// How slow a slow reader is, and for how long; then it takes the rest at once.
 const SLOW_BYTES_PER_SECOND: f64 = 2e6;
 
@@ -37,7 +39,9 @@ async fn many_push(lab: &Lab, report: &mut Report) -> Result<()> {
     let pushers = push::connect(&shape.pushing(&subject)?, shape.devices(lab), 0).await?;
     let pace = Arc::new(Pace::default());
     let clients = push::closed_loop(pushers, &pace);
-    measure(&lab.postgres, Some(subject.pid()), &pace, clients, lab.plan.window).await?;
+    let length = if lab.plan.quick { lab.plan.window.length } else { PUSH_FOR };
+    let window = Window { length, ..lab.plan.window };
+    measure(&lab.postgres, Some(subject.pid()), &pace, clients, window).await?;
     let peak = peak_rss_bytes(subject.pid())? as f64 / MIB;
     let name = format!("peak memory, {PUSHERS} devices push batches of 100");
     report.add(Figure::new(name, Spread::one(peak), "MiB").target(Target::AtMost(150.0)));
@@ -47,8 +51,11 @@ async fn many_push(lab: &Lab, report: &mut Report) -> Result<()> {
 async fn one_reads_slowly(lab: &Lab, report: &mut Report) -> Result<()> {
     let (events, slow_for) =
         if lab.plan.quick { (200_000, Duration::from_secs(3)) } else { (1_000_000, Duration::from_secs(15)) };
-    let subject = lab.serve(lab.database().await?, "gateway").await?;
-    fill(lab, &subject, events).await?;
+    let filling = lab.serve(lab.database().await?, "gateway").await?;
+    fill(lab, &filling, events).await?;
+    // A server that has pushed has memory to spare, and would hide what the stream takes.
+    filling.server.stop()?;
+    let subject = lab.serve(filling.database, "gateway").await?;
     let (address, device) = (subject.address, lab.fleet.together[0].clone());
     let pid = subject.pid();
     let reading = move || {

@@ -79,7 +79,7 @@ async fn round(lab: &Lab, one_workspace: bool) -> Result<Vec<(Kind, Run)>> {
     let devices = lab.fleet.devices(DEVICES, one_workspace);
     let mut workspaces: Vec<Uuid> = devices.iter().map(|device| device.workspace).collect();
     workspaces.dedup();
-    let events: u64 = if lab.plan.quick { 16_000 } else { 96_000 };
+    let events: u64 = if lab.plan.quick { 16_000 } else { 64_000 };
     let connections = if one_workspace { 1 } else { CONNECTIONS };
     let (mut copy, mut runs) = (None, Vec::new());
     for (kind, pushed_before) in [(Kind::New, 0), (Kind::Updates, events)] {
