@@ -34,9 +34,17 @@ pub(crate) struct BenchArgs {
     /// The directory of the Postgres programs; found by itself otherwise.
     #[arg(long, env = "TIDELOG_PG_BIN", value_name = "DIR")]
     pub(crate) pg_bin: Option<PathBuf>,
-    /// Appends that the server has under way at once; the limit of push gets as many connections.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) append_lanes: u16,
+    /// Appends that the server has under way at once, and connections of the limit of push; the server's default without.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    append_lanes: Option<u16>,
+}
+
+impl BenchArgs {
+    /// Append lanes of the server: as many as it takes by itself, one for two cores.
+    pub(crate) fn append_lanes(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.append_lanes.map_or((cores / 2).max(1), usize::from)
+    }
 }
 
 /// A row of the table, or several that are measured together.
