@@ -52,6 +52,9 @@ async fn one_reads_slowly(lab: &Lab, report: &mut Report) -> Result<()> {
     let (events, slow_for) =
         if lab.plan.quick { (200_000, Duration::from_secs(3)) } else { (1_000_000, Duration::from_secs(15)) };
     let filling = lab.serve(lab.database().await?, "gateway").await?;
+    let (address, device) = (filling.address, lab.fleet.together[0].clone());
+    let spoken = tokio::task::spawn_blocking(move || Puller::new(address, &device)?.is_spoken(Form::Stream, ""));
+    let form = if spoken.await?? { Form::Stream } else { Form::JsonLines };
     fill(lab, &filling, events).await?;
     // A server that has pushed has memory to spare, and would hide what the stream takes.
     filling.server.stop()?;
@@ -59,8 +62,6 @@ async fn one_reads_slowly(lab: &Lab, report: &mut Report) -> Result<()> {
     let (address, device) = (subject.address, lab.fleet.together[0].clone());
     let pid = subject.pid();
     let reading = move || {
-        let form = Form::Stream;
-        let form = if Puller::new(address, &device)?.is_spoken(form, "")? { form } else { Form::JsonLines };
         // A first page warms up what does not belong to the stream.
         Puller::new(address, &device)?.check_page(Form::Pages, "")?;
         forget_peak(pid).context("the server's peak of memory cannot be forgotten")?;
