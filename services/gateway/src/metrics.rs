@@ -29,7 +29,7 @@ tidelog_postgres::metrics! {
         sent_bytes: IntCounterVec("tidelog_sent_bytes_total", []),
         /// Events given to pulls.
         events_pulled: IntCounterVec("tidelog_events_pulled_total", []),
-        /// Pages given to pulls, by where their events were: tail (in memory) or log (in the database).
+        /// Pages read for pulls, by where their events were: tail (in memory) or log (in the database).
         pages: IntCounterVec("tidelog_pages_total", ["source"]),
         /// Bytes of events that are kept in memory for readers near the heads of their logs.
         tail_bytes: IntGaugeVec("tidelog_tail_bytes", []),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, TableName};
@@ -51,8 +52,8 @@ pub(crate) struct Found {
 
 /// Pages on their way to a reader.
 pub(crate) enum Pages {
-    /// In memory already.
-    Tail(TailReader),
+    /// In memory already, and counted as they are taken.
+    Tail(TailReader, IntCounter),
     /// Read ahead from the log.
     Log(mpsc::Receiver<Result<Page, ApiError>>),
 }
@@ -61,7 +62,7 @@ impl Pages {
     /// The next page, if there is one.
     pub(crate) async fn next(&mut self) -> Result<Option<Page>, ApiError> {
         match self {
-            Self::Tail(tail) => Ok(tail.next_page()),
+            Self::Tail(tail, count) => Ok(tail.next_page().inspect(|_| count.inc())),
             Self::Log(pages) => pages.recv().await.transpose(),
         }
     }
@@ -87,16 +88,9 @@ impl Gateway {
             self.prove_again(reader).await?;
         };
         self.note_read(reader, pull.after);
-        self.count_page(&found, &page);
+        self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.count as u64);
         let access = self.changed_access(reader, &found.in_force.catalog, &page.catalogs).await?;
         Ok((self.answer_of(&page, found.head, access).await?, page))
-    }
-
-    /// Counts a page that is given to a reader.
-    pub(crate) fn count_page(&self, found: &Found, page: &Page) {
-        let source = if found.tail.is_some() { "tail" } else { "log" };
-        self.metrics.pages.with_label_values(&[source]).inc();
-        self.metrics.events_pulled.with_label_values::<&str>(&[]).inc_by(page.count as u64);
     }
 
     /// The members that the answer with a page has beside the events.
@@ -163,8 +157,9 @@ impl Gateway {
         }
         let timer = self.metrics.pull_seconds.with_label_values::<&str>(&[]).start_timer();
         let page = match self.source(reader, after, found, pull, PAGE_BYTES_MAX) {
-            Source::Tail(mut tail) => tail.next_page(),
-            Source::Log(mut log) => {
+            Source::Tail(mut tail, count) => tail.next_page().inspect(|_| count.inc()),
+            Source::Log(mut log, count) => {
+                count.inc();
                 // Where the connection is driven: rows that cross from thread to thread cost more than all that is done
                 // to them.
                 let page = self.tasks.spawn(async move { log.next_page().await }).await;
@@ -180,10 +175,14 @@ impl Gateway {
         let filter = reader.filter(&found.in_force, pull.tables.as_deref());
         let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
         match &found.tail {
-            Some(tail) => Source::Tail(TailReader::new(tail, after, filter, limits)),
+            Some(tail) => {
+                let count = self.metrics.pages.with_label_values(&["tail"]);
+                Source::Tail(TailReader::new(tail, after, filter, limits), count)
+            }
             None => {
-                let range = (after, found.head);
-                Source::Log(Box::new(LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits)))
+                let (count, range) = (self.metrics.pages.with_label_values(&["log"]), (after, found.head));
+                let log = LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits);
+                Source::Log(Box::new(log), count)
             }
         }
     }
@@ -191,14 +190,15 @@ impl Gateway {
     /// Every page up to where the log was found to end, or until `limit` events. While one is sent, the next ones are
     /// read; no database connection is held while they wait for the reader.
     pub(crate) fn pages(&self, reader: &Reader, found: &Found, pull: &PullRequest) -> Pages {
-        let mut log = match self.source(reader, pull.after, found, pull, STREAM_PAGE_BYTES) {
-            Source::Tail(tail) => return Pages::Tail(tail),
-            Source::Log(log) => log,
+        let (mut log, count) = match self.source(reader, pull.after, found, pull, STREAM_PAGE_BYTES) {
+            Source::Tail(tail, count) => return Pages::Tail(tail, count),
+            Source::Log(log, count) => (log, count),
         };
         let (sender, pages) = mpsc::channel(1);
         self.tasks.spawn(async move {
             while let Some(page) = log.next_page().await.transpose() {
                 let has_failed = page.is_err();
+                count.inc();
                 let page = page.map(Page::from).map_err(ApiError::from);
                 if sender.send(page).await.is_err() || has_failed {
                     return;
@@ -217,10 +217,10 @@ impl Gateway {
     }
 }
 
-/// Where pages are read.
+/// Where pages are read, and what counts them.
 enum Source {
-    Tail(TailReader),
-    Log(Box<LogReader>),
+    Tail(TailReader, IntCounter),
+    Log(Box<LogReader>, IntCounter),
 }
 
 fn ahead() -> ApiError {

@@ -21,6 +21,9 @@ pub struct PackedPageLimits {
 /// Rows to look at for the end of a batch in which the most events are reached.
 const REST_ROWS: usize = 128;
 
+/// How far a page is expected to go past its size, for its last batch to be whole.
+const ROOM_BYTES: usize = 64 * 1024;
+
 /// A stretch of a log, its events encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedPage {
@@ -104,9 +107,10 @@ impl Filling {
         self.has_ended
     }
 
-    /// Makes room for so many bytes.
+    /// Makes room for so many bytes, as far as the page may have them.
     pub(crate) fn expect(&mut self, bytes: usize) {
-        self.events.reserve(bytes);
+        let room = self.limits.bytes.saturating_add(ROOM_BYTES).saturating_sub(self.events.len());
+        self.events.reserve(bytes.min(room));
     }
 
     /// Takes the next row that was looked at; `before` is the one looked at before it. If a page ends with that, it comes

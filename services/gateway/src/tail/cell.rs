@@ -23,7 +23,7 @@ const ROWS_MAX: usize = 8_192;
 /// Bytes that a read aims at.
 const READ_BYTES: usize = 1024 * 1024;
 
-/// A workspace's tail and its turnstile.
+/// A workspace's tail, and whose turn it is to read on.
 pub(super) struct Cell {
     /// How many looks at the log have begun.
     begun: AtomicU64,
@@ -100,6 +100,8 @@ impl Cell {
             return Ok(view.clone());
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        // Who came before this look shares it; and what the last one saw is let go, so that the tail can grow in place.
+        turn.last = None;
         let view = self.read_on(store, workspace, &mut turn.tail, from).await;
         self.start.store(turn.tail.as_ref().map_or(i64::MAX, |tail| tail.start.position.0), Ordering::Release);
         self.bytes.store(turn.tail.as_ref().map_or(0, |tail| tail.bytes), Ordering::Release);
@@ -135,6 +137,14 @@ impl Cell {
         };
         *kept = Some(tail);
         Ok(Some(view))
+    }
+}
+
+#[cfg(test)]
+impl Cell {
+    /// One with a tail of so many bytes, last used at `used`.
+    pub(super) fn of_bytes(bytes: usize, used: u64) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicUsize::new(bytes), used: AtomicU64::new(used), ..Self::default() })
     }
 }
 
@@ -218,5 +228,75 @@ impl Tail {
                 self.start = Cursor { position: last, check };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_core::digest::Digest;
+    use tidelog_core::time::UnixMs;
+    use tidelog_postgres::StoreConfig;
+    use tidelog_testkit::{StoredEvent, TestDatabase};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(7));
+
+    /// Events of one batch each, of a history that the digests tell.
+    fn events(positions: std::ops::RangeInclusive<i64>, fields_bytes: usize, history: i64) -> Vec<StoredEvent> {
+        let event = |position| StoredEvent {
+            position: Position(position),
+            batch: Position(position),
+            table: "notes".to_owned(),
+            scope: String::new(),
+            is_rejected: false,
+            fields: vec![0x80; fields_bytes],
+            digest: Digest(position * 10 + history),
+            received_at: UnixMs(1_790_000_000_000),
+        };
+        positions.map(event).collect()
+    }
+
+    async fn start(events: &[StoredEvent]) -> (TestDatabase, Store) {
+        let database = TestDatabase::create().await;
+        let store = Store::new(&StoreConfig { url: database.url().to_owned(), pool_size: 2 }).unwrap();
+        store.create_workspace(WORKSPACE, "test", &[], UnixMs(0)).await.unwrap();
+        database.write_log(WORKSPACE, Uuid::from_u128(1), events).await;
+        (database, store)
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_replaced_between_a_look_and_the_reading_does_not_extend_a_tail() {
+        let (database, store) = start(&events(1..=40, 10, 1)).await;
+        let mut tail = Tail::after(Cursor::START);
+        assert!(tail.read_to(&store, WORKSPACE, Position(40)).await.unwrap());
+        database.cut_log(WORKSPACE, Position(0)).await;
+        database.write_log(WORKSPACE, Uuid::from_u128(2), &events(1..=60, 10, 2)).await;
+        let read = tail.read_to(&store, WORKSPACE, Position(60)).await;
+        assert!(matches!(read, Err(LogError::Diverged)), "{read:?}");
+        database.cut_log(WORKSPACE, Position(30)).await;
+        let read = tail.read_to(&store, WORKSPACE, Position(60)).await;
+        assert!(matches!(read, Err(LogError::Diverged)), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn a_tail_keeps_the_newest_events_within_its_size() {
+        let (database, store) = start(&events(1..=30, 100_000, 1)).await;
+        let mut tail = Tail::after(Cursor::START);
+        for head in (30..=150).step_by(30) {
+            assert!(tail.read_to(&store, WORKSPACE, Position(head)).await.unwrap());
+            tail.shrink();
+            assert!(tail.bytes <= BYTES_MAX && tail.end.position == Position(head));
+            let (count, bytes) = tail.segments.iter().fold((0, 0), |(c, b), one| (c + one.count(), b + one.bytes()));
+            assert_eq!((count, bytes), (tail.events, tail.bytes));
+            assert_eq!(tail.start.position.0 + count as i64, head);
+            database.write_log(WORKSPACE, Uuid::from_u128(1), &events(head + 1..=head + 30, 100_000, 1)).await;
+        }
+        assert!(tail.start.position.0 > 100);
+        assert!(
+            !Tail::after(Cursor::START).read_to(&store, WORKSPACE, Position(150)).await.unwrap(),
+            "that is no tail"
+        );
     }
 }

@@ -135,3 +135,34 @@ impl Cells {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn of_too_many_tails_the_least_recently_used_go() {
+        let mut cells = Cells::default();
+        let workspace = |number: u128| WorkspaceId(Uuid::from_u128(number));
+        let all: Vec<_> =
+            (0..12_u64).map(|number| (workspace(number.into()), Cell::of_bytes(4_000_000, number))).collect();
+        for (workspace, cell) in &all {
+            cells.of.insert(*workspace, Arc::clone(cell));
+            all[0].1.used.store(100, Ordering::Relaxed);
+            cells.count(*workspace, cell);
+            assert!(cells.bytes <= BYTES_MAX);
+        }
+        let mut kept: Vec<_> = cells.of.keys().map(|workspace| workspace.0.as_u128()).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [0, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(cells.bytes, 8 * (4_000_000 + CELL_BYTES));
+        // One that went is no longer counted, whoever still reads it.
+        cells.count(workspace(1), &all[1].1);
+        for number in kept {
+            cells.remove(workspace(number));
+        }
+        assert_eq!((cells.bytes, cells.of.len()), (0, 0));
+    }
+}

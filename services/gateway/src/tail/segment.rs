@@ -18,6 +18,7 @@ pub(super) struct Segment {
     rows: Vec<Row>,
     tables: Vec<Box<str>>,
     scopes: Vec<Box<str>>,
+    names_bytes: usize,
 }
 
 /// What is kept of an event beside its encoded form.
@@ -40,7 +41,7 @@ impl Segment {
 
     /// About what it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.events.len() + self.rows.len() * size_of::<Row>()
+        self.events.len() + self.rows.len() * size_of::<Row>() + self.names_bytes
     }
 
     /// How many events there are.
@@ -57,12 +58,14 @@ impl Segment {
         if !row.is_rejected {
             row.event.write(&mut self.events);
         }
+        let table = place_of(&mut self.tables, row.event.table, &mut self.names_bytes);
+        let scope = place_of(&mut self.scopes, row.event.scope, &mut self.names_bytes);
         self.rows.push(Row {
             check: row.check,
             end: self.events.len() as u32,
             batch_offset: (position - batch) as u32,
-            table: place_of(&mut self.tables, row.event.table),
-            scope: place_of(&mut self.scopes, row.event.scope),
+            table,
+            scope,
             is_rejected: row.is_rejected,
         });
     }
@@ -80,9 +83,10 @@ impl Segment {
 }
 
 /// Where a name stands in a list, which it is added to where it is not yet.
-fn place_of(names: &mut Vec<Box<str>>, name: &str) -> u32 {
+fn place_of(names: &mut Vec<Box<str>>, name: &str, names_bytes: &mut usize) -> u32 {
     let place = names.iter().rposition(|known| **known == *name).unwrap_or_else(|| {
         names.push(name.into());
+        *names_bytes += name.len() + size_of::<Box<str>>();
         names.len() - 1
     });
     place as u32

@@ -158,7 +158,7 @@ async fn a_slow_reader_is_waited_for_without_a_connection_and_misses_nothing() {
     }
     let all = others / 2;
     let sent = figure(&app, LOG_PAGES).await - others;
-    assert!(all > 60 && sent < all / 2, "{sent} of {all} pages were made for a reader that takes none");
+    assert!(all > 60 && sent < all / 2, "{sent} of {all} pages were read for a reader that takes none");
     assert_eq!(figure(&app, "tidelog_pool_connections_in_use").await, 0, "and no connection is held for it");
     while let Some(part) = slow.chunk().await.unwrap() {
         received.extend_from_slice(&part);
