@@ -27,7 +27,7 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What a tail counts for beside its events.
 const CELL_BYTES: usize = 2 * 1024;
 /// How far behind the head a reader may be for a tail to begin with it.
-const NEAR_POSITIONS: i64 = 8_192;
+const NEAR_POSITIONS: i64 = 16_384;
 
 /// The tails of a gateway's workspaces, the least recently used of which go when all take too much.
 pub(crate) struct Tails {
