@@ -161,6 +161,39 @@ async fn several_workspaces_go_in_one_transaction() {
     assert_eq!(answers[1].status, AppendStatus::SeqGap(Seq(2)), "a refusal is no failure of the group");
 }
 
+/// The short way through the append is for groups of which there is nothing special to say: one batch that is refused
+/// takes all the long way, and stores nothing itself.
+#[tokio::test]
+async fn a_refused_batch_among_good_ones_is_found_whatever_is_wrong_with_it() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let (good, revoked) = (log.device(workspace).await, log.device(workspace).await);
+    let other = log.device(workspace).await;
+    log.append(workspace, &[&batch(good, 1..=1), &batch(other, 1..=2)]).await;
+    log.store.revoke_device(workspace, revoked, NOW).await.unwrap();
+    let at = |position| Cursor { position: Position(position), check: CursorCheck(5) };
+    let mut cloned = batch(other, 2..=3);
+    cloned.ops[0].digest = Digest(7);
+    let mut ahead = batch(other, 3..=3);
+    ahead.ops[0].base = Position(1_000);
+    let rows = [
+        (batch(DeviceId(Uuid::from_u128(9)), 1..=1), AppendStatus::Unregistered),
+        (batch(revoked, 1..=1), AppendStatus::Revoked),
+        (AppendBatch { cursor: Some(at(1_000)), ..batch(other, 3..=3) }, AppendStatus::CursorAhead),
+        (AppendBatch { cursor: Some(at(2)), ..batch(other, 3..=3) }, AppendStatus::CursorDiverged),
+        (batch(other, 4..=4), AppendStatus::SeqGap(Seq(3))),
+        (cloned, AppendStatus::SeqDiffers),
+        (ahead, AppendStatus::BaseAhead),
+    ];
+    for (seq, (refused, expected)) in (2..).zip(rows) {
+        let before = log.store.head(workspace, Position(0)).await.unwrap().unwrap().head.0;
+        let statuses = log.append(workspace, &[&batch(good, seq..=seq), &refused]).await;
+        assert_eq!((runs(&statuses[0]), &statuses[1]), (vec![(seq, 1, before + 1)], &expected));
+        let head = log.store.head(workspace, Position(0)).await.unwrap().unwrap().head.0;
+        assert_eq!(head, before + 1, "{expected:?} stores nothing");
+    }
+}
+
 #[tokio::test]
 async fn a_batch_judged_under_another_catalog_is_told_before_anything_is_stored() {
     let mut log = Log::start().await;
