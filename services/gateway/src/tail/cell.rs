@@ -282,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tail_keeps_the_newest_events_within_its_size() {
-        let (database, store) = start(&events(1..=30, 100_000, 1)).await;
+        let (database, store) = start(&events(1..=30, 200_000, 1)).await;
         let mut tail = Tail::after(Cursor::START);
         for head in (30..=150).step_by(30) {
             assert!(tail.read_to(&store, WORKSPACE, Position(head)).await.unwrap());
@@ -291,7 +291,7 @@ mod tests {
             let (count, bytes) = tail.segments.iter().fold((0, 0), |(c, b), one| (c + one.count(), b + one.bytes()));
             assert_eq!((count, bytes), (tail.events, tail.bytes));
             assert_eq!(tail.start.position.0 + count as i64, head);
-            database.write_log(WORKSPACE, Uuid::from_u128(1), &events(head + 1..=head + 30, 100_000, 1)).await;
+            database.write_log(WORKSPACE, Uuid::from_u128(1), &events(head + 1..=head + 30, 200_000, 1)).await;
         }
         assert!(tail.start.position.0 > 100);
         assert!(
