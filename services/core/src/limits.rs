@@ -37,7 +37,7 @@ pub const CLOCK_SKEW_S_DEFAULT: u32 = 60;
 pub const PAGE_EVENTS_DEFAULT: usize = 1_000;
 /// Most events a page may be asked for.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
-/// Bytes of fields, by their weight, after which a page ends at the next batch boundary.
+/// Bytes after which a page ends: of events as MessagePack, then at the next batch boundary; of records by their weight.
 pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Positions one page looks at, whatever it finds: bounds the work of a filter that matches nothing.
 pub const PAGE_POSITIONS_MAX: i64 = 50_000;

@@ -66,8 +66,12 @@ prop_compose! {
 fn answers() -> impl Strategy<Value = PullAnswer> {
     (proptest::collection::vec(events(), 0..20), numbers(), any::<bool>()).prop_map(|(events, number, more)| {
         let tables = |present| if present { vec![TableName::parse("plans").unwrap()] } else { Vec::new() };
+        let cursor = match number {
+            0 => Cursor::START,
+            _ => Cursor { position: Position(number), check: CursorCheck(number ^ 7) },
+        };
         PullAnswer {
-            cursor: Cursor { position: Position(number), check: CursorCheck(number ^ 7) },
+            cursor,
             position: Position(number),
             more,
             head: Position(number),
