@@ -148,49 +148,109 @@ CREATE TABLE tidelog.device_presence (
 COMMENT ON TABLE tidelog.device_presence IS 'What devices said of themselves: written lazily, may lag some seconds';
 
 CREATE TABLE tidelog.checkpoints (
-    workspace uuid PRIMARY KEY,
+    workspace uuid NOT NULL,
     position bigint NOT NULL DEFAULT 0,
     catalog_position bigint NOT NULL DEFAULT 0,
-    generation bigint NOT NULL DEFAULT 1
+    generation bigint NOT NULL,
+    refold_position bigint NOT NULL DEFAULT 0,
+    verified_at_ms bigint NOT NULL DEFAULT 0,
+    table_set smallint NOT NULL,
+    live boolean NOT NULL,
+    PRIMARY KEY (workspace, table_set)
 ) WITH (fillfactor = 40);
-COMMENT ON TABLE tidelog.checkpoints IS 'How far each log is folded into records';
+COMMENT ON TABLE tidelog.checkpoints IS 'How far each log is folded into the tables of a set. A workspace has one set that is live; the other is being rebuilt, or kept from before';
 COMMENT ON COLUMN tidelog.checkpoints.catalog_position IS 'The position of the _catalog event in force at the checkpoint';
+COMMENT ON COLUMN tidelog.checkpoints.generation IS 'Which making of the records this is: a rebuild makes the next one';
+COMMENT ON COLUMN tidelog.checkpoints.refold_position IS 'The _catalog event whose rules this making holds from position 1 on; 0 where each event is folded by the rules of its time';
+COMMENT ON COLUMN tidelog.checkpoints.verified_at_ms IS 'When tidelog verify last found everything as it should be; 0 never';
 
+-- What the projector makes comes in two sets of tables, so that a rebuild fills one while the other is read, and an old
+-- one goes without a mass delete (docs/adr/0018).
 CREATE TABLE tidelog.records (
     workspace uuid NOT NULL,
     version bigint NOT NULL,
     touched bigint NOT NULL,
     updated_at_ms bigint NOT NULL,
     open_conflicts integer NOT NULL,
+    table_set smallint NOT NULL,
     deleted boolean NOT NULL,
     table_name text NOT NULL,
     scope text NOT NULL,
     record text NOT NULL,
     fields bytea NOT NULL,
     state bytea NOT NULL,
-    PRIMARY KEY (workspace, table_name, scope, record)
-) WITH (fillfactor = 80);
-CREATE INDEX records_version ON tidelog.records (workspace, version);
-CREATE INDEX records_touched ON tidelog.records (workspace, touched);
-CREATE INDEX records_open_conflicts ON tidelog.records (workspace) WHERE open_conflicts > 0;
+    PRIMARY KEY (workspace, table_set, table_name, scope, record)
+) PARTITION BY LIST (table_set);
+CREATE TABLE tidelog.records_0 PARTITION OF tidelog.records FOR VALUES IN (0) WITH (fillfactor = 80);
+CREATE TABLE tidelog.records_1 PARTITION OF tidelog.records FOR VALUES IN (1) WITH (fillfactor = 80);
+CREATE INDEX records_version ON tidelog.records (workspace, table_set, version);
+CREATE INDEX records_touched ON tidelog.records (workspace, table_set, touched);
+CREATE INDEX records_open_conflicts ON tidelog.records (workspace, table_set) WHERE open_conflicts > 0;
 COMMENT ON TABLE tidelog.records IS 'FOLD-1: what the log up to the checkpoint folds to';
-COMMENT ON COLUMN tidelog.records.state IS 'Writers, last delete and open conflicts: what folding on needs';
+COMMENT ON COLUMN tidelog.records.state IS 'Contributors, deletes, what a tombstone keeps, conflicts, the newest events: what folding on needs';
+
+CREATE TABLE tidelog.record_events (
+    workspace uuid NOT NULL,
+    table_set smallint NOT NULL,
+    block integer NOT NULL,
+    table_name text NOT NULL,
+    scope text NOT NULL,
+    record text NOT NULL,
+    positions bigint[] NOT NULL,
+    PRIMARY KEY (workspace, table_set, table_name, scope, record, block)
+) PARTITION BY LIST (table_set);
+CREATE TABLE tidelog.record_events_0 PARTITION OF tidelog.record_events FOR VALUES IN (0);
+CREATE TABLE tidelog.record_events_1 PARTITION OF tidelog.record_events FOR VALUES IN (1);
+COMMENT ON TABLE tidelog.record_events IS 'Where in the log the events of a record are, 64 a block; the newest are in its state';
 
 CREATE TABLE tidelog.verdicts (
     workspace uuid NOT NULL,
     position bigint NOT NULL,
+    table_set smallint NOT NULL,
     verdict text NOT NULL,
-    conflicts jsonb NOT NULL,
-    PRIMARY KEY (workspace, position)
-);
+    PRIMARY KEY (workspace, table_set, position)
+) PARTITION BY LIST (table_set);
+CREATE TABLE tidelog.verdicts_0 PARTITION OF tidelog.verdicts FOR VALUES IN (0);
+CREATE TABLE tidelog.verdicts_1 PARTITION OF tidelog.verdicts FOR VALUES IN (1);
 COMMENT ON TABLE tidelog.verdicts IS 'The folded events that did not simply apply';
-COMMENT ON COLUMN tidelog.verdicts.conflicts IS 'The ids of the ledger rows of the values that the event lost';
+
+CREATE TABLE tidelog.conflicts (
+    workspace uuid NOT NULL,
+    position bigint NOT NULL,
+    winner_position bigint NOT NULL,
+    loser_position bigint NOT NULL,
+    closed_position bigint NOT NULL,
+    table_set smallint NOT NULL,
+    winner_deleted boolean NOT NULL,
+    loser_deleted boolean NOT NULL,
+    status text NOT NULL,
+    rule text NOT NULL,
+    table_name text NOT NULL,
+    scope text NOT NULL,
+    record text NOT NULL,
+    field text NOT NULL,
+    winner_value bytea,
+    loser_value bytea,
+    PRIMARY KEY (workspace, table_set, position, field)
+) PARTITION BY LIST (table_set);
+CREATE TABLE tidelog.conflicts_0 PARTITION OF tidelog.conflicts FOR VALUES IN (0);
+CREATE TABLE tidelog.conflicts_1 PARTITION OF tidelog.conflicts FOR VALUES IN (1);
+CREATE INDEX conflicts_record ON tidelog.conflicts (workspace, table_set, table_name, scope, record, position, field);
+CREATE INDEX conflicts_open ON tidelog.conflicts (workspace, table_set, position, field) WHERE status = 'open';
+COMMENT ON TABLE tidelog.conflicts IS 'RULE-1: the ledger, a row for every value that lost';
+COMMENT ON COLUMN tidelog.conflicts.position IS 'The op that met the conflict: one of its two events. The id of a conflict is <position>.<field>';
+COMMENT ON COLUMN tidelog.conflicts.winner_position IS 'The event that stood; 0 where nothing stood against the loser';
+COMMENT ON COLUMN tidelog.conflicts.closed_position IS 'The event that resolved it or overtook it; 0 where none did';
+COMMENT ON COLUMN tidelog.conflicts.status IS 'open, resolved, overtaken or automatic';
+COMMENT ON COLUMN tidelog.conflicts.field IS 'Empty of a delete that lost';
+COMMENT ON COLUMN tidelog.conflicts.winner_value IS 'As MessagePack; null of a delete, and where nothing stood in the field';
 
 -- Large fields: lz4 halves them for half the time of the default, which stays where Postgres was built without it.
 DO $$
 BEGIN
     ALTER TABLE tidelog.log ALTER COLUMN fields SET COMPRESSION lz4;
-    ALTER TABLE tidelog.records ALTER COLUMN fields SET COMPRESSION lz4, ALTER COLUMN state SET COMPRESSION lz4;
+    ALTER TABLE tidelog.records_0 ALTER COLUMN fields SET COMPRESSION lz4, ALTER COLUMN state SET COMPRESSION lz4;
+    ALTER TABLE tidelog.records_1 ALTER COLUMN fields SET COMPRESSION lz4, ALTER COLUMN state SET COMPRESSION lz4;
 EXCEPTION WHEN feature_not_supported THEN
     NULL;
 END
@@ -203,12 +263,12 @@ $$;
 -- LOG-1: what a device has stored already is answered with its first positions and stored no second time.
 -- Nothing expected is raised: each batch gets a status, and one that is refused leaves the others alone.
 --   appended       stored, or had been; the op of seq s is at s + shift for the new ones
---   unregistered   no such device in this workspace
+--   unregistered   no such device in this workspace; the system device belongs to each
 --   revoked        the device may no longer push
 --   catalog_stale  judged under another catalog than the one in force: judge again (all batches)
 --   cursor_ahead   the batch's cursor lies past head
 --   cursor_diverged  the event at the batch's cursor has another check: its digest combined with received_at_ms
---   seq_gap        ops before the batch are missing
+--   seq_gap        ops before the batch are missing; of the system device also the _catalog event (append_catalog)
 --   seq_differs    a stored op has another digest than the one sent under its seq
 --   base_ahead     an op's base lies past head
 -- A batch's head is the last position of its workspace as far as this batch and those before it go.
@@ -280,8 +340,8 @@ BEGIN
                 -- What is null here is not plain, and bool_and() would pass over it.
                 coalesce(p_catalog_version = (SELECT max(c.version) FROM tidelog.catalogs c)
                 AND p_counts[b.i] > 0
-                AND (SELECT d.revoked_at_ms IS NULL FROM tidelog.devices d
-                    WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i])
+                AND (p_devices[b.i] = '00000000-0000-0000-0000-000000000000' OR (SELECT d.revoked_at_ms IS NULL FROM tidelog.devices d
+                    WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i]))
                 AND p_first_seqs[b.i] - 1 = coalesce((SELECT l.seq FROM tidelog.log l
                     WHERE l.workspace = p_workspaces[b.i] AND l.device = p_devices[b.i] AND l.seq >= p_first_seqs[b.i] - 1
                     ORDER BY l.seq DESC LIMIT 1), 0)
@@ -343,6 +403,8 @@ BEGIN
                             ORDER BY l.position LIMIT 1
                         ) THEN 'cursor_diverged'
                         WHEN p_first_seqs[f.i] > f.stored_seq + 1 THEN 'seq_gap'
+                        -- The _catalog event takes the seq that the server's own op was given.
+                        WHEN p_devices[f.i] = '00000000-0000-0000-0000-000000000000' AND f.lacks_catalog THEN 'seq_gap'
                         WHEN p_counts[f.i] > 0 AND p_first_seqs[f.i] <= f.stored_seq AND (
                             SELECT true FROM tidelog.log l
                             WHERE l.workspace = f.workspace AND l.device = f.device
@@ -360,8 +422,9 @@ BEGIN
                             NOT v_is_current AND p_catalog_version <> (
                                 SELECT h.catalog_version FROM tidelog.heads h WHERE h.workspace = p_workspaces[b.i]
                             ) AS lacks_catalog,
-                            (SELECT d.revoked_at_ms IS NOT NULL FROM tidelog.devices d
-                                WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i]) AS revoked,
+                            CASE WHEN p_devices[b.i] = '00000000-0000-0000-0000-000000000000' THEN false ELSE
+                                (SELECT d.revoked_at_ms IS NOT NULL FROM tidelog.devices d
+                                    WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i]) END AS revoked,
                             -- Mostly the op before the batch is the last one: then this looks at no other.
                             coalesce(
                                 (SELECT l.seq FROM tidelog.log l
@@ -429,9 +492,47 @@ BEGIN
 END
 $$;
 
+-- Appends the _catalog event of the catalog in force to a log that lacks it, which the next append would do otherwise.
+-- Answers its position, nothing where the log has it or is empty. LOG-3 by the same lock.
+CREATE FUNCTION tidelog.append_catalog(p_now_ms bigint, p_workspace uuid) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_version bigint;
+    v_known bigint;
+    v_head bigint;
+    v_received_at_ms bigint;
+BEGIN
+    SELECT h.catalog_version INTO v_known FROM tidelog.heads h WHERE h.workspace = p_workspace FOR UPDATE;
+    SELECT c.version INTO v_version FROM tidelog.catalogs c ORDER BY c.version DESC LIMIT 1;
+    SELECT l.position, greatest(p_now_ms, l.received_at_ms) INTO v_head, v_received_at_ms FROM tidelog.log l
+        WHERE l.workspace = p_workspace ORDER BY l.position DESC LIMIT 1;
+    IF v_known >= v_version OR v_head IS NULL THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
+            kind, table_name, record, scope, role, actor, conflict, rejected, fields)
+        SELECT p_workspace, '00000000-0000-0000-0000-000000000000', v_head + 1,
+            1 + coalesce((SELECT l.seq FROM tidelog.log l WHERE l.workspace = p_workspace
+                AND l.device = '00000000-0000-0000-0000-000000000000' ORDER BY l.seq DESC LIMIT 1), 0),
+            v_head, v_received_at_ms, v_received_at_ms, c.digest, 0, 1, '_catalog', 'catalog', '', '', '', '', '', c.fields
+        FROM tidelog.catalogs c WHERE c.version = v_version;
+    UPDATE tidelog.heads h SET catalog_version = v_version WHERE h.workspace = p_workspace;
+    RETURN v_head + 1;
+END
+$$;
+
 GRANT SELECT, INSERT ON tidelog.log TO tidelog_service;
 GRANT SELECT, INSERT, UPDATE ON
     tidelog.workspaces, tidelog.devices, tidelog.enrollment_keys, tidelog.analyst_tokens, tidelog.admin_tokens,
-    tidelog.heads, tidelog.device_presence, tidelog.checkpoints, tidelog.records, tidelog.verdicts
+    tidelog.heads, tidelog.device_presence
     TO tidelog_service;
 GRANT SELECT, INSERT ON tidelog.catalogs TO tidelog_service;
+-- What the log folds to can be made again, so an old set of it may go.
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    tidelog.checkpoints, tidelog.records, tidelog.record_events, tidelog.verdicts, tidelog.conflicts
+    TO tidelog_service;
+GRANT TRUNCATE ON
+    tidelog.records_0, tidelog.record_events_0, tidelog.verdicts_0, tidelog.conflicts_0,
+    tidelog.records_1, tidelog.record_events_1, tidelog.verdicts_1, tidelog.conflicts_1
+    TO tidelog_service;

@@ -262,6 +262,19 @@ impl ConflictId {
     pub fn of(position: Position, field: &str) -> Self {
         Self(format!("{position}.{field}"))
     }
+
+    /// The position and the field it is made of; `None` if no server has made it.
+    pub fn parts(&self) -> Option<(Position, &str)> {
+        let (position, field) = self.0.split_once('.')?;
+        let position = Position(position.parse().ok()?);
+        // No other text of the same number.
+        (self.0.len() == field.len() + 1 + position.to_string().len()).then_some((position, field))
+    }
+
+    /// The field it is of; empty of a delete that lost.
+    pub fn field(&self) -> Option<&str> {
+        self.parts().map(|(_, field)| field)
+    }
 }
 
 /// The scopes granted to a device: a list, or all of them. The scope `""` belongs to every device.

@@ -16,6 +16,16 @@ pub const RECORD_FIELDS_MAX: usize = 10_000;
 /// Most open conflicts of a record. What meets a full record under `manual` just loses (`superseded`): nobody settles a
 /// thousand, and each is loaded with the record.
 pub const OPEN_CONFLICTS_MAX: usize = 1_000;
+/// Most closed conflicts that a record remembers, for resolves that name them; the ledger keeps all. A resolve of an
+/// older one is a plain put.
+pub const CLOSED_CONFLICTS_MAX: usize = 1_000;
+/// Most elements of a field that is merged by `union`, for the same reason as the fields of a record.
+pub const UNION_ELEMENTS_MAX: usize = 10_000;
+/// Most contributors that a merge field remembers, each device once: whoever deletes the record without knowing of the
+/// latest ones is judged against these.
+pub const CONTRIBUTORS_MAX: usize = 64;
+/// Positions of its events that a record keeps with itself before they leave as a block.
+pub const HISTORY_BLOCK_EVENTS: usize = 64;
 /// Deepest nesting of a value. Keeps every recursive reader far from the end of its stack.
 pub const DEPTH_MAX: usize = 32;
 /// Most values and keys in one request, envelopes included. Each takes memory many times its size on the wire; this is

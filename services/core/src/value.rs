@@ -82,6 +82,19 @@ impl Value {
     }
 }
 
+impl Value {
+    /// Appends its MessagePack: equal values have equal bytes.
+    pub fn write_msgpack(&self, bytes: &mut Vec<u8>) {
+        let written = rmp_serde::encode::write(bytes, self);
+        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    }
+
+    /// Reads what [`Value::write_msgpack`] wrote.
+    pub fn from_msgpack(bytes: &[u8]) -> Result<Self, Unreadable> {
+        rmp_serde::from_slice(bytes).map_err(|_| Unreadable)
+    }
+}
+
 impl<K: Into<String>> FromIterator<(K, Value)> for Fields {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(fields: I) -> Self {
         Self(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use tidelog_core::catalog::{Catalog, Clock, Granularity, OnDelete, Resolution, Retention, Rule, catalog_op};
+use tidelog_core::catalog::{
+    Catalog, Clock, FieldType, Granularity, OnDelete, Resolution, Retention, Rule, Table, catalog_op,
+};
+use tidelog_core::fold::{Contender, Decision, Resolvers};
 use tidelog_core::ids::{CatalogVersion, Role, Scope};
 use tidelog_core::op::Intent;
 use tidelog_core::value::Fields;
@@ -16,6 +19,13 @@ const MANUAL: Resolution = Resolution::Rule(Rule::Manual);
 
 fn roles(names: &[&str]) -> Vec<Role> {
     names.iter().map(|&name| Role::parse(name).unwrap()).collect()
+}
+
+fn resolution_of(table: &Table, field: &str) -> Resolution {
+    match table.resolution_of(field) {
+        Resolution::Rule(rule) => Resolution::Rule(rule.clone()),
+        Resolution::Merge(merge) => Resolution::Merge(merge),
+    }
 }
 
 /// The catalogs of schema/catalogs by file name.
@@ -40,7 +50,7 @@ fn the_shipped_catalogs_parse_and_every_rule_in_them_is_folded() {
     let names: Vec<_> = shipped.keys().map(String::as_str).collect();
     assert_eq!(names, ["attendance.toml", "default.toml", "field-report.toml", "insight.toml", "schedule-note.toml"]);
     for (name, catalog) in &shipped {
-        assert_eq!(catalog.unfolded(), None, "{name}");
+        assert_eq!(catalog.missing_resolver(&Resolvers::none()), None, "{name}");
     }
     for name in names.iter().filter(|name| **name != "default.toml") {
         let mut tables = shipped[*name].tables.values();
@@ -66,7 +76,7 @@ fn the_shipped_catalogs_decide_as_their_apps_need() {
     for (app, tables, field, resolution) in rows {
         let catalog = &shipped[&format!("{app}.toml")];
         for table in tables {
-            assert_eq!(&catalog.resolution_of(&catalog.tables[*table], field), resolution, "{app}: {table}.{field}");
+            assert_eq!(resolution_of(&catalog.tables[*table], field), *resolution, "{app}: {table}.{field}");
         }
     }
     for table in ["forms", "form_sections", "fields", "form_templates", "settings"] {
@@ -81,7 +91,7 @@ fn the_shipped_catalogs_decide_as_their_apps_need() {
 fn a_table_that_says_nothing_is_open_to_every_role_and_the_last_write_wins_by_the_servers_order() {
     let catalog = Catalog::parse(&notes("")).unwrap();
     let table = &catalog.tables["notes"];
-    assert_eq!(catalog.resolution_of(table, "anything"), SERVER);
+    assert_eq!(resolution_of(table, "anything"), SERVER);
     assert_eq!((table.granularity, table.on_delete), (Granularity::Field, OnDelete::DeleteWins));
     assert_eq!((&table.write, &table.read), (&catalog.roles, &catalog.roles));
     assert_eq!((table.retention, table.strict), (Retention::Hours(90 * 24), false));
@@ -95,7 +105,7 @@ fn a_field_may_override_its_tables_rule_and_role_priority_defaults_to_the_catalo
         fields.c = { rule = \"role_priority\", roles = [\"staff\"] }",
     );
     let catalog = Catalog::parse(&text).unwrap();
-    let of = |field: &str| catalog.resolution_of(&catalog.tables["notes"], field);
+    let of = |field: &str| resolution_of(&catalog.tables["notes"], field);
     let by_roles = |names: &[&str]| Resolution::Rule(Rule::RolePriority(roles(names)));
     assert_eq!(of("a"), MANUAL);
     assert_eq!(of("b"), by_roles(&["manager", "staff"]));
@@ -167,20 +177,23 @@ fn retention_is_told_in_days_or_hours_or_is_for_ever() {
 }
 
 #[test]
-fn a_rule_that_this_version_does_not_fold_is_named_with_its_table() {
-    for (line, what) in [
-        ("rule = \"custom\"\nname = \"x\"", "rule \"custom\""),
-        ("granularity = \"record\"", "granularity \"record\""),
-        ("on_delete = \"update_wins\"", "on_delete \"delete_wins\""),
-        ("on_delete = \"rule\"", "on_delete \"delete_wins\""),
-        ("on_delete = \"manual\"", "on_delete \"delete_wins\""),
-        ("fields.a = { merge = \"sum\" }", "merge \"sum\""),
-        ("fields.a = { merge = \"union\" }", "merge \"union\""),
-        ("fields.a = { rule = \"custom\", name = \"x\" }", "rule \"custom\""),
-    ] {
-        let told = Catalog::parse(&notes(line)).unwrap().unfolded().unwrap();
-        assert!(told.starts_with("tables.notes: ") && told.contains(what), "{line}: {told}");
+fn a_custom_rule_without_its_resolver_is_named_with_its_table() {
+    let resolver = |_: Contender<'_>, _: Contender<'_>| Decision::OpWins;
+    for line in ["rule = \"custom\"\nname = \"x\"", "fields.a = { rule = \"custom\", name = \"x\" }"] {
+        let catalog = Catalog::parse(&notes(line)).unwrap();
+        let told = catalog.missing_resolver(&Resolvers::none().with("y", resolver)).unwrap();
+        assert_eq!(told, "tables.notes: this program has no resolver named \"x\" for rule \"custom\"");
+        assert_eq!(catalog.missing_resolver(&Resolvers::none().with("x", resolver)), None);
     }
+}
+
+#[test]
+fn a_merge_says_what_type_its_field_has() {
+    let field_type = |line: &str| Catalog::parse(&notes(line)).map(|it| it.tables["notes"].fields["a"].field_type);
+    assert_eq!(field_type("fields.a = { merge = \"sum\" }"), Ok(FieldType::Integer));
+    assert_eq!(field_type("fields.a = { type = \"array\", merge = \"union\" }"), Ok(FieldType::Array));
+    let error = field_type("fields.a = { type = \"number\", merge = \"sum\" }").unwrap_err().to_string();
+    assert!(error.contains("merge \"sum\" takes values of type \"integer\""), "{error}");
 }
 
 #[test]

@@ -148,8 +148,7 @@ impl Gateway {
             for offset in 0..run.count {
                 let (seq, position) = (Seq(run.seq.0 + offset), Position(run.position.0 + offset));
                 let rejected = answer.rejected.iter().any(|rejected| rejected.seq == seq);
-                let folded = verdicts.next_if(|event| event.position == position).map(|event| event.folded);
-                let (verdict, conflicts) = match folded {
+                let (verdict, conflicts) = match verdicts.next_if(|stored| stored.position == position) {
                     _ if rejected => (Verdict::Rejected, Vec::new()),
                     Some(folded) => (folded.verdict, folded.conflicts),
                     None if position > projected => (Verdict::Pending, Vec::new()),
@@ -306,8 +305,7 @@ pub(crate) async fn op_status(
     let checkpoint = gateway.store.checkpoint(workspace).await?;
     let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
     let stored = gateway.store.verdicts(workspace, event.position, event.position).await?;
-    let folded = stored.into_iter().next().map(|event| event.folded);
-    let (verdict, conflicts) = match (event.rejected, folded) {
+    let (verdict, conflicts) = match (event.rejected, stored.into_iter().next()) {
         (Some(_), _) => (Verdict::Rejected, Vec::new()),
         (None, Some(folded)) => (folded.verdict, folded.conflicts),
         (None, None) if event.position > projected => (Verdict::Pending, Vec::new()),

@@ -1,9 +1,9 @@
 //! How far logs are folded.
 
 use tidelog_core::digest::Digest;
-use tidelog_core::fold::Folded;
-use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_core::ids::{ConflictId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
+use tidelog_core::wire::Verdict;
 use tokio_postgres::Row;
 
 use crate::client::Store;
@@ -18,6 +18,21 @@ pub struct Checkpoint {
     pub catalog_position: Position,
     /// Which making of the records this is.
     pub generation: i64,
+    /// The tables it is in.
+    pub table_set: TableSet,
+    /// The `_catalog` event whose rules it holds from position 1 on; 0 where each event is folded by those of its time.
+    pub refold_position: Position,
+}
+
+/// One of the two sets of tables that records, verdicts and ledger are in: 0 or 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableSet(pub i16);
+
+impl TableSet {
+    /// The other one.
+    pub fn other(self) -> Self {
+        Self(1 - self.0)
+    }
 }
 
 /// A workspace whose log goes on after its checkpoint.
@@ -35,17 +50,29 @@ pub struct Lagging {
 
 /// An event's verdict at its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoldedEvent {
+pub struct StoredVerdict {
     /// The event.
     pub position: Position,
     /// What became of it.
-    pub folded: Folded,
+    pub verdict: Verdict,
+    /// The rows of the ledger that it made, in the order of their fields.
+    pub conflicts: Vec<ConflictId>,
 }
 
 impl Store {
-    /// The checkpoint of a workspace; `None`: no such workspace.
+    /// The live checkpoint of a workspace; `None`: no such workspace.
     pub async fn checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Checkpoint>, StoreError> {
-        let row = self.query_opt(include_str!("../sql/records/checkpoint.sql"), &[&workspace.0]).await?;
+        self.checkpoint_of_set(workspace, None).await
+    }
+
+    /// The checkpoint of a workspace in one set of tables, or the live one.
+    pub async fn checkpoint_of_set(
+        &self,
+        workspace: WorkspaceId,
+        table_set: Option<TableSet>,
+    ) -> Result<Option<Checkpoint>, StoreError> {
+        let sql = include_str!("../sql/records/checkpoint.sql");
+        let row = self.query_opt(sql, &[&workspace.0, &table_set.map(|set| set.0)]).await?;
         row.as_ref().map(checkpoint_of).transpose()
     }
 
@@ -53,10 +80,11 @@ impl Store {
     pub async fn checkpoint_and_catalog(
         &self,
         workspace: WorkspaceId,
+        table_set: Option<TableSet>,
     ) -> Result<Option<(Checkpoint, Option<Digest>)>, StoreError> {
         let sql = include_str!("../sql/records/checkpoint_and_catalog.sql");
-        let row = self.query_opt(sql, &[&workspace.0]).await?;
-        row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(3)?.map(Digest)))).transpose()
+        let row = self.query_opt(sql, &[&workspace.0, &table_set.map(|set| set.0)]).await?;
+        row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(5)?.map(Digest)))).transpose()
     }
 
     /// The workspaces that have something to fold.
@@ -80,5 +108,7 @@ pub(crate) fn checkpoint_of(row: &Row) -> Result<Checkpoint, StoreError> {
         position: Position(row.try_get(0)?),
         catalog_position: Position(row.try_get(1)?),
         generation: row.try_get(2)?,
+        table_set: TableSet(row.try_get(3)?),
+        refold_position: Position(row.try_get(4)?),
     })
 }

@@ -1,18 +1,20 @@
-//! What the projector loads and writes: records, verdicts and checkpoint in one transaction (FOLD-1).
+//! What the projector loads and writes: records, ledger and checkpoint in one transaction (FOLD-1).
 
+use deadpool_postgres::Transaction;
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::fold::{Record, RecordKey};
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
-use tidelog_core::wire::Verdict;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
 
-use crate::checkpoint::{Checkpoint, FoldedEvent, checkpoint_of};
+use crate::checkpoint::{Checkpoint, TableSet, checkpoint_of};
 use crate::client::Store;
 use crate::columns::Column;
 use crate::error::StoreError;
+use crate::ledger_rows::{EventRows, LedgerRows, Params};
 use crate::records::StoredRecord;
 use crate::transact::{begin, commit};
 
@@ -40,21 +42,15 @@ pub struct RecordRows {
     states: Column,
 }
 
-/// Verdicts as their transaction is to write them: those that say more than `applied`.
-#[derive(Debug, Default)]
-pub struct VerdictRows {
-    positions: Vec<i64>,
-    verdicts: Vec<&'static str>,
-    conflicts: Vec<String>,
-}
-
 /// What a step folded: everything that its transaction writes.
 #[derive(Debug)]
 pub struct Folding {
     /// The records it changed, each once.
     pub records: RecordRows,
-    /// What became of its events.
-    pub verdicts: VerdictRows,
+    /// What became of its events, and the ledger of it.
+    pub ledger: LedgerRows,
+    /// The positions that left the records they are of.
+    pub events: EventRows,
     /// The last event that it folded, which ends a batch.
     pub end: Cursor,
     /// The `_catalog` event in force there.
@@ -73,10 +69,12 @@ pub enum Projected {
 }
 
 impl Store {
-    /// The stored records with these keys, as long as each weighs at most `bytes_max` as it is stored.
+    /// The stored records with these keys, in the live tables or those of a set, as long as each weighs at most `bytes_max`
+    /// as it is stored.
     pub async fn load(
         &self,
         workspace: WorkspaceId,
+        table_set: Option<TableSet>,
         keys: &[RecordKey],
         bytes_max: usize,
     ) -> Result<Loaded, StoreError> {
@@ -91,7 +89,8 @@ impl Store {
         }
         let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
         let sql = include_str!("../sql/records/load.sql");
-        let rows = self.query(sql, &[&workspace.0, &tables, &scopes, &records, &bytes_max]).await?;
+        let table_set = table_set.map(|set| set.0);
+        let rows = self.query(sql, &[&workspace.0, &tables, &scopes, &records, &bytes_max, &table_set]).await?;
         let mut loaded = Loaded::default();
         for row in &rows {
             let number = usize::try_from(row.try_get::<_, i64>(0)? - 1).map_err(StoreError::corrupt)?;
@@ -116,28 +115,50 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         let lock = transaction.prepare_cached(include_str!("../sql/records/lock_checkpoint.sql")).await?;
-        let held = transaction.query_opt(&lock, &[&workspace.0, &folding.end.position.0]).await?;
+        let (workspace, table_set, end) = (&workspace.0, &expected.table_set.0, folding.end);
+        let held = transaction.query_opt(&lock, &[workspace, table_set, &end.position.0]).await?;
         let Some(held) = held else { return Ok(Projected::Busy) };
-        let check = held.try_get::<_, Option<i64>>(3)?.map(CursorCheck);
-        if checkpoint_of(&held)? != expected || check != Some(folding.end.check) {
+        let check = held.try_get::<_, Option<i64>>(5)?.map(CursorCheck);
+        if checkpoint_of(&held)? != expected || check != Some(end.check) {
             return Ok(Projected::Overtaken);
         }
-        let save = transaction.prepare_cached(include_str!("../sql/records/save.sql")).await?;
-        let save_verdicts = transaction.prepare_cached(include_str!("../sql/records/save_verdicts.sql")).await?;
-        let move_checkpoint = transaction.prepare_cached(include_str!("../sql/records/move_checkpoint.sql")).await?;
-        let records = folding.records.params(&workspace.0);
-        let VerdictRows { positions, verdicts, conflicts } = &folding.verdicts;
-        let verdicts: [&(dyn ToSql + Sync); 4] = [&workspace.0, positions, verdicts, conflicts];
-        let checkpoint: [&(dyn ToSql + Sync); 3] = [&workspace.0, &folding.end.position.0, &folding.catalog_position.0];
-        // Sent one behind the other; each answer is waited for.
-        tokio::try_join!(
-            async { if folding.records.is_empty() { Ok(0) } else { transaction.execute(&save, &records).await } },
-            async { if positions.is_empty() { Ok(0) } else { transaction.execute(&save_verdicts, &verdicts).await } },
-            transaction.execute(&move_checkpoint, &checkpoint),
-        )?;
+        write(&transaction, workspace, table_set, folding).await?;
         commit(transaction).await?;
         Ok(Projected::Moved)
     }
+}
+
+/// Writes what was folded: statements sent one behind the other, each answer waited for; what is empty is not sent.
+async fn write(
+    transaction: &Transaction<'_>,
+    workspace: &Uuid,
+    table_set: &i16,
+    folding: &Folding,
+) -> Result<(), StoreError> {
+    let Folding { records, ledger: LedgerRows { verdicts, made, closed }, events, end, catalog_position } = folding;
+    let run = async |is_empty: bool, sql: &str, params: &[&(dyn ToSql + Sync)]| {
+        if is_empty {
+            return Ok(0);
+        }
+        let statement = transaction.prepare_cached(sql).await?;
+        transaction.execute(&statement, params).await
+    };
+    let (saved, judged) = (records.params(workspace, table_set), verdicts.params(workspace, table_set));
+    let (opened, settled) = (made.params(workspace, table_set), closed.params(workspace, table_set));
+    let left = events.params(workspace, table_set);
+    let moved: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
+    tokio::try_join!(
+        run(records.is_empty(), include_str!("../sql/records/save.sql"), &saved),
+        run(verdicts.is_empty(), include_str!("../sql/records/save_verdicts.sql"), &judged),
+        async {
+            run(made.is_empty(), include_str!("../sql/conflicts/save.sql"), &opened).await?;
+            // One may have been made by an event and closed by a later one of the same step.
+            run(closed.is_empty(), include_str!("../sql/conflicts/close.sql"), &settled).await
+        },
+        run(events.is_empty(), include_str!("../sql/records/save_events.sql"), &left),
+        run(false, include_str!("../sql/records/move_checkpoint.sql"), &moved),
+    )?;
+    Ok(())
 }
 
 impl RecordRows {
@@ -182,9 +203,10 @@ impl RecordRows {
         self.len() == 0
     }
 
-    fn params<'a>(&'a self, workspace: &'a uuid::Uuid) -> [&'a (dyn ToSql + Sync); 11] {
+    fn params<'a>(&'a self, workspace: &'a uuid::Uuid, table_set: &'a i16) -> Params<'a, 12> {
         [
             workspace,
+            table_set,
             &self.tables,
             &self.scopes,
             &self.records,
@@ -202,18 +224,6 @@ impl RecordRows {
 impl Default for RecordRows {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl VerdictRows {
-    /// Adds what became of an event, if it says more than `applied`.
-    pub fn push(&mut self, event: &FoldedEvent) -> Result<(), StoreError> {
-        if event.folded.verdict != Verdict::Applied {
-            self.conflicts.push(serde_json::to_string(&event.folded.conflicts).map_err(StoreError::corrupt)?);
-            self.positions.push(event.position.0);
-            self.verdicts.push(event.folded.verdict.as_str());
-        }
-        Ok(())
     }
 }
 

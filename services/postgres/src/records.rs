@@ -1,13 +1,13 @@
 //! Reads of the records and verdicts.
 
-use tidelog_core::fold::{Folded, Record, RecordKey};
+use tidelog_core::fold::{Record, RecordKey};
 use tidelog_core::ids::{ConflictId, Position, RecordId, Scope, TableName, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tidelog_core::wire::Verdict;
 use tokio_postgres::Row;
 
-use crate::checkpoint::FoldedEvent;
+use crate::checkpoint::StoredVerdict;
 use crate::client::Store;
 use crate::error::StoreError;
 use crate::filter::EventFilter;
@@ -118,7 +118,7 @@ impl Store {
 
     /// One record, tombstone or not.
     pub async fn record(&self, workspace: WorkspaceId, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
-        Ok(self.load(workspace, std::slice::from_ref(key), usize::MAX).await?.records.pop())
+        Ok(self.load(workspace, None, std::slice::from_ref(key), usize::MAX).await?.records.pop())
     }
 
     /// How many conflicts nobody has settled, of what somebody may see.
@@ -134,7 +134,7 @@ impl Store {
         workspace: WorkspaceId,
         first: Position,
         last: Position,
-    ) -> Result<Vec<FoldedEvent>, StoreError> {
+    ) -> Result<Vec<StoredVerdict>, StoreError> {
         let rows = self.query(include_str!("../sql/records/verdicts.sql"), &[&workspace.0, &first.0, &last.0]).await?;
         rows.iter().map(verdict_of).collect()
     }
@@ -153,11 +153,15 @@ pub(crate) fn record_of(row: &Row) -> Result<StoredRecord, StoreError> {
     Ok((key, record.map_err(StoreError::corrupt)?))
 }
 
-fn verdict_of(row: &Row) -> Result<FoldedEvent, StoreError> {
-    let conflicts: Vec<ConflictId> = serde_json::from_str(row.try_get("conflicts")?).map_err(StoreError::corrupt)?;
+fn verdict_of(row: &Row) -> Result<StoredVerdict, StoreError> {
+    let position = Position(row.try_get("position")?);
+    let mut fields: Vec<&str> = row.try_get("fields")?;
+    // The database's own order of texts may be another.
+    fields.sort_unstable();
     let text: &str = row.try_get("verdict")?;
-    let verdict = [Verdict::Merged, Verdict::Superseded, Verdict::Conflict].into_iter();
+    let verdict = [Verdict::Applied, Verdict::Merged, Verdict::Superseded, Verdict::Conflict].into_iter();
     let verdict = verdict.into_iter().find(|verdict| verdict.as_str() == text);
     let verdict = verdict.ok_or_else(|| StoreError::corrupt("a verdict"))?;
-    Ok(FoldedEvent { position: Position(row.try_get("position")?), folded: Folded { verdict, conflicts } })
+    let conflicts = fields.into_iter().map(|field| ConflictId::of(position, field)).collect();
+    Ok(StoredVerdict { position, verdict, conflicts })
 }

@@ -15,7 +15,7 @@ SELECT format('column %s.%s %s %s default %s comment %s', c.relname, a.attname, 
     a.attnotnull, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)) AS fact
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relnamespace = 'tidelog'::regnamespace AND c.relkind = 'r' AND c.relname <> 'migrations'
+WHERE c.relnamespace = 'tidelog'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'migrations'
 UNION ALL
 SELECT format('relation %s %s options %s acl %s comment %s order %s', c.relkind, c.relname, c.reloptions, c.relacl, obj_description(c.oid),
     (SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0))
@@ -83,7 +83,7 @@ async fn the_service_can_select_and_insert_on_the_log_and_nothing_else() {
         "ALTER TABLE tidelog.log ADD COLUMN x int",
         "DROP TABLE tidelog.log",
         "DELETE FROM tidelog.heads",
-        "DELETE FROM tidelog.records",
+        "DELETE FROM tidelog.devices",
         "UPDATE tidelog.catalogs SET version = 7",
         "CREATE TABLE tidelog.x (y int)",
         "INSERT INTO tidelog.migrations VALUES (2, 'x', 'x')",
@@ -102,7 +102,7 @@ async fn every_key_starts_with_the_workspace() {
         WHERE c.relnamespace = 'tidelog'::regnamespace AND a.attname <> 'workspace' ORDER BY 1";
     let server_wide = ["admin_tokens admin_tokens_pkey", "catalogs catalogs_pkey", "migrations migrations_pkey"];
     assert_eq!(strings(&client, others).await, server_wide);
-    let keyless = "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'tidelog'::regnamespace AND c.relkind = 'r'
+    let keyless = "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'tidelog'::regnamespace AND c.relkind IN ('r', 'p')
         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')";
     assert!(strings(&client, keyless).await.is_empty());
 }

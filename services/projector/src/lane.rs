@@ -50,7 +50,7 @@ impl Projector {
         turns: &Turns,
         stop: &watch::Receiver<bool>,
     ) -> Result<Again, StepError> {
-        let place = self.place(workspace).await?;
+        let place = self.place(workspace, None).await?;
         let mut at_hand = self.fold_on(workspace, place).await?;
         while let Some((folded, place)) = at_hand {
             let has_more = folded.has_more();

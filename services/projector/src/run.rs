@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
+use tidelog_core::fold::Resolvers;
 use tidelog_postgres::{Hub, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,6 +30,7 @@ pub struct Projector {
     pub(crate) metrics: ProjectorMetrics,
     pub(crate) catalogs: Catalogs,
     pub(crate) records_bytes_max: usize,
+    pub(crate) resolvers: Resolvers,
     lanes: usize,
 }
 
@@ -36,13 +38,25 @@ impl Projector {
     /// A projector over a database.
     pub fn new(store: Store, hub: Arc<Hub>, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = ProjectorMetrics::register(registry)?;
-        let catalogs = Catalogs::default();
-        Ok(Self { store, hub, metrics, catalogs, records_bytes_max: RECORDS_BYTES_MAX, lanes: LANES })
+        Ok(Self {
+            store,
+            hub,
+            metrics,
+            catalogs: Catalogs::default(),
+            records_bytes_max: RECORDS_BYTES_MAX,
+            resolvers: Resolvers::none(),
+            lanes: LANES,
+        })
     }
 
     /// The same with another bound on what the records of one step weigh as they are stored, in bytes.
     pub fn with_records_bytes_max(self, records_bytes_max: usize) -> Self {
         Self { records_bytes_max, ..self }
+    }
+
+    /// The same with the embedding program's rules.
+    pub fn with_resolvers(self, resolvers: Resolvers) -> Self {
+        Self { resolvers, ..self }
     }
 
     /// The same with as many workspaces folded at once, one at least. Each may take two connections at a time.

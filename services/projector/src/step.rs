@@ -37,7 +37,7 @@ pub enum StepError {
 impl Projector {
     /// Folds the next stretch of a workspace's log.
     pub async fn step(&self, workspace: WorkspaceId) -> Result<Progress, StepError> {
-        let place = self.place(workspace).await?;
+        let place = self.place(workspace, None).await?;
         let Some((folded, _)) = self.fold_on(workspace, place).await? else {
             return Ok(Progress::Idle);
         };

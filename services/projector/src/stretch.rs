@@ -9,7 +9,9 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::{Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, TableName, WorkspaceId};
 use tidelog_core::wire::Verdict;
-use tidelog_postgres::{Checkpoint, FoldedEvent, Folding, RecordRows, StoreError, Stretch, StretchLimits, VerdictRows};
+use tidelog_postgres::{
+    Checkpoint, EventRows, Folding, LedgerRows, RecordRows, StoreError, Stretch, StretchLimits, TableSet,
+};
 use tokio::time::Instant;
 
 use crate::run::Projector;
@@ -55,12 +57,16 @@ impl Folded {
 }
 
 impl Projector {
-    /// Where a workspace's checkpoint is.
-    pub(crate) async fn place(&self, workspace: WorkspaceId) -> Result<Place, StepError> {
-        let read = self.store.checkpoint_and_catalog(workspace).await?;
+    /// Where a workspace's checkpoint is, of the live tables or of a set.
+    pub(crate) async fn place(&self, workspace: WorkspaceId, set: Option<TableSet>) -> Result<Place, StepError> {
+        let read = self.store.checkpoint_and_catalog(workspace, set).await?;
         let (checkpoint, digest) = read.ok_or(StepError::NoWorkspace(workspace))?;
-        let mut folder = Folder::new();
-        if checkpoint.catalog_position > Position::START {
+        let mut folder = Folder::with_resolvers(self.resolvers.clone());
+        let refold_position = checkpoint.refold_position;
+        if refold_position > checkpoint.position {
+            let (version, catalog) = self.catalog(workspace, refold_position, None).await?;
+            folder.refold(refold_position, version, catalog);
+        } else if checkpoint.catalog_position > Position::START {
             let (version, catalog) = self.catalog(workspace, checkpoint.catalog_position, digest).await?;
             folder.set_catalog(version, catalog);
         }
@@ -78,14 +84,16 @@ impl Projector {
     ) -> Result<Option<(Folded, Place)>, StepError> {
         let (began, Place { checkpoint, mut folder }) = (Instant::now(), place);
         let mut stretch = self.store.stretch(workspace, checkpoint.position, STEP).await?;
-        let whole = self.load(workspace, &mut folder, &stretch).await?;
+        let whole = self.load(workspace, checkpoint.table_set, &mut folder, &stretch).await?;
         stretch.batches.truncate(whole);
         let Some(end) = stretch.batches.last() else { return Ok(None) };
         let (events, end) = (&stretch.events[..end.events], end.cursor);
-        let (verdicts, counts) = fold(&mut folder, events).await?;
+        let (ledger, counts) = fold(&mut folder, events).await?;
         let catalogs = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE);
-        let catalog_position = catalogs.map(|event| event.position).max().unwrap_or(checkpoint.catalog_position);
-        let folding = Folding { records: rows(&folder).await, verdicts, end, catalog_position };
+        let in_force = catalogs.map(|event| event.position).filter(|position| *position >= checkpoint.refold_position);
+        let catalog_position = in_force.max().unwrap_or(checkpoint.catalog_position);
+        let (records, blocks) = rows(&folder).await;
+        let folding = Folding { records, ledger, events: blocks, end, catalog_position };
         folder.keep_changed();
         let next = Checkpoint { position: end.position, catalog_position, ..checkpoint };
         let folded = Folded { expected: checkpoint, folding, head: stretch.head, counts, began };
@@ -94,10 +102,17 @@ impl Projector {
 
     /// Loads the records that a stretch names and the folder does not hold. How many batches of it they are of: fewer than
     /// there are if all together weigh too much, one at least.
-    async fn load(&self, workspace: WorkspaceId, folder: &mut Folder, stretch: &Stretch) -> Result<usize, StoreError> {
+    async fn load(
+        &self,
+        workspace: WorkspaceId,
+        table_set: TableSet,
+        folder: &mut Folder,
+        stretch: &Stretch,
+    ) -> Result<usize, StoreError> {
+        let table_set = Some(table_set);
         let (keys, first_named) = keys_of(&stretch.events, folder);
         let share = self.records_bytes_max / keys.len().max(1);
-        let loaded = self.store.load(workspace, &keys, share).await?;
+        let loaded = self.store.load(workspace, table_set, &keys, share).await?;
         for (key, record) in loaded.records {
             folder.load(key, record);
         }
@@ -109,7 +124,7 @@ impl Projector {
         let events = stretch.batches.get(batches - 1).map_or(0, |end| end.events);
         large.retain(|(key, bytes)| *bytes > share && first_named[*key] < events);
         let keys: Vec<_> = large.iter().map(|(key, _)| keys[*key].clone()).collect();
-        for (key, record) in self.store.load(workspace, &keys, usize::MAX).await?.records {
+        for (key, record) in self.store.load(workspace, table_set, &keys, usize::MAX).await?.records {
             folder.load(key, record);
         }
         Ok(batches)
@@ -168,8 +183,8 @@ fn keys_of(events: &[Event], folder: &Folder) -> (Vec<RecordKey>, Vec<usize>) {
 pub(crate) type Counts = BTreeMap<(TableName, &'static str), u64>;
 
 /// Folds events into the records they name, which the folder holds.
-async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(VerdictRows, Counts), StoreError> {
-    let (mut verdicts, mut counts) = (VerdictRows::default(), Counts::new());
+async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(LedgerRows, Counts), StoreError> {
+    let (mut ledger, mut counts) = (LedgerRows::new(), Counts::new());
     // Most events are applied puts to the table of the event before.
     let (mut table, mut applied): (Option<&TableName>, u64) = (None, 0);
     for some in events.chunks(EVENTS_IN_ONE_GO) {
@@ -183,12 +198,12 @@ async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(VerdictRows, Cou
                 Verdict::Applied => applied += 1,
                 verdict => count(&mut counts, table, verdict, 1),
             }
-            verdicts.push(&FoldedEvent { position: event.position, folded })?;
+            ledger.push(event.position, || RecordKey::of(event), &folded);
         }
         tokio::task::yield_now().await;
     }
     count(&mut counts, table, Verdict::Applied, applied);
-    Ok((verdicts, counts))
+    Ok((ledger, counts))
 }
 
 fn count(counts: &mut Counts, table: Option<&TableName>, verdict: Verdict, events: u64) {
@@ -197,14 +212,15 @@ fn count(counts: &mut Counts, table: Option<&TableName>, verdict: Verdict, event
     }
 }
 
-/// The changed records in the order of their keys.
-async fn rows(folder: &Folder) -> RecordRows {
-    let mut rows = RecordRows::new();
+/// The changed records in the order of their keys, and the positions that leave them.
+async fn rows(folder: &Folder) -> (RecordRows, EventRows) {
+    let (mut rows, mut blocks) = (RecordRows::new(), EventRows::new());
     for (key, record) in folder.changed() {
         rows.push(key, record);
+        blocks.push(key, &record.history);
         if rows.len().is_multiple_of(EVENTS_IN_ONE_GO) {
             tokio::task::yield_now().await;
         }
     }
-    rows
+    (rows, blocks)
 }

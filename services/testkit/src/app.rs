@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tidelog::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
 use tidelog_core::catalog::Catalog;
+use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::{Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_gateway::{Clock, Random, Runtime, System};
@@ -61,6 +62,7 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles) -> S
         roles,
         pool_size: 8,
         projector_lanes: 2,
+        resolvers: Resolvers::none(),
         append_lanes: 2,
         group_workspaces: true,
         workers: 1,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use tidelog_core::catalog::{Catalog, CatalogError};
+use tidelog_core::fold::Resolvers;
 use tidelog_gateway::{Gateway, GatewayConfig, Runtime, admin_server, main_server};
 use tidelog_postgres::{
     Durability, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate,
@@ -67,6 +68,8 @@ pub struct ServerConfig {
     pub shared_database: bool,
     /// The first catalog.
     pub catalog: InitialCatalog,
+    /// The embedding program's `custom` rules.
+    pub resolvers: Resolvers,
     /// Clock and randomness.
     pub runtime: Runtime,
 }
@@ -91,9 +94,9 @@ pub enum ServerError {
         /// What is wrong.
         error: CatalogError,
     },
-    /// The first catalog asks for what this version does not fold.
+    /// The first catalog asks for a `custom` rule that this program has no resolver for.
     #[error("{name}: {what}")]
-    Unfolded {
+    NoResolver {
         /// Where it comes from.
         name: String,
         /// What it asks for.
@@ -154,7 +157,8 @@ impl Server {
         };
         if config.roles.projector {
             let projector = Projector::new(store.clone(), Arc::clone(&hub), &registry)?;
-            let projector = projector.with_lanes(config.projector_lanes.min(config.pool_size / 4));
+            let lanes = config.projector_lanes.min(config.pool_size / 4);
+            let projector = projector.with_lanes(lanes).with_resolvers(config.resolvers.clone());
             server.projector = Some(tokio::spawn(async move { projector.run(stopping).await }));
         }
         if config.shared_database {
@@ -242,8 +246,8 @@ async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), Serv
     let catalog =
         Catalog::parse(&config.catalog.source).map_err(|error| ServerError::Catalog { name: name(), error })?;
     if store.catalog_in_force().await?.is_none() {
-        if let Some(what) = catalog.unfolded() {
-            return Err(ServerError::Unfolded { name: name(), what });
+        if let Some(what) = catalog.missing_resolver(&config.resolvers) {
+            return Err(ServerError::NoResolver { name: name(), what });
         }
         let now = config.runtime.clock.now();
         if store.apply_first_catalog(&config.catalog.source, &catalog, now).await? {

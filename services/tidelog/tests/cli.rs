@@ -158,8 +158,8 @@ fn faults_of_a_catalog_are_told_by_line_and_column() {
     assert!(said.contains("line 3, column 1") && said.contains("writet") | said.contains("writ"), "{said}");
     let said = check("roles = [\"staff\"]\n[tables.forms]\nwrite = [\"boss\"]\n");
     assert!(said.contains("line 3") && said.contains("boss"), "{said}");
-    let said = check("roles = [\"staff\"]\n[tables.forms.fields.n]\nmerge = \"sum\"\n");
-    assert!(said.contains("sum") && said.contains("not folded"), "what this version cannot fold is refused: {said}");
+    let said = check("roles = [\"staff\"]\n[tables.forms.fields.n]\nrule = \"custom\"\nname = \"mine\"\n");
+    assert!(said.contains("no resolver named \"mine\""), "a rule that this program does not have is refused: {said}");
     std::fs::write(&file, "roles = [\"staff\"]\n[tables.forms]\n").unwrap();
     assert!(good(tidelog(dir.path()).args(["catalog", "check"]).arg(&file)).starts_with("ok: 1 tables"));
 }

@@ -15,6 +15,7 @@ pub use file::{CatalogFile, FieldFile, TableFile};
 pub use parse::CatalogError;
 pub use rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Retention, Rule, RuleName};
 
+use crate::fold::Resolvers;
 use crate::ids::{Role, TableName};
 
 /// A checked catalog.
@@ -36,7 +37,9 @@ pub struct Catalog {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// How concurrent writes of a field are decided where the field says nothing itself.
-    pub resolution: Resolution,
+    pub rule: Rule,
+    /// Whether some field is merged: most tables have none, and need not look.
+    pub has_merges: bool,
     /// Whether an op is judged field by field or as a whole.
     pub granularity: Granularity,
     /// What happens between a delete and concurrent writes.
@@ -65,43 +68,50 @@ pub struct Field {
 }
 
 impl Catalog {
-    /// What decides concurrent writes of `field`.
-    pub fn resolution_of(&self, table: &Table, field: &str) -> Resolution {
-        let own = table.fields.get(field).and_then(|field| field.resolution.clone());
-        own.unwrap_or_else(|| table.resolution.clone())
-    }
-
     /// The tables a role may read.
     pub fn readable_by<'a>(&'a self, role: &'a Role) -> impl Iterator<Item = &'a TableName> {
         self.tables.iter().filter(move |(_, table)| table.read.contains(role)).map(|(name, _)| name)
     }
 
-    /// The first part of the catalog that this version of Tidelog does not fold yet, as a sentence.
+    /// The first `custom` rule that a program with these resolvers cannot fold, as a sentence.
     ///
     /// A catalog that names one is refused when it is applied: a rule that is silently decided by another would lose
     /// edits that its author thought safe.
-    pub fn unfolded(&self) -> Option<String> {
-        self.tables.iter().find_map(|(name, table)| table.unfolded().map(|what| format!("tables.{name}: {what}")))
+    pub fn missing_resolver(&self, resolvers: &Resolvers) -> Option<String> {
+        self.tables.iter().find_map(|(name, table)| {
+            let missing = table.rules().find_map(|rule| match rule {
+                Rule::Custom { name } if resolvers.get(name).is_none() => Some(name),
+                _ => None,
+            })?;
+            Some(format!("tables.{name}: this program has no resolver named {missing:?} for rule \"custom\""))
+        })
     }
 }
 
 impl Table {
-    fn unfolded(&self) -> Option<String> {
-        if self.granularity == Granularity::Record {
-            return Some("granularity \"record\" is not folded by this version yet".to_owned());
+    /// What decides concurrent writes of `field`.
+    pub fn resolution_of(&self, field: &str) -> Resolution<&Rule> {
+        match self.fields.get(field).and_then(|field| field.resolution.as_ref()) {
+            Some(Resolution::Rule(rule)) => Resolution::Rule(rule),
+            Some(Resolution::Merge(merge)) => Resolution::Merge(*merge),
+            None => Resolution::Rule(&self.rule),
         }
-        if self.on_delete != OnDelete::DeleteWins {
-            return Some("only on_delete \"delete_wins\" is folded by this version yet".to_owned());
+    }
+
+    /// How `field` is merged, if it is.
+    pub fn merge_of(&self, field: &str) -> Option<Merge> {
+        match self.has_merges.then(|| self.resolution_of(field)) {
+            Some(Resolution::Merge(merge)) => Some(merge),
+            Some(Resolution::Rule(_)) | None => None,
         }
-        let own = self.fields.values().filter_map(|field| field.resolution.as_ref());
-        own.chain([&self.resolution]).find_map(|resolution| match resolution {
-            Resolution::Rule(Rule::Custom { .. }) => {
-                Some("rule \"custom\" is not folded by this version yet".to_owned())
-            }
-            Resolution::Merge(merge) => Some(format!("merge \"{merge}\" is not folded by this version yet")),
-            Resolution::Rule(Rule::LastWriteWins(_) | Rule::FirstWriteWins | Rule::RolePriority(_) | Rule::Manual) => {
-                None
-            }
-        })
+    }
+
+    /// Every rule that it names.
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let own = self.fields.values().filter_map(|field| match &field.resolution {
+            Some(Resolution::Rule(rule)) => Some(rule),
+            Some(Resolution::Merge(_)) | None => None,
+        });
+        own.chain([&self.rule])
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{CatalogFile, FieldFile, TableFile};
-use super::rules::{Clock, FieldType, Granularity, OnDelete, Resolution, Rule, RuleName};
+use super::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Rule, RuleName};
 use super::{Catalog, Field, Table};
 use crate::error::Code;
 use crate::ids::{Role, TableName};
@@ -104,7 +104,8 @@ fn check_table(name: &TableName, file: &TableFile, roles: &[Role]) -> Result<Tab
     }
     let rule = written.check(RuleName::LastWriteWins, roles, &path)?;
     Ok(Table {
-        resolution: Resolution::Rule(rule),
+        has_merges: fields.values().any(|field: &Field| matches!(field.resolution, Some(Resolution::Merge(_)))),
+        rule,
         granularity: file.granularity.unwrap_or(Granularity::Field),
         on_delete: file.on_delete.unwrap_or(OnDelete::DeleteWins),
         write: listed("write", &file.write)?,
@@ -126,12 +127,19 @@ fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) 
     let written = RuleWords { rule: file.rule, clock: file.clock, roles: &file.roles, name: &file.name };
     let resolution = match (file.merge, file.rule) {
         (Some(_), Some(_)) => return Err(Fault::at(&path, "give either rule or merge")),
-        (Some(merge), None) => written.check_unused(&path).map(|()| Some(Resolution::Merge(merge)))?,
+        (Some(merge), None) => {
+            written.check_unused(&path)?;
+            if file.field_type.is_some_and(|written| written != merge.field_type()) {
+                let message = format!("merge \"{merge}\" takes values of type \"{}\"", merge.field_type());
+                return Err(Fault::at(&[path[0], path[1], path[2], path[3], "type"], message));
+            }
+            Some(Resolution::Merge(merge))
+        }
         (None, Some(rule)) => Some(Resolution::Rule(written.check(rule, roles, &path)?)),
         (None, None) => written.check_unused(&path).map(|()| None)?,
     };
     Ok(Field {
-        field_type: file.field_type.unwrap_or(FieldType::Any),
+        field_type: file.field_type.or(file.merge.map(Merge::field_type)).unwrap_or(FieldType::Any),
         required: file.required.unwrap_or(false),
         resolution,
     })

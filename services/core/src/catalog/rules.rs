@@ -10,10 +10,10 @@ use crate::msgpack::Token;
 use crate::time::UnixMs;
 
 /// How concurrent writes of one field come together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resolution {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution<R = Rule> {
     /// One of them wins.
-    Rule(Rule),
+    Rule(R),
     /// All of them contribute.
     Merge(Merge),
 }
@@ -34,6 +34,19 @@ pub enum Rule {
         /// The name it was registered under.
         name: String,
     },
+}
+
+impl Rule {
+    /// The word a catalog names it by.
+    pub fn name(&self) -> RuleName {
+        match self {
+            Self::LastWriteWins(_) => RuleName::LastWriteWins,
+            Self::FirstWriteWins => RuleName::FirstWriteWins,
+            Self::RolePriority(_) => RuleName::RolePriority,
+            Self::Manual => RuleName::Manual,
+            Self::Custom { .. } => RuleName::Custom,
+        }
+    }
 }
 
 macro_rules! words {
@@ -159,6 +172,16 @@ words! {
     }
 }
 
+impl Merge {
+    /// The values that it takes.
+    pub fn field_type(self) -> FieldType {
+        match self {
+            Self::Sum => FieldType::Integer,
+            Self::Union => FieldType::Array,
+        }
+    }
+}
+
 impl FieldType {
     /// Whether it takes the value that starts so. Null is judged by `required`, not here.
     pub(crate) fn takes(self, value: Token<'_>) -> bool {
@@ -177,7 +200,7 @@ impl FieldType {
     }
 }
 
-/// How long a tombstone is to keep its fields, which no rule of this version looks at: `"90d"`, `"12h"`, `"forever"`.
+/// How long a tombstone keeps its fields: `"90d"`, `"12h"`, `"forever"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
     /// Always.
@@ -193,6 +216,15 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// Whether it is over at one event's `received_at`, of a tombstone by another.
+    pub fn is_over(self, deleted_at: UnixMs, now: UnixMs) -> bool {
+        const HOUR_MS: i64 = 60 * 60 * 1_000;
+        match self {
+            Self::Forever => false,
+            Self::Hours(hours) => now.0.saturating_sub(deleted_at.0) > i64::from(hours) * HOUR_MS,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if text == "forever" {
             return Some(Self::Forever);

@@ -1,34 +1,66 @@
-//! What one event does to its record.
+//! What one event does to its record: how it is judged, and by what.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::decide::{Decision, decide};
-use super::folder::Folded;
-use super::record::{Delete, FieldState, OpenConflict, Record, Writer};
-use crate::catalog::{Catalog, Table};
+use super::FoldError;
+use super::custom::{Contender, Decision, Resolvers};
+use super::decide::decide;
+use super::ledger::{Closed, Conflict, ConflictStatus, Content, DecidedBy, Side};
+use super::record::{ClosedConflict, OpenConflict, Record, Writer};
+use crate::catalog::{Catalog, Rule, Table};
 use crate::event::Event;
 use crate::ids::{ConflictId, DeviceId, Position};
-use crate::limits::{OPEN_CONFLICTS_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use crate::limits::{CLOSED_CONFLICTS_MAX, OPEN_CONFLICTS_MAX};
 use crate::op::Intent;
 use crate::time::UnixMs;
-use crate::value::{Fields, Value};
+use crate::value::Value;
 use crate::wire::Verdict;
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folded {
+    /// The verdict, for ever.
+    pub verdict: Verdict,
+    /// The rows of the ledger that it made, won or lost, in the order of their fields.
+    pub rows: Vec<Conflict>,
+    /// The rows that it closed.
+    pub closed: Vec<Closed>,
+}
+
+impl Folded {
+    pub(super) fn simply(verdict: Verdict) -> Self {
+        Self { verdict, rows: Vec::new(), closed: Vec::new() }
+    }
+
+    /// The ids of the rows it made.
+    pub fn conflicts(&self) -> Vec<ConflictId> {
+        self.rows.iter().map(|row| row.conflict.clone()).collect()
+    }
+}
 
 /// The event at hand with the rules it is judged by.
 pub(super) struct Applying<'a> {
-    catalog: &'a Catalog,
-    table: &'a Table,
-    event: &'a Event,
+    pub(super) table: &'a Table,
+    pub(super) resolvers: &'a Resolvers,
+    pub(super) event: &'a Event,
     /// The event as the writer of what it sets.
-    writer: Arc<Writer>,
+    pub(super) writer: Arc<Writer>,
+    /// The two events of the conflict that it settles: they don't count as concurrent with it.
+    pub(super) settled: [Option<Position>; 2],
+    /// What it does to the ledger, as far as it is applied.
+    pub(super) folded: Folded,
 }
 
-/// A rule that this version does not fold met a concurrent write.
-pub(super) struct Unfolded;
+/// What stood against the op: the side that won, what decided, and whether a person still must.
+#[derive(Debug, Clone)]
+pub(super) struct Opponent {
+    pub(super) winner: Option<Side>,
+    pub(super) rule: DecidedBy,
+    pub(super) asks_a_person: bool,
+}
 
 impl<'a> Applying<'a> {
-    pub(super) fn new(catalog: &'a Catalog, table: &'a Table, event: &'a Event) -> Self {
+    pub(super) fn new(catalog: &'a Catalog, table: &'a Table, resolvers: &'a Resolvers, event: &'a Event) -> Self {
         let latest = event.received_at.0.saturating_add(i64::from(catalog.clock_skew_s) * 1_000);
         let writer = Writer {
             position: event.position,
@@ -36,158 +68,154 @@ impl<'a> Applying<'a> {
             role: event.role.clone(),
             at: UnixMs(event.at.0.min(latest)),
         };
-        Self { catalog, table, event, writer: Arc::new(writer) }
+        let folded = Folded::simply(Verdict::Applied);
+        Self { table, resolvers, event, writer: Arc::new(writer), settled: [None; 2], folded }
     }
 
     /// Applies the event to its record.
-    pub(super) fn apply(&self, record: &mut Record) -> Result<Folded, Unfolded> {
+    pub(super) fn apply(mut self, record: &mut Record) -> Result<Folded, FoldError> {
         record.touched = self.event.position;
-        Ok(match &self.event.intent {
-            Intent::Put(fields) => self.put(record, fields, None)?,
-            Intent::Delete => self.delete(record, None),
-            // One that loses for its size leaves its conflict open: its choice is not in force.
-            Intent::Resolve { put: Some(fields), .. } if self.would_grow_too_large(record, fields) => self.lose(fields),
-            Intent::Resolve { conflict, put } => {
-                let settled = record.open_conflicts.remove(conflict);
-                match put {
-                    Some(fields) => self.put(record, fields, settled.as_ref())?,
-                    None => self.delete(record, settled.as_ref()),
-                }
+        record.history.note(self.event.position);
+        self.expire(record);
+        let event = self.event;
+        match &event.intent {
+            Intent::Put(fields) => {
+                self.put(record, fields)?;
             }
-        })
+            Intent::Delete => self.delete(record)?,
+            Intent::Resolve { conflict, put } => self.resolve(record, conflict, put.as_ref())?,
+        }
+        Ok(self.folded)
     }
 
     /// The record of an event that is the first to name it, before that event.
     pub(super) fn unseen(&self) -> Record {
-        Record {
-            fields: BTreeMap::new(),
-            weight: 0,
-            deleted: false,
-            last_delete: None,
-            open_conflicts: BTreeMap::new(),
-            version: Position::START,
-            touched: self.event.position,
-            updated_at: self.event.received_at,
+        Record::unseen(self.event.position, self.event.received_at)
+    }
+
+    /// A tombstone whose retention is over keeps nothing but the delete. Judged by event times when it is touched, so
+    /// that whoever removes the fields earlier, or later, or never, gets the same record (FOLD-2).
+    fn expire(&self, record: &mut Record) {
+        if self.is_stub(record) {
+            record.fields.clear();
+            record.weight = 0;
         }
     }
 
-    /// RULE-2: a put that did not know of the last delete never brings the record back, nor writes into its next life.
-    fn put(&self, record: &mut Record, given: &Fields, settled: Option<&OpenConflict>) -> Result<Folded, Unfolded> {
-        if record.last_delete.as_ref().is_some_and(|delete| self.is_concurrent(&delete.writer, settled)) {
-            return Ok(self.lose(given));
-        }
-        if self.would_grow_too_large(record, given) {
-            return Ok(self.lose(given));
-        }
-        let appears = record.deleted || record.version == Position::START;
-        record.deleted = false;
-        let (mut lost, mut open, mut changed) = (Vec::new(), Vec::new(), appears);
-        for (field, value) in &given.0 {
-            let decision = self.decide_field(record, field, settled)?;
-            let stored = record.fields.get(field).map(|stored| &stored.value);
-            let is_kept = stored == Some(value);
-            if decision == Decision::OpWins {
-                changed |= !is_kept;
-                self.take(record, field, value, settled);
-            } else if !is_kept {
-                let id = ConflictId::of(self.event.position, field);
-                if decision == Decision::PersonChooses && record.open_conflicts.len() < OPEN_CONFLICTS_MAX {
-                    self.open(record, field, &id);
-                    open.push(id);
-                } else {
-                    lost.push(id);
-                }
+    /// Whether the record is a tombstone whose retention is over.
+    pub(super) fn is_stub(&self, record: &Record) -> bool {
+        let delete = record.last_delete.as_ref().filter(|_| record.deleted);
+        delete.is_some_and(|delete| self.table.retention.is_over(delete.received_at, self.event.received_at))
+    }
+
+    /// Whether this op was made without knowing of that write. The system device's ops count as of different devices among
+    /// themselves.
+    pub(super) fn is_concurrent(&self, writer: &Writer) -> bool {
+        self.is_unknown(writer.position, writer.device)
+    }
+
+    fn is_unknown(&self, position: Position, device: DeviceId) -> bool {
+        let is_foreign = device != self.event.device || device.is_system();
+        position > self.event.base && is_foreign && !self.settled.contains(&Some(position))
+    }
+
+    /// What a rule says of this op against a stored write; of a delete there is no value.
+    pub(super) fn decide(
+        &self,
+        rule: &Rule,
+        value: Option<&Value>,
+        (stored, stored_value): (&Writer, Option<&Value>),
+    ) -> Result<Decision, FoldError> {
+        let op = Contender { writer: &self.writer, value };
+        let stored = Contender { writer: stored, value: stored_value };
+        decide(rule, op, stored, self.resolvers).ok_or(FoldError::Unfolded(self.event.position))
+    }
+
+    /// This op as a side of a conflict.
+    pub(super) fn side(&self, content: Content) -> Side {
+        side_of(&self.writer, content)
+    }
+
+    /// Writes a row for what this op beat.
+    pub(super) fn won(&mut self, record: &mut Record, field: &str, content: Content, loser: Side, rule: DecidedBy) {
+        let winner = Some(self.side(content));
+        self.row(record, field, rule, ConflictStatus::Automatic, winner, loser);
+    }
+
+    /// Writes a row for what this op lost.
+    pub(super) fn lost(&mut self, record: &mut Record, field: &str, content: Content, to: Opponent) {
+        let is_open = to.asks_a_person && to.winner.is_some() && record.open_conflicts.len() < OPEN_CONFLICTS_MAX;
+        let status = if is_open { ConflictStatus::Open } else { ConflictStatus::Automatic };
+        let loser = self.side(content);
+        self.row(record, field, to.rule, status, to.winner, loser);
+    }
+
+    fn row(
+        &mut self,
+        record: &mut Record,
+        field: &str,
+        rule: DecidedBy,
+        status: ConflictStatus,
+        winner: Option<Side>,
+        loser: Side,
+    ) {
+        let conflict = ConflictId::of(self.event.position, field);
+        let place = |side: &Side| (side.position, side.device);
+        match (&winner, status) {
+            (Some(winner), ConflictStatus::Open) => {
+                let open = OpenConflict { winner: place(winner), loser: place(&loser) };
+                record.open_conflicts.insert(conflict.clone(), open);
+            }
+            _ => {
+                let other = winner.iter().chain([&loser]).find(|side| side.position != self.event.position);
+                let closed = ClosedConflict::Automatic(other.map(|side| side.position));
+                record.remember_closed((self.event.position, field.to_owned()), closed);
             }
         }
-        if changed {
-            self.show(record);
+        self.folded.rows.push(Conflict { conflict, field: field.to_owned(), rule, status, winner, loser });
+    }
+
+    /// Closes the open conflicts that `fits` picks, if this op knew of both their events.
+    pub(super) fn overtake(&mut self, record: &mut Record, fits: impl Fn(&ConflictId) -> bool) {
+        if record.open_conflicts.is_empty() {
+            return;
         }
-        let verdict = match (open.is_empty(), lost.len()) {
-            (false, _) => Verdict::Conflict,
-            (true, 0) => Verdict::Applied,
-            (true, losses) if losses == given.0.len() => Verdict::Superseded,
-            (true, _) => Verdict::Merged,
-        };
-        open.append(&mut lost);
-        Ok(Folded { verdict, conflicts: open })
-    }
-
-    /// All of it lost.
-    fn lose(&self, given: &Fields) -> Folded {
-        let lost = given.0.keys().map(|field| ConflictId::of(self.event.position, field)).collect();
-        Folded { verdict: Verdict::Superseded, conflicts: lost }
-    }
-
-    /// Whether a record with these fields beside its own would pass the limits, whoever wins in each field. Judged before
-    /// the rules, so that it needs no second look at what they decided.
-    fn would_grow_too_large(&self, record: &Record, given: &Fields) -> bool {
-        let replaced = given.0.keys().filter_map(|name| Some((name, record.fields.get(name)?)));
-        let (count, bytes) = replaced
-            .fold((0, 0), |(count, bytes), (name, field)| (count + 1, bytes + name.len() + field.value.weight()));
-        let fields = record.fields.len() - count + given.0.len();
-        fields > RECORD_FIELDS_MAX || record.weight - bytes + given.weight() > RECORD_BYTES_MAX
-    }
-
-    /// `delete_wins`: whatever wrote beside it, the record is deleted. It leaves a tombstone also of a record never seen.
-    fn delete(&self, record: &mut Record, settled: Option<&OpenConflict>) -> Folded {
-        if !record.deleted {
-            self.show(record);
-        }
-        record.deleted = true;
-        record.fields.clear();
-        record.weight = 0;
-        record.last_delete = Some(Delete { writer: (*self.writer).clone(), received_at: self.event.received_at });
-        record.open_conflicts.retain(|_, conflict| !self.overtakes(conflict, settled));
-        Folded { verdict: Verdict::Applied, conflicts: Vec::new() }
-    }
-
-    fn decide_field(&self, record: &Record, field: &str, settled: Option<&OpenConflict>) -> Result<Decision, Unfolded> {
-        match record.fields.get(field) {
-            Some(stored) if self.is_concurrent(&stored.writer, settled) => {
-                let resolution = self.catalog.resolution_of(self.table, field);
-                decide(&resolution, &self.writer, &stored.writer).ok_or(Unfolded)
-            }
-            Some(_) | None => Ok(Decision::OpWins),
+        let knew = |(position, device)| !self.is_unknown(position, device);
+        let overtaken =
+            record.open_conflicts.iter().filter(|(id, open)| fits(id) && knew(open.winner) && knew(open.loser));
+        let overtaken: Vec<_> = overtaken.map(|(id, _)| id.clone()).collect();
+        for conflict in overtaken {
+            self.close(record, conflict, ConflictStatus::Overtaken);
         }
     }
 
-    /// Sets a field, which overtakes the open conflicts of it that this op knew of.
-    fn take(&self, record: &mut Record, field: &str, value: &Value, settled: Option<&OpenConflict>) {
-        let state = FieldState { value: value.clone(), writer: Arc::clone(&self.writer) };
-        record.weight += field.len() + value.weight();
-        if let Some(before) = record.fields.insert(field.to_owned(), state) {
-            record.weight -= field.len() + before.value.weight();
+    /// Closes a row.
+    pub(super) fn close(&mut self, record: &mut Record, conflict: ConflictId, status: ConflictStatus) {
+        record.open_conflicts.remove(&conflict);
+        if let Some((position, field)) = conflict.parts() {
+            record.remember_closed((position, field.to_owned()), ClosedConflict::Settled);
         }
-        let is_of_field = |id: &ConflictId| id.as_str().split_once('.').is_some_and(|(_, of)| of == field);
-        record.open_conflicts.retain(|id, conflict| !(is_of_field(id) && self.overtakes(conflict, settled)));
+        self.folded.closed.push(Closed { conflict, status });
     }
 
-    fn open(&self, record: &mut Record, field: &str, id: &ConflictId) {
-        let Some(stored) = record.fields.get(field) else { return };
-        let winner = (stored.writer.position, stored.writer.device);
-        let loser = (self.event.position, self.event.device);
-        record.open_conflicts.insert(id.clone(), OpenConflict { winner, loser });
-    }
-
-    fn show(&self, record: &mut Record) {
+    /// A reader sees another record from here on.
+    pub(super) fn show(&self, record: &mut Record) {
         record.version = self.event.position;
         record.updated_at = self.event.received_at;
     }
+}
 
-    fn overtakes(&self, conflict: &OpenConflict, settled: Option<&OpenConflict>) -> bool {
-        let knew = |(position, device)| !self.met(position, device, settled);
-        knew(conflict.winner) && knew(conflict.loser)
-    }
+/// A stored write as a side of a conflict.
+pub(super) fn side_of(writer: &Writer, content: Content) -> Side {
+    Side { position: writer.position, device: writer.device, content }
+}
 
-    fn is_concurrent(&self, writer: &Writer, settled: Option<&OpenConflict>) -> bool {
-        self.met(writer.position, writer.device, settled)
-    }
-
-    /// Whether this op was made without knowing of the event at `position`. The system device's ops count as of
-    /// different devices among themselves; the two events of a conflict that this op settles don't count.
-    fn met(&self, position: Position, device: DeviceId, settled: Option<&OpenConflict>) -> bool {
-        let is_foreign = device != self.event.device || device.is_system();
-        let is_settled = settled.is_some_and(|conflict| [conflict.winner.0, conflict.loser.0].contains(&position));
-        position > self.event.base && is_foreign && !is_settled
+impl Record {
+    /// Remembers a row that is closed. The newest ones are remembered.
+    fn remember_closed(&mut self, row: (Position, String), closed: ClosedConflict) {
+        self.closed_conflicts.insert(row, closed);
+        if self.closed_conflicts.len() > CLOSED_CONFLICTS_MAX {
+            self.closed_conflicts.pop_first();
+        }
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use super::apply::Applying;
+use super::apply::{Applying, Folded};
+use super::custom::Resolvers;
 use super::record::Record;
 use crate::catalog::{Catalog, CatalogEventError};
 use crate::event::Event;
-use crate::ids::{CATALOG_TABLE, CatalogVersion, ConflictId, Position, RecordId, Scope, TableName};
+use crate::ids::{CATALOG_TABLE, CatalogVersion, Position, RecordId, Scope, TableName};
 use crate::wire::{RecordView, Verdict};
 
 /// The address of a record.
@@ -29,15 +30,6 @@ impl RecordKey {
     }
 }
 
-/// What became of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folded {
-    /// The verdict, for ever.
-    pub verdict: Verdict,
-    /// The ledger rows of the values that the event lost.
-    pub conflicts: Vec<ConflictId>,
-}
-
 /// Why a log cannot be folded, after which its folder is of no more use. The append writes no such log: this means
 /// damage, or a newer server's log.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +37,8 @@ pub enum FoldError {
     /// An event stands before the first `_catalog` event, or names a table the catalog in force lacks.
     #[error("the event at {0} has no catalog in force for its table")]
     NoCatalog(Position),
-    /// A catalog asks for a rule that this version does not fold.
-    #[error("the event at {0} is under a rule that this version does not fold")]
+    /// A catalog asks for a `custom` rule that this program has no resolver for.
+    #[error("the event at {0} is under a custom rule that this program has no resolver for")]
     Unfolded(Position),
     /// A `_catalog` event cannot be read.
     #[error("at {position}: {source}")]
@@ -65,6 +57,9 @@ pub enum FoldError {
 #[derive(Debug, Default)]
 pub struct Folder {
     catalog: Option<(CatalogVersion, Arc<Catalog>)>,
+    /// Catalogs before this one, whose rules hold from the start, are passed over.
+    refold_position: Position,
+    resolvers: Resolvers,
     records: BTreeMap<RecordKey, Held>,
     /// The keys of the records that are marked as changed, each once.
     changed: Vec<RecordKey>,
@@ -83,9 +78,21 @@ impl Folder {
         Self::default()
     }
 
+    /// Before the first event, with the embedding program's rules.
+    pub fn with_resolvers(resolvers: Resolvers) -> Self {
+        Self { resolvers, ..Self::default() }
+    }
+
     /// Puts a catalog in force, as its `_catalog` event would.
     pub fn set_catalog(&mut self, version: CatalogVersion, catalog: impl Into<Arc<Catalog>>) {
         self.catalog = Some((version, catalog.into()));
+    }
+
+    /// Puts a catalog in force from the start: those of events before `position`, where its own is, are passed over. What
+    /// an operator's refold asks for.
+    pub fn refold(&mut self, position: Position, version: CatalogVersion, catalog: impl Into<Arc<Catalog>>) {
+        self.refold_position = position;
+        self.set_catalog(version, catalog);
     }
 
     /// The catalog in force, if there is one.
@@ -106,24 +113,33 @@ impl Folder {
     /// Folds the next event.
     pub fn fold(&mut self, event: &Event) -> Result<Folded, FoldError> {
         let position = event.position;
-        let nothing = |verdict| Ok(Folded { verdict, conflicts: Vec::new() });
+        let nothing = |verdict| Ok(Folded::simply(verdict));
         if event.rejected.is_some() {
             return nothing(Verdict::Rejected);
         }
         if event.table.as_str() == CATALOG_TABLE {
             let catalog = Catalog::from_event(event).map_err(|source| FoldError::Catalog { position, source })?;
-            if catalog.1.unfolded().is_some() {
+            if catalog.1.missing_resolver(&self.resolvers).is_some() {
                 return Err(FoldError::Unfolded(position));
             }
-            self.set_catalog(catalog.0, catalog.1);
+            if position >= self.refold_position {
+                self.set_catalog(catalog.0, catalog.1);
+            }
             return nothing(Verdict::Applied);
         }
         if event.table.is_server_owned() {
             return nothing(Verdict::Applied);
         }
         let (_, catalog) = self.catalog.as_ref().ok_or(FoldError::NoCatalog(position))?;
-        let table = catalog.tables.get(&event.table).ok_or(FoldError::NoCatalog(position))?;
-        let applying = Applying::new(catalog, table, event);
+        let Some(table) = catalog.tables.get(&event.table) else {
+            return if position < self.refold_position {
+                // The refold's catalog has dropped the table: its records are not, as if it had never been there.
+                nothing(Verdict::Applied)
+            } else {
+                Err(FoldError::NoCatalog(position))
+            };
+        };
+        let applying = Applying::new(catalog, table, &self.resolvers, event);
         let unseen = || Held { record: applying.unseen(), is_changed: false };
         let held = match self.records.entry(RecordKey::of(event)) {
             Entry::Occupied(held) if held.get().is_changed => held.into_mut(),
@@ -133,7 +149,7 @@ impl Folder {
             }
         };
         held.is_changed = true;
-        applying.apply(&mut held.record).map_err(|_| FoldError::Unfolded(position))
+        applying.apply(&mut held.record)
     }
 
     /// Every record held, in key order.
@@ -154,7 +170,9 @@ impl Folder {
         let taken = changed.into_iter().filter_map(|key| {
             let held = self.records.get_mut(&key)?;
             held.is_changed = false;
-            Some((key, held.record.clone()))
+            let taken = held.record.clone();
+            held.record.history.leaving.clear();
+            Some((key, taken))
         });
         taken.collect()
     }
@@ -163,7 +181,10 @@ impl Folder {
     /// forgets all others.
     pub fn keep_changed(&mut self) {
         self.changed.clear();
-        self.records.retain(|_, held| std::mem::take(&mut held.is_changed));
+        self.records.retain(|_, held| {
+            held.record.history.leaving.clear();
+            std::mem::take(&mut held.is_changed)
+        });
     }
 
     /// Every record as it is read, in key order.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName};
+use super::contributors::FieldState;
+use super::history::History;
+use crate::ids::{ConflictId, DeviceId, Position, Role};
 use crate::time::UnixMs;
-use crate::value::{Fields, Value};
-use crate::wire::{DeleteView, EventPlace, OpenConflictView, RecordView, WriterView};
+use crate::value::Fields;
 
 /// The event that set a field or deleted a record, as later events are judged against it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,15 +23,6 @@ pub struct Writer {
     pub role: Role,
     /// Its effective time: `at`, at most the clock skew after `received_at`. Fixed when it is folded.
     pub at: UnixMs,
-}
-
-/// A field with the event that set it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FieldState {
-    /// Its value.
-    pub value: Value,
-    /// Who set it; one for all fields that an event set.
-    pub writer: Arc<Writer>,
 }
 
 /// The newest delete of a record. It stays known after the record lives again: what was concurrent with it still loses.
@@ -51,10 +43,19 @@ pub struct OpenConflict {
     pub loser: (Position, DeviceId),
 }
 
+/// What a record remembers of a row of the ledger that is closed, for whoever names it in a resolve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClosedConflict {
+    /// A rule decided it; its event beside the one that met it, if there was one.
+    Automatic(Option<Position>),
+    /// It was resolved or overtaken.
+    Settled,
+}
+
 /// A record: its fields and writers, the last delete, whether it lives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The fields by name; empty while deleted.
+    /// The fields by name; while it is deleted those that the tombstone keeps, which no reader sees.
     pub fields: BTreeMap<String, FieldState>,
     /// What the fields weigh together, kept beside them so that no put has to weigh them all.
     pub weight: usize,
@@ -62,8 +63,16 @@ pub struct Record {
     pub deleted: bool,
     /// The newest delete.
     pub last_delete: Option<Delete>,
+    /// Of a tombstone the delete before that, which is the last one again if a put shows that the newest never won. No
+    /// earlier one is ever needed: once a put has done so the record lives, and what ends that is another delete.
+    pub delete_before: Option<Delete>,
     /// Conflicts nobody has settled.
     pub open_conflicts: BTreeMap<ConflictId, OpenConflict>,
+    /// The newest other rows of the ledger by position and field, at most
+    /// [`CLOSED_CONFLICTS_MAX`](crate::limits::CLOSED_CONFLICTS_MAX).
+    pub closed_conflicts: BTreeMap<(Position, String), ClosedConflict>,
+    /// Where its events are.
+    pub history: History,
     /// The position of the last event that changed what a reader sees.
     pub version: Position,
     /// The position of the last event that named it.
@@ -73,40 +82,35 @@ pub struct Record {
 }
 
 impl Record {
-    /// The plain fields, as a reader sees them.
+    /// A record before the first event that names it.
+    pub(super) fn unseen(touched: Position, updated_at: UnixMs) -> Self {
+        Self {
+            fields: BTreeMap::new(),
+            weight: 0,
+            deleted: false,
+            last_delete: None,
+            delete_before: None,
+            open_conflicts: BTreeMap::new(),
+            closed_conflicts: BTreeMap::new(),
+            history: History::default(),
+            version: Position::START,
+            touched,
+            updated_at,
+        }
+    }
+
+    /// The plain fields, as a reader sees them: none of a tombstone.
     pub fn plain(&self) -> Fields {
+        if self.deleted { Fields::default() } else { self.kept() }
+    }
+
+    /// The plain fields, those of a tombstone too.
+    pub(super) fn kept(&self) -> Fields {
         self.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect()
     }
 
-    /// The record as it is read; with what folding on needs if `full`.
-    pub fn to_view(&self, table: TableName, scope: Scope, record: RecordId, full: bool) -> RecordView {
-        let writers =
-            || self.fields.iter().map(|(name, field)| (name.clone(), WriterView::from(&*field.writer))).collect();
-        let conflicts = || {
-            let open = self.open_conflicts.iter();
-            let place = |(position, device)| EventPlace { position, device };
-            let view = |of: &OpenConflict| OpenConflictView { winner: place(of.winner), loser: place(of.loser) };
-            open.map(|(id, conflict)| (id.clone(), view(conflict))).collect()
-        };
-        let delete = |delete: &Delete| DeleteView { writer: (&delete.writer).into(), received_at: delete.received_at };
-        RecordView {
-            table,
-            record,
-            scope,
-            version: self.version,
-            deleted: self.deleted,
-            fields: self.plain(),
-            updated_at: self.updated_at,
-            touched: full.then_some(self.touched),
-            writers: full.then(writers),
-            last_delete: self.last_delete.as_ref().filter(|_| full).map(delete),
-            conflicts: full.then(conflicts),
-        }
-    }
-}
-
-impl From<&Writer> for WriterView {
-    fn from(writer: &Writer) -> Self {
-        Self { position: writer.position, device: writer.device, role: writer.role.clone(), at: writer.at }
+    /// The newest event that has a part in its fields.
+    pub(super) fn newest_contributor(&self) -> Option<Arc<Writer>> {
+        self.fields.values().map(|field| &field.writer).max_by_key(|writer| writer.position).cloned()
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::record::{Delete, FieldState, OpenConflict, Record, Writer};
+use super::contributors::{FieldState, Merged};
+use super::history::History;
+use super::record::{ClosedConflict, Delete, OpenConflict, Record, Writer};
 use crate::ids::{ConflictId, Position};
 use crate::time::UnixMs;
 use crate::value::Fields;
@@ -17,19 +19,26 @@ use crate::value::Fields;
 #[error("the stored state of a record cannot be read: {0}")]
 pub struct StateError(String);
 
-/// Of the form with the writer of each field by its place among the record's writers: most records have very few.
-const STATE_FORM: u8 = 2;
+/// Of the form with merge fields, tombstones that keep their fields, closed conflicts and where a record's events are.
+const STATE_FORM: u8 = 3;
 
-/// An array, the number of its form in front.
+/// An array, the number of its form in front; written from a record and read again by the same members.
 #[derive(Serialize)]
 struct StateToStore<'a> {
     form: u8,
-    /// Each event that is the writer of a field, once, in position order.
+    /// Each event that is a contributor of a field, once, in position order.
     writers: Vec<&'a Writer>,
-    /// For each field, in the order of their names, the place of its writer among these.
+    /// For each field, in the order of their names, the place of its newest contributor among these.
     writer_of: Vec<usize>,
+    merged: Vec<StoredMerged>,
+    /// The fields of a tombstone, which the plain ones don't have.
+    kept: Option<Plain<'a>>,
     last_delete: Option<&'a Delete>,
+    delete_before: Option<&'a Delete>,
     open_conflicts: &'a BTreeMap<ConflictId, OpenConflict>,
+    closed_conflicts: Vec<(i64, &'a str, i64)>,
+    history_blocks: u32,
+    history: Vec<i64>,
 }
 
 #[derive(Deserialize)]
@@ -38,8 +47,25 @@ struct StoredState {
     _form: u8,
     writers: Vec<Writer>,
     writer_of: Vec<usize>,
+    merged: Vec<StoredMerged>,
+    kept: Option<Fields>,
     last_delete: Option<Delete>,
+    delete_before: Option<Delete>,
     open_conflicts: BTreeMap<ConflictId, OpenConflict>,
+    closed_conflicts: Vec<(i64, String, i64)>,
+    history_blocks: u32,
+    history: Vec<i64>,
+}
+
+/// What a merge field has beside its newest contributor.
+#[derive(Serialize, Deserialize)]
+struct StoredMerged {
+    /// The field's place among the names.
+    field: usize,
+    /// The places of the others among the writers.
+    others: Vec<usize>,
+    /// The high and the low half of a sum of more than 64 bits.
+    sum: Option<(i64, u64)>,
 }
 
 struct Plain<'a>(&'a BTreeMap<String, FieldState>);
@@ -51,33 +77,57 @@ impl Serialize for Plain<'_> {
 }
 
 impl Record {
-    /// Appends the plain fields as they are stored and read: a MessagePack map, the bytes of [`Fields::to_msgpack`].
+    /// Appends the plain fields as they are stored and read: a MessagePack map, the bytes of [`Fields::to_msgpack`]; of a
+    /// tombstone an empty one.
     pub fn write_fields(&self, bytes: &mut Vec<u8>) {
-        let written = rmp_serde::encode::write(bytes, &Plain(&self.fields));
+        let none = BTreeMap::new();
+        let written = rmp_serde::encode::write(bytes, &Plain(if self.deleted { &none } else { &self.fields }));
         debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
     }
 
     /// Appends what is stored beside the plain fields.
     pub fn write_state(&self, bytes: &mut Vec<u8>) {
+        let writers = self.writers();
+        let place = |writer: &Arc<Writer>| {
+            let found = writers.binary_search_by_key(&writer.position, |known| known.position);
+            // They are all among them.
+            found.unwrap_or_else(|place| place)
+        };
+        let merged = self.fields.values().enumerate().filter_map(|(field, state)| {
+            let merged = state.merged.as_ref()?;
+            let others = merged.others.iter().map(place).collect();
+            Some(StoredMerged { field, others, sum: merged.sum.map(|sum| ((sum >> 64) as i64, sum as u64)) })
+        });
+        let closed = self.closed_conflicts.iter();
+        let state = StateToStore {
+            form: STATE_FORM,
+            writer_of: self.fields.values().map(|field| place(&field.writer)).collect(),
+            merged: merged.collect(),
+            kept: (self.deleted && !self.fields.is_empty()).then_some(Plain(&self.fields)),
+            last_delete: self.last_delete.as_ref(),
+            delete_before: self.delete_before.as_ref(),
+            open_conflicts: &self.open_conflicts,
+            closed_conflicts: closed.map(|((at, field), closed)| (at.0, field.as_str(), of_closed(*closed))).collect(),
+            history_blocks: self.history.blocks,
+            history: steps_back(self.touched, &self.history.recent),
+            writers,
+        };
+        let written = rmp_serde::encode::write(bytes, &state);
+        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    }
+
+    /// Each event that is a contributor of a field, once, in position order.
+    fn writers(&self) -> Vec<&Writer> {
         let mut writers: Vec<&Writer> = Vec::with_capacity(2);
-        for field in self.fields.values() {
+        for writer in self.fields.values().flat_map(FieldState::contributors) {
             // One event is one writer, so its position says it all; most often the field before has the same.
-            if writers.last().is_none_or(|last| last.position != field.writer.position) {
-                writers.push(&field.writer);
+            if writers.last().is_none_or(|last| last.position != writer.position) {
+                writers.push(writer);
             }
         }
         writers.sort_unstable_by_key(|writer| writer.position);
         writers.dedup_by_key(|writer| writer.position);
-        let place = |field: &FieldState| {
-            let found = writers.binary_search_by_key(&field.writer.position, |writer| writer.position);
-            // They are all among them.
-            found.unwrap_or_else(|place| place)
-        };
-        let writer_of = self.fields.values().map(place).collect();
-        let (last_delete, open_conflicts) = (self.last_delete.as_ref(), &self.open_conflicts);
-        let state = StateToStore { form: STATE_FORM, writers, writer_of, last_delete, open_conflicts };
-        let written = rmp_serde::encode::write(bytes, &state);
-        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+        writers
     }
 
     /// Puts a record together from its stored parts.
@@ -95,27 +145,97 @@ impl Record {
             None => return Err(StateError("it is cut short".to_owned())),
         }
         let state: StoredState = rmp_serde::from_slice(state).map_err(|e| StateError(e.to_string()))?;
+        let plain = state.kept.unwrap_or(plain);
         let weight = plain.weight();
-        if plain.0.len() != state.writer_of.len() {
-            return Err(StateError("it has writers of other fields".to_owned()));
-        }
-        let writers: Vec<_> = state.writers.into_iter().map(Arc::new).collect();
-        let mut fields = BTreeMap::new();
-        for ((name, value), place) in plain.0.into_iter().zip(state.writer_of) {
-            let writer = writers.get(place).ok_or_else(|| StateError("a field has no writer".to_owned()))?;
-            fields.insert(name, FieldState { value, writer: Arc::clone(writer) });
-        }
+        let fields = fields_of(plain, state.writers, &state.writer_of, state.merged)?;
+        let closed = state.closed_conflicts.into_iter();
         Ok(Self {
             fields,
             weight,
             deleted,
             last_delete: state.last_delete,
+            delete_before: state.delete_before,
             open_conflicts: state.open_conflicts,
+            closed_conflicts: closed.map(|(at, field, closed)| ((Position(at), field), to_closed(closed))).collect(),
+            history: History {
+                blocks: state.history_blocks,
+                recent: positions_back(touched, &state.history),
+                leaving: Vec::new(),
+            },
             version,
             touched,
             updated_at,
         })
     }
+}
+
+fn fields_of(
+    plain: Fields,
+    writers: Vec<Writer>,
+    writer_of: &[usize],
+    merged: Vec<StoredMerged>,
+) -> Result<BTreeMap<String, FieldState>, StateError> {
+    if plain.0.len() != writer_of.len() {
+        return Err(StateError("it has writers of other fields".to_owned()));
+    }
+    let writers: Vec<_> = writers.into_iter().map(Arc::new).collect();
+    let writer = |place: &usize| {
+        writers.get(*place).map(Arc::clone).ok_or_else(|| StateError("a field has no writer".to_owned()))
+    };
+    let mut merged = merged.into_iter().peekable();
+    let mut fields = BTreeMap::new();
+    for (number, ((name, value), place)) in plain.0.into_iter().zip(writer_of).enumerate() {
+        let merged = match merged.next_if(|merged| merged.field == number) {
+            Some(merged) => {
+                let others = merged.others.iter().map(writer).collect::<Result<_, _>>()?;
+                let sum = merged.sum.map(|(high, low)| (i128::from(high) << 64) | i128::from(low));
+                Some(Box::new(Merged { others, sum }))
+            }
+            None => None,
+        };
+        fields.insert(name, FieldState { value, writer: writer(place)?, merged });
+    }
+    Ok(fields)
+}
+
+/// A closed conflict in one number: the position of its other event, 0 without one, -1 if it is settled.
+fn of_closed(closed: ClosedConflict) -> i64 {
+    match closed {
+        ClosedConflict::Automatic(other) => other.map_or(0, |position| position.0),
+        ClosedConflict::Settled => -1,
+    }
+}
+
+fn to_closed(number: i64) -> ClosedConflict {
+    match number {
+        -1 => ClosedConflict::Settled,
+        0 => ClosedConflict::Automatic(None),
+        position => ClosedConflict::Automatic(Some(Position(position))),
+    }
+}
+
+/// Positions as the steps from the newest event back, which are small numbers.
+fn steps_back(touched: Position, positions: &[Position]) -> Vec<i64> {
+    let mut from = touched.0;
+    let steps = positions.iter().rev().map(|position| {
+        let step = from - position.0;
+        from = position.0;
+        step
+    });
+    steps.collect()
+}
+
+fn positions_back(touched: Position, steps: &[i64]) -> Vec<Position> {
+    let mut from = touched.0;
+    let mut positions: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            from = from.wrapping_sub(*step);
+            Position(from)
+        })
+        .collect();
+    positions.reverse();
+    positions
 }
 
 /// A device as its 16 bytes.
@@ -147,19 +267,16 @@ mod tests {
             role: Role::parse("staff").unwrap(),
             at: UnixMs(position * 10),
         };
-        let field = |value, position| FieldState { value: Value::Int(value), writer: Arc::new(writer(position)) };
+        let field = |value, position| FieldState::set(Value::Int(value), Arc::new(writer(position)));
         let fields: BTreeMap<_, _> =
             writers.iter().zip(0..).map(|((name, by), value)| ((*name).to_owned(), field(value, *by))).collect();
         let weight = fields.iter().map(|(name, field)| name.len() + field.value.weight()).sum();
         Record {
             fields,
             weight,
-            deleted: false,
             last_delete: Some(Delete { writer: writer(1), received_at: UnixMs(5) }),
-            open_conflicts: BTreeMap::new(),
             version: Position(9),
-            touched: Position(9),
-            updated_at: UnixMs(90),
+            ..Record::unseen(Position(9), UnixMs(90))
         }
     }
 

@@ -19,7 +19,10 @@ pub use event_parts::EventParts;
 pub use events::{EventView, PullAnswer, PullEnd, ReadError};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
 pub use push::{OpStatus, Outcome, PushAnswer, PushRequest, Rejected, Run, SyncAnswer, SyncRequest, Verdict};
-pub use records::{DeleteView, EventPlace, OpenConflictView, RecordView, RecordsAnswer, RecordsEnd, WriterView};
+pub use records::{
+    ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, RecordsAnswer, RecordsEnd,
+    WriterView,
+};
 pub use status::{CatalogView, Limits, Status};
 
 /// The members of requests, for the OpenAPI document.

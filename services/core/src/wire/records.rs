@@ -42,13 +42,50 @@ pub struct RecordView {
     /// With `state=full`: the writer of each field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writers: Option<BTreeMap<String, WriterView>>,
+    /// With `state=full`: what merge fields are made of, beside their newest contributor, who is their writer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub merged: BTreeMap<String, MergedView>,
+    /// With `state=full`: the fields that a tombstone keeps until its retention is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub kept: Option<Fields>,
     /// With `state=full`: the last delete, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<DeleteView>,
+    /// With `state=full`: of a tombstone the delete before the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_before: Option<DeleteView>,
     /// With `state=full`: the open conflicts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, OpenConflictView>>))]
     pub conflicts: Option<BTreeMap<ConflictId, OpenConflictView>>,
+    /// With `state=full`: the newest other conflicts, for resolves that name them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, ClosedConflictView>))]
+    pub closed_conflicts: BTreeMap<ConflictId, ClosedConflictView>,
+}
+
+/// What a merge field is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MergedView {
+    /// The other devices' newest contributions, in position order.
+    pub others: Vec<WriterView>,
+    /// The exact sum in decimal, where it is none of 64 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sum: Option<String>,
+}
+
+/// A conflict that is not open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClosedConflictView {
+    /// Whether a rule decided it; else it was resolved or overtaken.
+    pub automatic: bool,
+    /// Its event beside the one that its id names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
+    pub other: Option<Position>,
 }
 
 /// A conflict that a person has to settle.

@@ -234,6 +234,7 @@ proptest! {
         let at_once: Vec<Folded> = events.iter().map(|event| whole.fold(event).unwrap()).collect();
         let (rows, in_chunks) = fold_in_chunks(&events, &sizes);
         prop_assert_eq!(in_chunks, at_once);
+        whole.take_changed();
         let read: BTreeMap<RecordKey, Record> = rows.iter().map(|(key, row)| (key.clone(), row.read())).collect();
         let records: BTreeMap<RecordKey, Record> = whole.records().map(|(k, r)| (k.clone(), r.clone())).collect();
         prop_assert_eq!(&read, &records);

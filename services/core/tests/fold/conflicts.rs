@@ -123,8 +123,8 @@ fn a_resolve_settles_its_own_two_events_and_no_third() {
     let mut log = two_writers("plans");
     log.puts("phone", "title", "c");
     log.resolves("laptop", &[("title", "b")]).base(3);
-    assert_eq!(shows(&log), "title=c@4", "phone had overtaken the conflict: what is left is a plain put");
-    assert_eq!((log.verdict(5), open(&log)), (Conflict, vec!["5.title: 4 stands, 5 lost".into()]));
+    assert_eq!(shows(&log), "title=c@4", "phone had overtaken the conflict");
+    assert_eq!((log.verdict(5), log.lost(5), open(&log)), (Superseded, vec!["5.title".into()], vec![]));
 }
 
 #[test]

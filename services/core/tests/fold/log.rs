@@ -100,7 +100,7 @@ fn a_log_that_no_append_writes_is_an_error_with_its_position() {
     without_table.put("phone", "unknown", "n", &[]);
     assert!(matches!(without_table.try_fold(), Err(FoldError::NoCatalog(Position(2)))));
 
-    let mut unfolded = Log::under("roles = [\"staff\"]\n[tables.notes.fields]\ncount = { merge = \"sum\" }");
+    let mut unfolded = Log::under("roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"x\"");
     unfolded.put("phone", "notes", "n", &[("count", "1")]);
     unfolded.put("tablet", "notes", "n", &[("count", "1")]).base(1);
     assert!(matches!(unfolded.try_fold(), Err(FoldError::Unfolded(Position(1)))));

@@ -127,10 +127,11 @@ impl Log {
 
     /// The ledger rows of what the event at `position` lost.
     pub(crate) fn lost(&self, position: i64) -> Vec<String> {
-        self.folded(position).conflicts.iter().map(ToString::to_string).collect()
+        let rows = self.folded(position).rows;
+        rows.iter().filter(|row| row.loser.position.0 == position).map(|row| row.conflict.to_string()).collect()
     }
 
-    fn folded(&self, position: i64) -> Folded {
+    pub(crate) fn folded(&self, position: i64) -> Folded {
         self.try_fold().unwrap().1.swap_remove(position as usize - 1)
     }
 
@@ -151,9 +152,9 @@ impl Log {
         };
         let fields = record.fields.iter().map(|(name, state)| field(name, &state.value, state.writer.position.0));
         let fields: Vec<_> = fields.collect();
+        assert!(!record.deleted || record.plain().0.is_empty(), "a reader sees no field of a tombstone");
         match (record.deleted, fields.is_empty()) {
-            (true, true) => "deleted".to_owned(),
-            (true, false) => format!("deleted, yet {}", fields.join(" ")),
+            (true, _) => "deleted".to_owned(),
             (false, true) => "no fields".to_owned(),
             (false, false) => fields.join(" "),
         }

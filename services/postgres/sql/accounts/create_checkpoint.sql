@@ -1,2 +1,3 @@
--- The checkpoint of a new workspace, before the first event.
-INSERT INTO tidelog.checkpoints (workspace) VALUES ($1)
+-- The checkpoint of a new workspace, before the first event, in the table set that others use. Relies on checkpoints_pkey.
+INSERT INTO tidelog.checkpoints (workspace, generation, table_set, live)
+SELECT $1, 1, coalesce((SELECT c.table_set FROM tidelog.checkpoints c WHERE c.live ORDER BY c.workspace, c.table_set LIMIT 1), 0), true

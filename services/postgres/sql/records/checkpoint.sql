@@ -1,2 +1,6 @@
--- How far a log is folded. Relies on checkpoints_pkey.
-SELECT position, catalog_position, generation FROM tidelog.checkpoints WHERE workspace = $1
+-- How far a log is folded: into its live tables, or ($2) into those of a set. Relies on checkpoints_pkey.
+SELECT position, catalog_position, generation, table_set, refold_position
+FROM tidelog.checkpoints
+WHERE workspace = $1 AND CASE WHEN $2::smallint IS NULL THEN live ELSE table_set = $2 END
+ORDER BY workspace, table_set
+LIMIT 1

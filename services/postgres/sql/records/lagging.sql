@@ -1,5 +1,5 @@
--- The workspaces whose log goes on after their checkpoint, with how far and since when. Looks at the end of every log:
--- for the slow poll and the gauges only. Relies on (workspace, position).
+-- The workspaces whose log goes on after their live checkpoint, with how far and since when. Looks at the end of every
+-- log: for the slow poll and the gauges only. Relies on (workspace, position).
 SELECT c.workspace, edge.position AS head, c.position,
     (SELECT l.received_at_ms FROM tidelog.log l WHERE l.workspace = c.workspace AND l.position BETWEEN c.position + 1 AND c.position + 1
         ORDER BY l.position LIMIT 1) AS waiting_since_ms
@@ -7,4 +7,4 @@ FROM tidelog.checkpoints c
 CROSS JOIN LATERAL (
     SELECT l.position FROM tidelog.log l WHERE l.workspace = c.workspace ORDER BY l.position DESC LIMIT 1
 ) AS edge
-WHERE c.position < edge.position
+WHERE c.live AND c.position < edge.position

@@ -1,5 +1,6 @@
--- The stored records with these keys, by the number of the key, one look at the index for each whatever the statistics
--- say. What weighs more than $5 bytes comes as its size alone. Read by the order of the columns. Relies on records_pkey.
+-- The stored records with these keys, of the live tables or ($6) of a set, by the number of the key, one look at the index
+-- for each whatever the statistics say. What weighs more than $5 bytes comes as its size alone. Read by the order of the
+-- columns. Relies on records_pkey.
 SELECT k.n, r.bytes, r.version, r.touched, r.updated_at_ms, r.deleted,
     CASE WHEN r.bytes <= $5 THEN r.fields END, CASE WHEN r.bytes <= $5 THEN r.state END
 FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS k (table_name, scope, record, n)
@@ -7,7 +8,10 @@ CROSS JOIN LATERAL (
     SELECT version, touched, updated_at_ms, deleted, fields, state,
         octet_length(fields)::bigint + octet_length(state) AS bytes
     FROM tidelog.records
-    WHERE workspace = $1 AND table_name = k.table_name AND scope = k.scope AND record BETWEEN k.record AND k.record
+    WHERE workspace = $1
+        AND table_set = coalesce($6::smallint, (SELECT c.table_set FROM tidelog.checkpoints c
+            WHERE c.workspace = $1 AND c.live ORDER BY c.table_set LIMIT 1))
+        AND table_name = k.table_name AND scope = k.scope AND record BETWEEN k.record AND k.record
     ORDER BY record
     LIMIT 1
 ) r

@@ -4,10 +4,10 @@ FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (
     SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
     FROM tidelog.records
-    WHERE workspace = $1 AND touched > $2
+    WHERE workspace = $1 AND table_set = c.table_set AND touched > $2
         AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
     ORDER BY touched
     LIMIT $5
 ) r ON true
-WHERE c.workspace = $1
+WHERE c.workspace = $1 AND c.live
 ORDER BY r.touched

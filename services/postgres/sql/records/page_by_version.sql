@@ -5,10 +5,10 @@ FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (
     SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
     FROM tidelog.records
-    WHERE workspace = $1 AND version > $2 AND (NOT deleted OR version > coalesce($3, c.position))
+    WHERE workspace = $1 AND table_set = c.table_set AND version > $2 AND (NOT deleted OR version > coalesce($3, c.position))
         AND ($4::text[] IS NULL OR table_name = ANY ($4)) AND ($5::text[] IS NULL OR scope = ANY ($5))
     ORDER BY version
     LIMIT $6
 ) r ON true
-WHERE c.workspace = $1
+WHERE c.workspace = $1 AND c.live
 ORDER BY r.version

@@ -1,4 +1,3 @@
--- Writes the verdicts that are not `applied`. Relies on verdicts_pkey.
-INSERT INTO tidelog.verdicts (workspace, position, verdict, conflicts)
-SELECT $1, v.position, v.verdict, v.conflicts::jsonb
-FROM unnest($2::bigint[], $3::text[], $4::text[]) AS v (position, verdict, conflicts)
+-- Writes the verdicts of the events that did not simply apply. Relies on verdicts_pkey.
+INSERT INTO tidelog.verdicts (workspace, table_set, position, verdict)
+SELECT $1, $2, v.position, v.verdict FROM unnest($3::bigint[], $4::text[]) AS v (position, verdict)

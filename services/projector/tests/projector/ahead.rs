@@ -3,7 +3,9 @@
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
-use tidelog_postgres::{Checkpoint, Folding, Hub, Projected, RecordRows, Store, StoreConfig, StoreError, VerdictRows};
+use tidelog_postgres::{
+    Checkpoint, EventRows, Folding, Hub, LedgerRows, Projected, RecordRows, Store, StoreConfig, StoreError,
+};
 use tidelog_projector::{Progress, Projector, StepError};
 
 use crate::exactly_once::{assert_folded_once, events_folded, random};
@@ -139,8 +141,8 @@ async fn nothing_is_written_over_another_checkpoint_or_from_another_log() {
         ("another event at the end", checkpoint, other_check),
         ("no event at the end", checkpoint, not_there),
     ] {
-        let (records, verdicts) = (RecordRows::new(), VerdictRows::default());
-        let folding = Folding { records, verdicts, end, catalog_position: checkpoint.catalog_position };
+        let (records, ledger, events) = (RecordRows::new(), LedgerRows::new(), EventRows::new());
+        let folding = Folding { records, ledger, events, end, catalog_position: checkpoint.catalog_position };
         let outcome = store.project(writer.workspace, expected, &folding).await.unwrap();
         assert_eq!(outcome, Projected::Overtaken, "{what}");
         assert_eq!(store.checkpoint(writer.workspace).await.unwrap(), Some(checkpoint), "{what}");

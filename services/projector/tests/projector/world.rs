@@ -10,7 +10,7 @@ use tidelog_core::fold::Folder;
 use tidelog_core::ids::{DeviceId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::Verdict;
-use tidelog_postgres::{EventFilter, FoldedEvent, Hub, RecordsQuery, Store, StoreConfig, TokenHash};
+use tidelog_postgres::{EventFilter, Hub, RecordsQuery, Store, StoreConfig, StoredVerdict, TokenHash};
 use tidelog_projector::Projector;
 use tidelog_testkit::TestDatabase;
 use tokio::sync::watch;
@@ -178,10 +178,13 @@ impl World {
         let head = store.head(workspace, Position::START).await.unwrap().unwrap().head;
         let mut folder = Folder::new();
         let events = self.events(workspace, head).await;
-        let folded =
-            events.iter().map(|event| FoldedEvent { position: event.position, folded: folder.fold(event).unwrap() });
+        let folded = events.iter().map(|event| {
+            let folded = folder.fold(event).unwrap();
+            StoredVerdict { position: event.position, verdict: folded.verdict, conflicts: folded.conflicts() }
+        });
         let mut verdicts: Vec<_> = folded.collect();
-        verdicts.retain(|event| event.folded.verdict != Verdict::Applied);
+        verdicts.retain(|event| event.verdict != Verdict::Applied || !event.conflicts.is_empty());
+        folder.keep_changed();
         assert_eq!(store.verdicts(workspace, Position(1), head).await.unwrap(), verdicts);
         let query = RecordsQuery {
             after: Position::START,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use tidelog_core::catalog::Catalog as Parsed;
+use tidelog_core::fold::Resolvers;
 use tidelog_gateway::Runtime;
 use tidelog_postgres::{ApplyOutcome, Store};
 
@@ -31,18 +32,18 @@ pub(crate) enum Catalog {
 impl Catalog {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
         if let Self::Check { file } = &self {
-            let catalog = read(file)?.1;
+            let catalog = read(file, &global.resolvers)?.1;
             let answer = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
             return output.answer(&answer, |_| described(&catalog));
         }
-        with_store(global, async |store| self.run_with(store, output).await).await
+        with_store(global, async |store| self.run_with(store, global, output).await).await
     }
 
-    async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {
+    async fn run_with(self, store: &Store, global: &Global, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Check { .. } => Ok(()),
             Self::Apply { file } => {
-                let (source, catalog) = read(&file)?;
+                let (source, catalog) = read(&file, &global.resolvers)?;
                 let outcome = store.apply_catalog(&source, &catalog, Runtime::default().clock.now()).await?;
                 let (version, changed) = match outcome {
                     ApplyOutcome::Applied(version) => (version, true),
@@ -68,10 +69,10 @@ impl Catalog {
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<(String, Parsed)> {
+fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> {
     let source = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let catalog = Parsed::parse(&source).with_context(|| file.display().to_string())?;
-    match catalog.unfolded() {
+    match catalog.missing_resolver(resolvers) {
         Some(what) => bail!("{}: {what}", file.display()),
         None => Ok((source, catalog)),
     }

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tidelog_core::fold::Resolvers;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::output::Output;
@@ -50,6 +51,9 @@ pub(crate) struct Global {
     /// What to log, like `info` or `info,tidelog_gateway=debug`
     #[arg(long, global = true, env = "TIDELOG_LOG", default_value = "info,actix_server=warn", value_name = "FILTER")]
     log: String,
+    /// The embedding program's `custom` rules.
+    #[arg(skip)]
+    resolvers: Resolvers,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -84,7 +88,13 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    main_with(Resolvers::none())
+}
+
+/// Runs the command line of a program that has `custom` rules of its own.
+pub fn main_with(resolvers: Resolvers) -> ExitCode {
+    let mut cli = Cli::parse();
+    cli.global.resolvers = resolvers;
     let output = Output::new(cli.global.json);
     let ran = log_to_stderr(&cli.global).and_then(|()| run(cli, &output));
     match ran {

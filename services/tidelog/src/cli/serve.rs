@@ -142,6 +142,7 @@ impl Serve {
             allow_unsafe_durability: self.allow_unsafe_durability,
             shared_database: global.database_url.is_some() || roles != Roles::ALL,
             catalog,
+            resolvers: global.resolvers.clone(),
             runtime: Runtime::default(),
         }
     }

@@ -1,0 +1,73 @@
+//! `sum` and `union`: every put is a contribution, and none loses. Laws, each tested in tests/fold/merges.rs:
+//!
+//! - what is shown depends on the contributions and, for `union`, on their order alone, never on bases or clocks;
+//! - `sum` is exact in 128 bits, so no order of contributions past the end of 64 bits gives another result;
+//! - a union holds no two equal elements, and never loses one.
+
+use std::collections::HashSet;
+
+use super::contributors::FieldState;
+use crate::catalog::Merge;
+use crate::value::Value;
+
+/// What a field shows after a contribution, and its exact sum where that has more than 64 bits.
+pub(super) type Total = (Value, Option<i128>);
+
+/// Whether a value can be contributed: null counts as nothing.
+pub(super) fn is_mergeable(merge: Merge, value: &Value) -> bool {
+    match (merge, value) {
+        (_, Value::Null) | (Merge::Sum, Value::Int(_)) | (Merge::Union, Value::Array(_)) => true,
+        (Merge::Sum | Merge::Union, _) => false,
+    }
+}
+
+/// A contribution on top of what is stored, both mergeable.
+pub(super) fn contribution(merge: Merge, stored: Option<&FieldState>, given: &Value) -> Total {
+    match merge {
+        Merge::Sum => {
+            let before = stored.map_or(0, |field| exact(&field.value, field.merged.as_ref().and_then(|m| m.sum)));
+            shown(before.saturating_add(exact(given, None)))
+        }
+        Merge::Union => (Value::Array(united(stored.map(|field| &field.value), given)), None),
+    }
+}
+
+/// How many elements a union would have.
+pub(super) fn union_len(stored: Option<&Value>, given: &Value) -> usize {
+    united(stored, given).len()
+}
+
+fn exact(value: &Value, sum: Option<i128>) -> i128 {
+    match (sum, value) {
+        (Some(sum), _) => sum,
+        (None, Value::Int(value)) => i128::from(*value),
+        (None, _) => 0,
+    }
+}
+
+fn shown(sum: i128) -> Total {
+    match i64::try_from(sum) {
+        Ok(sum) => (Value::Int(sum), None),
+        Err(_) => (Value::Int(if sum < 0 { i64::MIN } else { i64::MAX }), Some(sum)),
+    }
+}
+
+/// The elements of both in order of arrival, each once. Equal values have equal bytes, so bytes tell them apart.
+fn united(stored: Option<&Value>, given: &Value) -> Vec<Value> {
+    let (before, added) = (stored.map_or(&[][..], elements), elements(given));
+    let mut seen: HashSet<Vec<u8>> = HashSet::with_capacity(before.len() + added.len());
+    before.iter().chain(added).filter(|element| seen.insert(bytes_of(element))).cloned().collect()
+}
+
+fn bytes_of(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16);
+    value.write_msgpack(&mut bytes);
+    bytes
+}
+
+fn elements(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(elements) => elements,
+        _ => &[],
+    }
+}
