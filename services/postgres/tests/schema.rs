@@ -102,7 +102,8 @@ async fn every_key_starts_with_the_workspace() {
         WHERE c.relnamespace = 'tidelog'::regnamespace AND a.attname <> 'workspace' ORDER BY 1";
     let server_wide = ["admin_tokens admin_tokens_pkey", "catalogs catalogs_pkey", "migrations migrations_pkey"];
     assert_eq!(strings(&client, others).await, server_wide);
-    let keyless = "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'tidelog'::regnamespace AND c.relkind IN ('r', 'p')
+    let keyless =
+        "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'tidelog'::regnamespace AND c.relkind IN ('r', 'p')
         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')";
     assert!(strings(&client, keyless).await.is_empty());
 }

@@ -6,6 +6,10 @@
 mod chunks;
 mod conflicts;
 mod deletes;
+mod ledger;
 mod log;
+mod merges;
+mod on_delete;
 mod puts;
 mod story;
+mod whole;

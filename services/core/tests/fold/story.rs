@@ -6,7 +6,7 @@
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{FoldError, Folded, Folder, Record};
+use tidelog_core::fold::{Conflict, Content, FoldError, Folded, Folder, Record, Side};
 use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Intent;
@@ -30,6 +30,35 @@ pub(crate) const RULES: &str = r#"
     rule = "manual"
     fields.color = { rule = "last_write_wins" }
     fields.owner = { rule = "first_write_wins" }
+"#;
+
+/// Tables of the rarer kinds: merges, whole records, what deletes meet.
+pub(crate) const MORE_RULES: &str = r#"
+    roles = ["manager", "staff"]
+    [tables.counts]
+    fields.total = { merge = "sum" }
+    fields.tags = { merge = "union" }
+    [tables.kept]
+    on_delete = "update_wins"
+    retention = "1h"
+    [tables.kept_counts]
+    on_delete = "update_wins"
+    fields.total = { merge = "sum" }
+    [tables.ruled]
+    rule = "role_priority"
+    on_delete = "rule"
+    [tables.ruled_manual]
+    rule = "manual"
+    on_delete = "rule"
+    [tables.asked]
+    on_delete = "manual"
+    [tables.whole]
+    rule = "first_write_wins"
+    granularity = "record"
+    fields.hours = { rule = "manual" }
+    fields.total = { merge = "sum" }
+    [tables.whole_last]
+    granularity = "record"
 "#;
 
 /// Its names.
@@ -68,6 +97,11 @@ impl Log {
 
     pub(crate) fn put(&mut self, device: &str, table: &str, record: &str, given: &[(&str, &str)]) -> Last<'_> {
         self.append(device, table, record, Intent::Put(fields(given)))
+    }
+
+    /// A put of values that are no texts, as JSON.
+    pub(crate) fn put_json(&mut self, device: &str, table: &str, record: &str, given: &str) -> Last<'_> {
+        self.append(device, table, record, Intent::Put(serde_json::from_str(given).unwrap()))
     }
 
     pub(crate) fn delete(&mut self, device: &str, table: &str, record: &str) -> Last<'_> {
@@ -131,6 +165,17 @@ impl Log {
         rows.iter().filter(|row| row.loser.position.0 == position).map(|row| row.conflict.to_string()).collect()
     }
 
+    /// The rows that the event at `position` made, each in one line: `3.title manual open: 2 a over 3 b`.
+    pub(crate) fn rows(&self, position: i64) -> Vec<String> {
+        self.folded(position).rows.iter().map(row_in_words).collect()
+    }
+
+    /// The rows that it closed.
+    pub(crate) fn closed(&self, position: i64) -> Vec<String> {
+        let closed = self.folded(position).closed;
+        closed.iter().map(|it| format!("{} {}", it.conflict, it.status.as_str())).collect()
+    }
+
     pub(crate) fn folded(&self, position: i64) -> Folded {
         self.try_fold().unwrap().1.swap_remove(position as usize - 1)
     }
@@ -168,6 +213,20 @@ impl Log {
     }
 }
 
+/// A row of the ledger in one line.
+pub(crate) fn row_in_words(row: &Conflict) -> String {
+    let side = |side: &Side| match &side.content {
+        Content::Value(Value::Text(text)) => format!("{} {text}", side.position),
+        Content::Value(value) => format!("{} {}", side.position, serde_json::to_string(value).unwrap()),
+        Content::Deleted => format!("{} deleted", side.position),
+        Content::Nothing => side.position.to_string(),
+    };
+    let winner = row.winner.as_ref().map_or("nothing".to_owned(), side);
+    let status = row.status.as_str();
+    assert_eq!(row.conflict.field(), Some(row.field.as_str()));
+    format!("{} {} {status}: {winner} over {}", row.conflict, row.rule, side(&row.loser))
+}
+
 /// The event just told, for what is not plain about it.
 pub(crate) struct Last<'a>(&'a mut Event);
 
@@ -186,6 +245,12 @@ impl Last<'_> {
 
     pub(crate) fn role(self, role: &str) -> Self {
         self.0.role = Role::parse(role).unwrap();
+        self
+    }
+
+    /// When the server stored it.
+    pub(crate) fn received_at(self, ms: i64) -> Self {
+        self.0.received_at = UnixMs(ms);
         self
     }
 

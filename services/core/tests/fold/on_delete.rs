@@ -1,0 +1,159 @@
+//! Deletes under `update_wins`, `rule` and `manual`, and how long a tombstone keeps its fields.
+
+use tidelog_core::wire::Verdict::{Applied, Conflict, Superseded};
+
+use crate::story::{Log, MORE_RULES};
+
+const HOUR_MS: i64 = 60 * 60 * 1_000;
+
+/// Phone writes `a` (event 2) and deletes the record (event 3).
+fn deleted(table: &str) -> Log {
+    let mut log = Log::under(MORE_RULES);
+    log.put("phone", table, "r", &[("title", "a"), ("body", "a")]);
+    log.delete("phone", table, "r");
+    log
+}
+
+/// Phone writes `a` (event 2); tablet has not read it and deletes the record (event 3).
+fn met(table: &str) -> Log {
+    let mut log = Log::under(MORE_RULES);
+    log.put("phone", table, "r", &[("title", "a"), ("body", "a")]);
+    log.delete("tablet", table, "r").base(1);
+    log
+}
+
+#[test]
+fn under_update_wins_a_delete_loses_to_what_it_did_not_know_of() {
+    let log = met("kept");
+    assert_eq!((log.shows("kept", "r").as_str(), log.verdict(3)), ("body=a@2 title=a@2", Superseded));
+    assert_eq!(log.rows(3), ["3. update_wins automatic: 2 over 3 deleted"]);
+}
+
+#[test]
+fn under_update_wins_a_put_that_did_not_know_of_the_delete_undoes_it() {
+    let mut log = deleted("kept");
+    assert_eq!(log.shows("kept", "r"), "deleted");
+    log.put("tablet", "kept", "r", &[("title", "b")]).base(2);
+    assert_eq!((log.shows("kept", "r").as_str(), log.verdict(4)), ("body=a@2 title=b@4", Applied));
+    assert_eq!(log.rows(4), Vec::<String>::new(), "it knew what it overwrote");
+    assert_eq!(log.record("kept", "r").unwrap().last_delete, None);
+
+    let mut log = deleted("kept");
+    log.put("tablet", "kept", "r", &[("title", "b")]).base(1);
+    assert_eq!(log.rows(4), ["4.title last_write_wins automatic: 4 b over 2 a"], "fields come back with their writers");
+}
+
+#[test]
+fn a_delete_that_is_undone_makes_the_one_before_the_last_again() {
+    let mut log = deleted("kept");
+    log.put("phone", "kept", "r", &[("title", "b")]);
+    log.delete("phone", "kept", "r");
+    log.put("tablet", "kept", "r", &[("body", "c")]).base(4);
+    assert_eq!(log.shows("kept", "r"), "body=c@6 title=b@4");
+    assert_eq!(log.record("kept", "r").unwrap().last_delete.unwrap().writer.position.0, 3);
+    // It lives again, so what is concurrent with that one passes too and restores nothing.
+    log.put("watch", "kept", "r", &[("x", "d")]).base(2);
+    assert_eq!((log.shows("kept", "r").as_str(), log.verdict(7)), ("body=c@6 title=b@4 x=d@7", Applied));
+}
+
+#[test]
+fn a_later_delete_of_a_tombstone_keeps_what_the_earlier_kept() {
+    let mut log = deleted("kept");
+    log.delete("watch", "kept", "r");
+    log.put("tablet", "kept", "r", &[("title", "b")]).base(3);
+    assert_eq!(log.shows("kept", "r"), "body=a@2 title=b@5");
+    assert_eq!(log.record("kept", "r").unwrap().last_delete.unwrap().writer.position.0, 3);
+}
+
+#[test]
+fn who_knows_of_a_delete_starts_anew_whatever_the_tombstone_keeps() {
+    for table in ["kept", "ruled", "asked"] {
+        let mut log = deleted(table);
+        log.put("tablet", table, "r", &[("title", "b")]);
+        assert_eq!((log.shows(table, "r").as_str(), log.verdict(4)), ("title=b@4", Applied), "{table}");
+    }
+}
+
+#[test]
+fn a_tombstone_keeps_its_fields_for_its_retention_by_event_times() {
+    let at_most = 3_000 + HOUR_MS;
+    let mut log = deleted("kept");
+    log.put("tablet", "kept", "r", &[("title", "b")]).base(2).received_at(at_most);
+    assert_eq!(log.shows("kept", "r"), "body=a@2 title=b@4");
+
+    let mut log = deleted("kept");
+    log.put("tablet", "kept", "r", &[("title", "b")]).base(2).received_at(at_most + 1);
+    assert_eq!((log.shows("kept", "r").as_str(), log.verdict(4)), ("deleted", Superseded));
+    assert_eq!(log.rows(4), ["4.title retention automatic: 3 deleted over 4 b"]);
+    let stub = log.record("kept", "r").unwrap();
+    assert!(stub.fields.is_empty() && stub.last_delete.is_some(), "what is left is a stub: {stub:?}");
+    log.put("phone", "kept", "r", &[("title", "c")]).received_at(at_most + 2);
+    assert_eq!(log.shows("kept", "r"), "title=c@5", "others still bring it back");
+}
+
+/// Physical removal is invisible: whoever touched the tombstone in between, what comes after is the same.
+#[test]
+fn a_tombstone_touched_late_is_as_one_that_was_never_touched() {
+    let late = 3_000 + HOUR_MS + 1;
+    let mut touched = deleted("kept");
+    touched.delete("watch", "kept", "r").received_at(late);
+    touched.put("tablet", "kept", "r", &[("title", "b")]).base(3).received_at(late + 1);
+    assert_eq!(touched.shows("kept", "r"), "title=b@5", "the second delete found no field to keep");
+}
+
+#[test]
+fn under_rule_a_delete_is_a_write_that_has_to_beat_every_opponent() {
+    for (role, shown, verdict) in [("manager", "deleted", Applied), ("staff", "body=b@3 title=a@2", Superseded)] {
+        let mut log = Log::under(MORE_RULES);
+        log.put("phone", "ruled", "r", &[("title", "a")]);
+        log.put("laptop", "ruled", "r", &[("body", "b")]).role("manager");
+        log.delete("tablet", "ruled", "r").base(1).role(role);
+        assert_eq!((log.shows("ruled", "r").as_str(), log.verdict(4)), (shown, verdict), "{role}");
+        let expected = match role {
+            "manager" => vec![
+                "4.body role_priority automatic: 4 deleted over 3 b",
+                "4.title role_priority automatic: 4 deleted over 2 a",
+            ],
+            _ => vec!["4. role_priority automatic: 3 over 4 deleted"],
+        };
+        assert_eq!(log.rows(4), expected, "{role}");
+    }
+}
+
+#[test]
+fn under_rule_a_put_has_to_beat_the_delete() {
+    for (role, shown, verdict) in [("manager", "body=a@2 title=b@4", Applied), ("staff", "deleted", Superseded)] {
+        let mut log = Log::under(MORE_RULES);
+        log.put("phone", "ruled", "r", &[("title", "a"), ("body", "a")]);
+        log.delete("phone", "ruled", "r").role("manager");
+        log.put("tablet", "ruled", "r", &[("title", "b")]).base(2).role(role);
+        assert_eq!((log.shows("ruled", "r").as_str(), log.verdict(4)), (shown, verdict), "{role}");
+    }
+}
+
+#[test]
+fn under_manual_whatever_stands_stays_and_a_person_is_asked() {
+    for (table, rule) in [("asked", "manual"), ("ruled_manual", "manual")] {
+        let mut log = met(table);
+        assert_eq!((log.shows(table, "r").as_str(), log.verdict(3)), ("body=a@2 title=a@2", Conflict), "{table}");
+        assert_eq!(log.rows(3), [format!("3. {rule} open: 2 over 3 deleted")]);
+        log.resolve_by_delete("laptop", table, "r", "3.").base(1);
+        assert_eq!((log.shows(table, "r").as_str(), log.closed(4)), ("deleted", vec!["3. resolved".to_owned()]));
+
+        let mut log = deleted(table);
+        log.put("tablet", table, "r", &[("title", "b")]).base(2);
+        assert_eq!((log.shows(table, "r").as_str(), log.verdict(4)), ("deleted", Conflict), "{table}");
+        assert_eq!(log.rows(4), [format!("4.title {rule} open: 3 deleted over 4 b")]);
+        log.resolve("laptop", table, "r", "4.title", &[("title", "b")]).base(1);
+        assert_eq!((log.shows(table, "r").as_str(), log.closed(5)), ("title=b@5", vec!["4.title resolved".to_owned()]));
+    }
+}
+
+#[test]
+fn a_lost_delete_is_overtaken_by_a_delete_alone() {
+    let mut log = met("asked");
+    log.put("laptop", "asked", "r", &[("title", "c")]);
+    assert_eq!(log.open("asked", "r"), ["3.: 2 stands, 3 lost"]);
+    log.delete("laptop", "asked", "r");
+    assert_eq!((log.open("asked", "r"), log.closed(5)), (vec![], vec!["3. overtaken".to_owned()]));
+}

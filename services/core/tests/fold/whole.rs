@@ -1,0 +1,69 @@
+//! Granularity `record`: an op is judged against every foreign writer after its base, and loses whole.
+
+use tidelog_core::wire::Verdict::{Applied, Conflict, Merged, Superseded};
+
+use crate::story::{Log, MORE_RULES};
+
+fn shows(log: &Log) -> String {
+    log.shows("whole", "r")
+}
+
+#[test]
+fn an_op_that_loses_in_one_field_loses_in_all_of_them() {
+    let mut log = Log::under(MORE_RULES);
+    log.put("phone", "whole", "r", &[("title", "a"), ("body", "a")]);
+    log.put("tablet", "whole", "r", &[("title", "b"), ("new", "b")]).base(1);
+    assert_eq!((shows(&log).as_str(), log.verdict(3)), ("body=a@2 title=a@2", Superseded));
+    assert_eq!(
+        log.rows(3),
+        ["3.new first_write_wins automatic: 2 over 3 b", "3.title first_write_wins automatic: 2 a over 3 b"]
+    );
+    log.put("watch", "whole", "r", &[("new", "c")]).base(1);
+    assert_eq!((shows(&log).as_str(), log.verdict(4)), ("body=a@2 title=a@2", Superseded), "of whatever field");
+    log.put("watch", "whole", "r", &[("new", "c")]).base(2);
+    assert_eq!((shows(&log).as_str(), log.verdict(5)), ("body=a@2 new=c@5 title=a@2", Applied), "who has read it wins");
+}
+
+#[test]
+fn an_equal_value_is_kept_in_an_op_that_loses() {
+    let mut log = Log::under(MORE_RULES);
+    log.put("phone", "whole", "r", &[("title", "a"), ("body", "a")]);
+    log.put("tablet", "whole", "r", &[("title", "a"), ("body", "b")]).base(1);
+    assert_eq!((log.verdict(3), log.lost(3)), (Merged, vec!["3.body".to_owned()]));
+    log.put("watch", "whole", "r", &[("title", "a")]).base(1);
+    assert_eq!((log.verdict(4), log.lost(4)), (Applied, vec![]), "nothing of it lost");
+}
+
+#[test]
+fn the_winner_is_the_latest_writer_that_beat_it_and_its_rule_says_whether_to_ask() {
+    let mut log = Log::under(MORE_RULES);
+    log.put("phone", "whole", "r", &[("hours", "1")]);
+    log.put("phone", "whole", "r", &[("title", "a")]);
+    log.put("tablet", "whole", "r", &[("hours", "2")]).base(1);
+    assert_eq!((log.verdict(4), log.open("whole", "r")), (Superseded, vec![]));
+    assert_eq!(log.rows(4), ["4.hours first_write_wins automatic: 3 1 over 4 2"], "the later is title's writer");
+    log.put("watch", "whole", "r", &[("title", "b")]).base(3);
+    log.put("phone", "whole", "r", &[("hours", "3")]);
+    log.put("tablet", "whole", "r", &[("body", "c")]).base(5);
+    assert_eq!((log.verdict(7), log.rows(7)), (Conflict, vec!["7.body manual open: 6 over 7 c".to_owned()]));
+}
+
+#[test]
+fn merges_stand_aside_of_the_judgement_and_go_with_the_op() {
+    let mut log = Log::under(MORE_RULES);
+    log.put_json("phone", "whole", "r", r#"{"total": 1}"#);
+    log.put_json("tablet", "whole", "r", r#"{"total": 2, "title": "b"}"#).base(1);
+    assert_eq!((log.shows("whole", "r").as_str(), log.verdict(3)), ("title=b@3 total=Int(3)@3", Applied));
+    log.put_json("watch", "whole", "r", r#"{"total": 4, "title": "c"}"#).base(1);
+    assert_eq!((log.shows("whole", "r").as_str(), log.verdict(4)), ("title=b@3 total=Int(3)@3", Superseded));
+    assert_eq!(log.lost(4), ["4.title", "4.total"]);
+}
+
+#[test]
+fn an_op_that_wins_beats_what_it_overwrites_and_leaves_the_rest() {
+    let mut log = Log::under(MORE_RULES);
+    log.put("phone", "whole_last", "r", &[("title", "a"), ("body", "a")]);
+    log.put("tablet", "whole_last", "r", &[("title", "b")]).base(1);
+    assert_eq!((log.shows("whole_last", "r").as_str(), log.verdict(3)), ("body=a@2 title=b@3", Applied));
+    assert_eq!(log.rows(3), ["3.title last_write_wins automatic: 3 b over 2 a"]);
+}
