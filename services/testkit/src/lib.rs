@@ -12,6 +12,7 @@
 mod app;
 mod cluster;
 mod http;
+pub mod oracle;
 mod phone;
 mod process;
 mod proxy;

@@ -1,0 +1,117 @@
+//! Which branches of the rules a set of logs has reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::shapes::OracleState;
+
+/// Counts of branches by name, over any number of logs.
+///
+/// The names: `verdict <verdict>`, `status <status>` (each time a row gets it), `resolve <status of the row it names, or
+/// unknown>`, `rule <rule> [by <clock>]: <differs | equal> <choice>`, `row <rule> <choice>`, `merge <merge>: <contributes |
+/// not mergeable>`, `granularity record: <beats all | loses by <rule> <choice>>`, `on_delete <word>: delete: <rule>
+/// <choice>`, `on_delete <word>: put on <a tombstone | a living record>: <rule> <choice>`, `put that knew the delete:
+/// <what it came onto>`, `delete without opponents`, `limit`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Coverage(pub BTreeMap<String, u64>);
+
+impl Coverage {
+    /// Adds what a log has reached.
+    pub fn add(&mut self, state: &OracleState) {
+        for (branch, count) in &state.branches {
+            *self.0.entry(branch.clone()).or_default() += count;
+        }
+    }
+
+    /// The branches of [`all_branches`] that were not reached.
+    pub fn missing(&self) -> Vec<String> {
+        all_branches().into_iter().filter(|branch| !self.0.contains_key(branch)).collect()
+    }
+
+    /// What was reached and is not in [`all_branches`]: then that list is short.
+    pub fn unlisted(&self) -> Vec<String> {
+        let listed = all_branches();
+        self.0.keys().filter(|branch| !listed.contains(*branch)).cloned().collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    /// One branch a line, with its count in front.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(branch, count)| writeln!(f, "{count:>8} {branch}"))
+    }
+}
+
+/// What each rule can say.
+const CHOICES: [(&str, &[&str]); 6] = [
+    ("last_write_wins by server", &["OpWins"]),
+    ("last_write_wins by device", &["OpWins", "StoredStays"]),
+    ("first_write_wins", &["StoredStays"]),
+    ("role_priority", &["OpWins", "StoredStays"]),
+    ("manual", &["PersonChooses"]),
+    ("custom", &["OpWins", "StoredStays", "PersonChooses"]),
+];
+
+/// Every branch that there is.
+pub fn all_branches() -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut add = |branch: String| {
+        all.insert(branch);
+    };
+    for verdict in ["rejected", "applied", "merged", "superseded", "conflict"] {
+        add(format!("verdict {verdict}"));
+    }
+    for status in ["open", "resolved", "overtaken", "automatic"] {
+        add(format!("status {status}"));
+        add(format!("resolve {status}"));
+    }
+    for (rule, choices) in CHOICES {
+        let name = rule.split(' ').next().unwrap_or(rule);
+        for choice in choices {
+            add(format!("rule {rule}: differs {choice}"));
+            add(format!("rule {rule}: equal {choice}"));
+            add(format!("row {name} {choice}"));
+            add(format!("on_delete rule: delete: {name} {choice}"));
+            for on in ["a tombstone", "a living record"] {
+                add(format!("on_delete rule: put on {on}: {name} {choice}"));
+            }
+            if *choice != "OpWins" {
+                add(format!("granularity record: loses by {name} {choice}"));
+            }
+        }
+    }
+    for (word, delete, put) in [
+        ("delete_wins", "OpWins", "StoredStays"),
+        ("update_wins", "StoredStays", "OpWins"),
+        ("manual", "PersonChooses", "PersonChooses"),
+    ] {
+        add(format!("on_delete {word}: delete: {word} {delete}"));
+        for on in ["a tombstone", "a living record"] {
+            add(format!("on_delete {word}: put on {on}: {word} {put}"));
+        }
+    }
+    for word in ["delete_wins", "update_wins", "manual", "rule"] {
+        add(format!("on_delete {word}: put on a tombstone: retention StoredStays"));
+    }
+    for merge in ["sum", "union"] {
+        add(format!("merge {merge}: contributes"));
+        add(format!("merge {merge}: not mergeable"));
+        add(format!("row {merge} OpWins"));
+    }
+    let others = [
+        "row delete_wins OpWins",
+        "row delete_wins StoredStays",
+        "row update_wins StoredStays",
+        "row retention StoredStays",
+        "row resolved StoredStays",
+        "row limit StoredStays",
+        "resolve unknown",
+        "granularity record: beats all",
+        "put that knew the delete: Recreated",
+        "put that knew the delete: Living",
+        "delete without opponents",
+        "limit",
+    ];
+    others.into_iter().for_each(|branch| add(branch.to_owned()));
+    all
+}

@@ -1,0 +1,278 @@
+//! Random logs of one workspace: short, crowded, and plausible enough that a server could have written them.
+
+mod catalogs;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use tidelog_core::catalog::{Catalog, catalog_op};
+use tidelog_core::event::Event;
+use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
+use tidelog_core::judge::RejectCode;
+use tidelog_core::op::{Intent, Op};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::{Fields, Value};
+use uuid::Uuid;
+
+use super::shapes::{RecordKey, Status};
+use super::{Choice, Contender, Oracle};
+use catalogs::{FIELDS, ROLES, random_catalog};
+
+/// 2026-11-20T08:00:00Z
+const START_MS: i64 = 1_795_161_600_000;
+const HOUR_MS: i64 = 3_600_000;
+const TEN_YEARS_MS: i64 = 10 * 365 * 24 * HOUR_MS;
+
+/// A log of `length` events from a seed: the same seed, the same log. Catalogs name the `custom` rules `larger` and
+/// `asks`, which [`example_resolver`] decides.
+pub fn generate(seed: u64, length: usize) -> Vec<Event> {
+    let mut log = Log::new(seed);
+    log.append_catalog();
+    while log.events.len() < length {
+        if log.random.random_ratio(1, 25) {
+            log.append_catalog();
+        } else {
+            log.append_batch(length);
+        }
+    }
+    log.events
+}
+
+/// The resolver of the catalogs' `custom` rules. `larger`: between two values that differ the larger by its bytes, else
+/// the larger device. `asks`: the same, but in two of three pairs of positions it asks a person.
+pub fn example_resolver(name: &str, stored: &Contender, op: &Contender) -> Choice {
+    if name == "asks" && (stored.position.0 + op.position.0) % 3 != 0 {
+        return Choice::PersonChooses;
+    }
+    let bytes = |value: &Value| Fields::from_iter([("value", value.clone())]).to_msgpack();
+    let op_wins = match (&stored.value, &op.value) {
+        (Some(stored), Some(op)) if stored != op => bytes(op) > bytes(stored),
+        _ => op.device >= stored.device,
+    };
+    if op_wins { Choice::OpWins } else { Choice::StoredStays }
+}
+
+/// A log that grows.
+struct Log {
+    random: StdRng,
+    events: Vec<Event>,
+    /// Folds along, to know which conflicts there are to resolve.
+    oracle: Oracle<'static>,
+    catalogs: i64,
+    received_at: i64,
+    devices: Vec<Device>,
+    records: Vec<RecordKey>,
+    /// Whether its unions are of thousands: a few logs meet the limit.
+    has_long_unions: bool,
+}
+
+struct Device {
+    id: DeviceId,
+    role: Role,
+    /// How far its clock is off.
+    skew_ms: i64,
+    base: i64,
+    seq: i64,
+}
+
+impl Log {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let count = random.random_range(3..=5u128);
+        let devices = (0..=count).map(|number| Device {
+            id: DeviceId(Uuid::from_u128(number)),
+            role: if number == 0 { Role::system() } else { role(&mut random) },
+            skew_ms: [0, 0, -5_000, 90_000, -TEN_YEARS_MS, TEN_YEARS_MS][random.random_range(0..6)],
+            base: 0,
+            seq: 0,
+        });
+        let devices = devices.collect();
+        let records = (0..random.random_range(1..=3)).map(|number| RecordKey {
+            scope: parsed(Scope::parse(if number == 2 { "north" } else { "" })),
+            table: parsed(TableName::parse(["notes", "tasks"][random.random_range(0..2)])),
+            record: parsed(RecordId::parse(format!("r{number}"))),
+        });
+        let records = records.collect();
+        Self {
+            devices,
+            records,
+            events: Vec::new(),
+            oracle: Oracle::new(&example_resolver),
+            catalogs: 0,
+            received_at: START_MS,
+            has_long_unions: random.random_ratio(1, 40),
+            random,
+        }
+    }
+
+    fn head(&self) -> i64 {
+        self.events.len() as i64
+    }
+
+    fn append_catalog(&mut self) {
+        self.catalogs += 1;
+        let catalog = parsed(Catalog::parse(&random_catalog(&mut self.random)));
+        let op = parsed(catalog_op(CatalogVersion(self.catalogs), &catalog, false));
+        let batch = self.head() + 1;
+        let base = Position(self.head());
+        self.append(0, batch, Op { base: Some(base), ..op }, None);
+    }
+
+    /// The ops of one push: of one device, received at one time, none knowing of another batch since its base.
+    fn append_batch(&mut self, length: usize) {
+        let jump = match self.random.random_range(0..20) {
+            0 => HOUR_MS + self.random.random_range(0..2),
+            1 => 3 * HOUR_MS,
+            2..=6 => 0,
+            _ => self.random.random_range(1..120_000),
+        };
+        self.received_at += jump;
+        let device = if self.random.random_ratio(1, 10) { 0 } else { self.random.random_range(1..self.devices.len()) };
+        if device != 0 && self.random.random_ratio(1, 30) {
+            self.devices[device].role = role(&mut self.random);
+        }
+        let head = self.head();
+        for _ in 0..[1, 1, 1, 2, 3][self.random.random_range(0..5)] {
+            if self.events.len() < length {
+                let known = &mut self.devices[device].base;
+                match self.random.random_range(0..10) {
+                    0..=2 => *known = head,
+                    3..=5 => *known = self.random.random_range(*known..=head),
+                    _ => {}
+                }
+                let op = self.op(device);
+                let rejected = self.random.random_ratio(1, 20).then(|| self.reject_code());
+                self.append(device, head + 1, op, rejected);
+            }
+        }
+    }
+
+    fn op(&mut self, device: usize) -> Op {
+        let record = self.records[self.random.random_range(0..self.records.len())].clone();
+        let intent = match self.random.random_range(0..100) {
+            0..=11 => Intent::Delete,
+            12..=29 => match self.conflict(&record) {
+                Some(conflict) => {
+                    let put = self.random.random_ratio(4, 5).then(|| self.fields());
+                    Intent::Resolve { conflict, put }
+                }
+                None => Intent::Put(self.fields()),
+            },
+            _ => Intent::Put(self.fields()),
+        };
+        let device = &self.devices[device];
+        let (base, at) = (Position(device.base), self.received_at + device.skew_ms);
+        // A device that was offline pushes what it made a while ago.
+        let at = UnixMs(at - [0, 0, 1_000, 70_000, HOUR_MS][self.random.random_range(0..5)]);
+        Op {
+            seq: Seq(device.seq + 1),
+            table: record.table,
+            record: record.record,
+            scope: record.scope,
+            intent: intent.into(),
+            base: Some(base),
+            at: Some(at),
+            actor: Actor::nobody(),
+        }
+    }
+
+    /// Mostly an open conflict of the record; else a closed one, one of another record or one that never was.
+    fn conflict(&mut self, record: &RecordKey) -> Option<ConflictId> {
+        let ledger = self.oracle.ledger.values();
+        let pick = self.random.random_range(0..10);
+        let fits: Vec<_> = match pick {
+            0 => return Some(ConflictId::of(Position(self.random.random_range(0..self.head() + 9)), "a")),
+            1 => ledger.filter(|row| row.record != *record).collect(),
+            2 => ledger.filter(|row| row.record == *record && row.status == Status::Automatic).collect(),
+            3 | 4 => {
+                let closed = |status| matches!(status, Status::Resolved | Status::Overtaken);
+                ledger.filter(|row| row.record == *record && closed(row.status)).collect()
+            }
+            _ => ledger.filter(|row| row.record == *record && row.status == Status::Open).collect(),
+        };
+        fits.choose(&mut self.random).map(|row| row.id.clone())
+    }
+
+    fn fields(&mut self) -> Fields {
+        let count = [0, 1, 1, 1, 2, 2, 3, 5][self.random.random_range(0..8)];
+        let names = FIELDS.sample(&mut self.random, count).copied().collect::<Vec<_>>();
+        names.into_iter().map(|name| (name, self.value(name))).collect()
+    }
+
+    /// Small worlds, so that equal values meet; a sum mostly gets integers, a union mostly arrays.
+    fn value(&mut self, field: &str) -> Value {
+        let random = &mut self.random;
+        let integer = |random: &mut StdRng| match random.random_range(0..12) {
+            0 => i64::MAX - random.random_range(0..3),
+            1 => i64::MIN + random.random_range(0..3),
+            _ => random.random_range(-2..5),
+        };
+        let is_usual = random.random_ratio(9, 10);
+        match field {
+            "n" if is_usual => Value::Int(integer(random)),
+            "u" if is_usual && self.has_long_unions => {
+                let from = 3_000 * random.random_range(0..3);
+                Value::Array((from..from + 5_001).map(Value::Int).collect())
+            }
+            "u" if is_usual => {
+                let elements = ["x", "y", "z"].map(|text| Value::Text(text.to_owned()));
+                let count = random.random_range(0..4);
+                let one = |random: &mut StdRng| match random.random_range(0..5) {
+                    3 => Value::Int(1),
+                    4 => Value::Float(1.0),
+                    index => elements[index].clone(),
+                };
+                Value::Array((0..count).map(|_| one(random)).collect())
+            }
+            _ => match random.random_range(0..10) {
+                0 => Value::Null,
+                1 => Value::Int(integer(random)),
+                2 => Value::Float(1.0),
+                3 => Value::Bool(true),
+                4 => Value::Array(vec![Value::Int(1), Value::Int(1), Value::Null]),
+                5 => Value::Map([("k".to_owned(), Value::Int(random.random_range(0..2)))].into()),
+                // A value that no other event has.
+                6 | 7 => Value::Text(format!("only {}", random.random::<u32>())),
+                _ => Value::Text(["red", "green", "blue"][random.random_range(0..3)].to_owned()),
+            },
+        }
+    }
+
+    fn reject_code(&mut self) -> RejectCode {
+        RejectCode::ALL[self.random.random_range(0..RejectCode::ALL.len())]
+    }
+
+    fn append(&mut self, device: usize, batch: i64, op: Op, rejected: Option<RejectCode>) {
+        let device = &mut self.devices[device];
+        device.seq += 1;
+        let op = Op { seq: Seq(device.seq), ..op };
+        let event = Event {
+            position: Position(self.events.len() as i64 + 1),
+            batch: Position(batch),
+            device: device.id,
+            seq: op.seq,
+            digest: op.digest(device.id),
+            intent: op.intent.unpack(),
+            base: op.base.unwrap_or_default(),
+            at: op.at.unwrap_or(UnixMs(self.received_at)),
+            received_at: UnixMs(self.received_at),
+            role: device.role.clone(),
+            table: op.table,
+            record: op.record,
+            scope: op.scope,
+            actor: op.actor,
+            rejected,
+        };
+        self.oracle.take(&event);
+        self.events.push(event);
+    }
+}
+
+fn role(random: &mut StdRng) -> Role {
+    parsed(Role::parse(ROLES[random.random_range(0..ROLES.len())]))
+}
+
+/// What the generator writes is valid, or the generator is wrong.
+fn parsed<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
+    result.expect("the generator writes what is valid")
+}

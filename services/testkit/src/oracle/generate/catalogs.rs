@@ -1,0 +1,52 @@
+//! Random catalogs: every rule, merge, clock, granularity and `on_delete`, in every company.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+/// The roles of every catalog, in its order.
+pub(super) const ROLES: [&str; 3] = ["manager", "clerk", "guest"];
+
+/// The fields that ops give. `a` has its table's rule, `b` and `c` may have one of their own, `n` and `u` may merge.
+pub(super) const FIELDS: [&str; 5] = ["a", "b", "c", "n", "u"];
+
+const RULES: [&str; 8] = [
+    "rule = \"last_write_wins\"",
+    "rule = \"last_write_wins\"\nclock = \"device\"",
+    "rule = \"first_write_wins\"",
+    "rule = \"role_priority\"",
+    "rule = \"role_priority\"\nroles = [\"guest\", \"manager\"]",
+    "rule = \"manual\"",
+    "rule = \"custom\"\nname = \"larger\"",
+    "rule = \"custom\"\nname = \"asks\"",
+];
+
+/// A catalog of the tables `notes` and `tasks`, as TOML.
+pub(super) fn random_catalog(random: &mut StdRng) -> String {
+    let skew = [0, 60, 60, 600][random.random_range(0..4)];
+    let mut text = format!("roles = {ROLES:?}\nclock_skew_s = {skew}\n");
+    for table in ["notes", "tasks"] {
+        let granularity = ["field", "field", "record"][random.random_range(0..3)];
+        let on_delete = ["delete_wins", "update_wins", "rule", "manual"][random.random_range(0..4)];
+        let retention = ["1h", "1h", "90d", "forever"][random.random_range(0..4)];
+        text += &format!("[tables.{table}]\n{}\ngranularity = \"{granularity}\"\n", rule(random));
+        text += &format!("on_delete = \"{on_delete}\"\nretention = \"{retention}\"\n");
+        for field in ["b", "c"] {
+            if random.random_ratio(2, 3) {
+                text += &format!("[tables.{table}.fields.{field}]\n{}\n", rule(random));
+            }
+        }
+        for (field, merge) in [("n", "sum"), ("u", "union")] {
+            let resolution = match random.random_range(0..8) {
+                0 => rule(random).to_owned(),
+                1 => "merge = \"union\"".to_owned(),
+                _ => format!("merge = \"{merge}\""),
+            };
+            text += &format!("[tables.{table}.fields.{field}]\n{resolution}\n");
+        }
+    }
+    text
+}
+
+fn rule(random: &mut StdRng) -> &'static str {
+    RULES[random.random_range(0..RULES.len())]
+}

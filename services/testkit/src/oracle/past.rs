@@ -1,0 +1,211 @@
+//! What a record's events did, one after the other, and what follows from that list alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidelog_core::catalog::Merge;
+use tidelog_core::event::Event;
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::Value;
+
+use super::rules::Contender;
+
+/// Contributors that a field remembers.
+const CONTRIBUTORS_MAX: usize = 64;
+
+/// One event of a record and what it did.
+pub(super) struct Step {
+    pub(super) event: Event,
+    /// Its effective time, by the catalog that was in force.
+    pub(super) at: UnixMs,
+    /// Whether it found a tombstone whose retention was over, so that what that had kept is gone.
+    pub(super) forgets: bool,
+    pub(super) did: Did,
+}
+
+/// What an event did to its record.
+pub(super) enum Did {
+    /// It lost whole.
+    Nothing,
+    /// It took these of its fields, and the record lives.
+    Put { onto: Onto, takes: BTreeMap<String, Take> },
+    /// It took effect as a delete.
+    Deleted,
+}
+
+/// What a put found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onto {
+    /// A living record, or none yet.
+    Living,
+    /// A tombstone whose delete it did not know, and got past: what the tombstone kept is back.
+    Restored,
+    /// A tombstone whose delete it knew: the record starts anew.
+    Recreated,
+}
+
+/// How a put took a field.
+pub(super) enum Take {
+    Sets(Value),
+    Adds(Merge, Value),
+}
+
+/// A field that a record has, or that its tombstone keeps.
+pub(super) struct Stored<'a> {
+    /// The value as it is shown.
+    pub(super) value: Value,
+    /// Who is remembered to have set it or added to it, newest last; never empty.
+    pub(super) contributors: Vec<&'a Step>,
+}
+
+/// A record's list of steps, and the questions that it answers.
+#[derive(Clone, Copy)]
+pub(super) struct Past<'a> {
+    steps: &'a [Step],
+}
+
+impl<'a> Past<'a> {
+    pub(super) fn of(steps: &'a [Step]) -> Self {
+        Self { steps }
+    }
+
+    /// Whether the record is a tombstone; `None` if there is no record.
+    pub(super) fn deleted(self) -> Option<bool> {
+        self.steps.iter().rev().find_map(|step| match step.did {
+            Did::Nothing => None,
+            Did::Put { .. } => Some(false),
+            Did::Deleted => Some(true),
+        })
+    }
+
+    /// The last delete. One that a put got past on the tombstone counts no more.
+    pub(super) fn last_delete(self) -> Option<&'a Step> {
+        let mut deletes = Vec::new();
+        for step in self.steps {
+            match step.did {
+                Did::Deleted => deletes.push(step),
+                Did::Put { onto: Onto::Restored, .. } => drop(deletes.pop()),
+                Did::Put { .. } | Did::Nothing => {}
+            }
+        }
+        deletes.pop()
+    }
+
+    /// What a reader sees: deleted or not, and the fields. `None` if there is no record.
+    pub(super) fn shown(self) -> Option<(bool, BTreeMap<String, Value>)> {
+        match self.deleted()? {
+            true => Some((true, BTreeMap::new())),
+            false => Some((false, self.fields().into_iter().map(|(name, stored)| (name, stored.value)).collect())),
+        }
+    }
+
+    /// The fields of the record, or those that its tombstone keeps.
+    pub(super) fn fields(self) -> BTreeMap<String, Stored<'a>> {
+        let life = self.since_last_beginning();
+        let takes_of = |step: &'a Step| match &step.did {
+            Did::Put { takes, .. } => Some(takes),
+            Did::Nothing | Did::Deleted => None,
+        };
+        let names: BTreeSet<&String> = life.iter().filter_map(takes_of).flat_map(BTreeMap::keys).collect();
+        let stored = names.into_iter().map(|name| {
+            let took: Vec<(&Step, &Take)> =
+                life.iter().filter_map(|step| Some((step, takes_of(step)?.get(name)?))).collect();
+            let set = took.iter().rposition(|(_, take)| matches!(take, Take::Sets(_))).unwrap_or(0);
+            let took = &took[set..];
+            let takes: Vec<&Take> = took.iter().map(|(_, take)| *take).collect();
+            (name.clone(), Stored { value: value_of(&takes), contributors: remembered(took) })
+        });
+        stored.collect()
+    }
+
+    /// The steps that can still have a say in a field: from the last re-creation, or after the last tombstone that lost
+    /// what it kept.
+    fn since_last_beginning(self) -> &'a [Step] {
+        let begins = |step: &Step| step.forgets || matches!(step.did, Did::Put { onto: Onto::Recreated, .. });
+        &self.steps[self.steps.iter().rposition(begins).unwrap_or(0)..]
+    }
+}
+
+/// Of each device the newest, and of those the latest.
+fn remembered<'a>(took: &[(&'a Step, &Take)]) -> Vec<&'a Step> {
+    let mut devices = BTreeSet::new();
+    let mut newest: Vec<&Step> =
+        took.iter().rev().map(|(step, _)| *step).filter(|step| devices.insert(step.event.device)).collect();
+    newest.truncate(CONTRIBUTORS_MAX);
+    newest.reverse();
+    newest
+}
+
+/// What comes of a value that was set, or of nothing, and what was added since. All additions are of one merge: what one
+/// merge leaves behind the other sets anew.
+fn value_of(takes: &[&Take]) -> Value {
+    let values = takes.iter().map(|take| match take {
+        Take::Sets(value) | Take::Adds(_, value) => value,
+    });
+    match takes.last() {
+        Some(Take::Adds(Merge::Sum, _)) => sum(values),
+        Some(Take::Adds(Merge::Union, _)) => union(values, matches!(takes.first(), Some(Take::Sets(_)))),
+        Some(Take::Sets(value)) => value.clone(),
+        None => Value::Null,
+    }
+}
+
+fn sum<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
+    let numbers = values.map(|value| if let Value::Int(number) = value { i128::from(*number) } else { 0 });
+    let total = numbers.fold(0i128, i128::saturating_add);
+    Value::Int(total.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+}
+
+/// `starts_as_set`: the first array was stored by a plain rule and stays as it is, duplicates and all.
+fn union<'v>(values: impl Iterator<Item = &'v Value>, starts_as_set: bool) -> Value {
+    let mut elements = Vec::new();
+    let mut known = BTreeSet::new();
+    for (index, value) in values.enumerate() {
+        let Value::Array(array) = value else { continue };
+        for element in array {
+            // Equal values have equal bytes, and others others.
+            let is_new = known.insert(rmp_serde::to_vec(element).unwrap_or_default());
+            if is_new || (index == 0 && starts_as_set) {
+                elements.push(element.clone());
+            }
+        }
+    }
+    Value::Array(elements)
+}
+
+impl<'a> Stored<'a> {
+    /// Its value as it would be after one more addition.
+    pub(super) fn plus(stored: Option<&Self>, merge: Merge, value: &Value) -> Value {
+        let before = stored.map(|stored| Take::Sets(stored.value.clone()));
+        let added = Take::Adds(merge, value.clone());
+        value_of(&before.iter().chain([&added]).collect::<Vec<_>>())
+    }
+
+    /// The newest of the contributors.
+    pub(super) fn writer(&self) -> &'a Step {
+        self.contributors[self.contributors.len() - 1]
+    }
+}
+
+impl Step {
+    /// The event as a rule sees it.
+    pub(super) fn contender(&self, value: Option<Value>) -> Contender {
+        contender(&self.event, self.at, value)
+    }
+}
+
+/// An event as a rule sees it.
+pub(super) fn contender(event: &Event, at: UnixMs, value: Option<Value>) -> Contender {
+    Contender {
+        value,
+        position: event.position,
+        device: event.device,
+        role: event.role.clone(),
+        at,
+        is_delete: is_delete(event),
+    }
+}
+
+/// Whether an event is a delete, or settles a conflict by one.
+pub(super) fn is_delete(event: &Event) -> bool {
+    event.intent.fields().is_none()
+}

@@ -1,0 +1,116 @@
+//! What the oracle hands out: plain data, to be compared with what another fold has.
+
+use std::collections::BTreeMap;
+
+use tidelog_core::event::Event;
+use tidelog_core::ids::{ConflictId, DeviceId, Position, RecordId, Scope, TableName};
+use tidelog_core::value::Value;
+use tidelog_core::wire::Verdict;
+
+/// The address of a record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordKey {
+    /// Its scope.
+    pub scope: Scope,
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub record: RecordId,
+}
+
+impl RecordKey {
+    /// The record that an event names.
+    pub fn of(event: &Event) -> Self {
+        Self { scope: event.scope.clone(), table: event.table.clone(), record: event.record.clone() }
+    }
+}
+
+/// A record as a reader sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleRecord {
+    /// The shown values; none while it is deleted.
+    pub fields: BTreeMap<String, Value>,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// The last event that changed what a reader sees.
+    pub version: Position,
+    /// The last event that named it and was not rejected.
+    pub touched: Position,
+}
+
+/// One of the two sides of a ledger row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleSide {
+    /// The event and its device. The oracle always names it.
+    pub event: Option<(Position, DeviceId)>,
+    /// Its value, if it has one.
+    pub value: Option<Value>,
+    /// Whether the side is a delete.
+    pub deleted: bool,
+}
+
+impl OracleSide {
+    /// Whether the side is this event.
+    pub fn is(&self, position: Position) -> bool {
+        self.event.is_some_and(|(own, _)| own == position)
+    }
+}
+
+/// How it stands with a ledger row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// A person must choose.
+    Open,
+    /// A resolve has named it.
+    Resolved,
+    /// A later op that knew both sides made the choice idle.
+    Overtaken,
+    /// The rule decided.
+    Automatic,
+}
+
+impl Status {
+    /// The word of the protocol.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Resolved => "resolved",
+            Self::Overtaken => "overtaken",
+            Self::Automatic => "automatic",
+        }
+    }
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleRow {
+    /// `<position of the op that met it>.<field>`
+    pub id: ConflictId,
+    /// The record.
+    pub record: RecordKey,
+    /// The field; `""` for a delete that lost.
+    pub field: String,
+    /// The name of the rule that decided.
+    pub rule: String,
+    /// How it stands with it.
+    pub status: Status,
+    /// Who won. Only a row of the rules `limit` and `resolved` may lack it.
+    pub winner: Option<OracleSide>,
+    /// Who lost.
+    pub loser: OracleSide,
+    /// The event that resolved or overtook it.
+    pub closed_by: Option<Position>,
+}
+
+/// What a log comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleState {
+    /// Every record, tombstones too.
+    pub records: BTreeMap<RecordKey, OracleRecord>,
+    /// Every row, by position of the op that met it, then by field.
+    pub ledger: Vec<OracleRow>,
+    /// Of every event its verdict and the rows that it made, by field.
+    pub verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
+    /// How often each branch of the rules was taken, by the names in `coverage`.
+    pub branches: BTreeMap<String, u64>,
+}

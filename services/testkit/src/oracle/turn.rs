@@ -1,0 +1,497 @@
+//! One event against its record's past: what it does, which rows it makes, which conflicts it closes.
+
+use std::collections::BTreeMap;
+
+use tidelog_core::catalog::{Catalog, Granularity, OnDelete, Resolution, Retention, Rule, Table};
+use tidelog_core::event::Event;
+use tidelog_core::ids::{ConflictId, DeviceId, Position};
+use tidelog_core::limits::{OPEN_CONFLICTS_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::{Fields, Value};
+use tidelog_core::wire::Verdict;
+
+use super::past::{Did, Onto, Past, Step, Stored, Take, contender, is_delete};
+use super::rules::{Choice, Custom, decide, is_mergeable, name_of};
+use super::shapes::{OracleRow, OracleSide, RecordKey, Status};
+
+/// Closed conflicts that a record remembers.
+const CLOSED_CONFLICTS_MAX: usize = 1_000;
+/// Elements that a union may have.
+const UNION_ELEMENTS_MAX: usize = 10_000;
+
+type Ledger = BTreeMap<(Position, String), OracleRow>;
+type Given = BTreeMap<String, Value>;
+type Standing<'a> = BTreeMap<String, Stored<'a>>;
+
+/// What came of an event beyond what it did to the fields.
+pub(super) struct Outcome {
+    pub(super) verdict: Verdict,
+    /// By field.
+    pub(super) rows: Vec<OracleRow>,
+    /// The row that a resolve has settled.
+    pub(super) settles: Option<(Position, String)>,
+    pub(super) overtakes: Vec<(Position, String)>,
+    pub(super) branches: Vec<String>,
+}
+
+/// The turn of an event.
+pub(super) struct Turn<'a> {
+    event: &'a Event,
+    pub(super) at: UnixMs,
+    pub(super) forgets: bool,
+    table: Table,
+    custom: Custom<'a>,
+    past: Past<'a>,
+    /// The rows of this record.
+    ledger: Vec<(&'a (Position, String), &'a OracleRow)>,
+    /// The row that it names, if the record remembers it.
+    named: Option<(&'a (Position, String), &'a OracleRow)>,
+    rows: Vec<OracleRow>,
+    overtakes: Vec<(Position, String)>,
+    branches: Vec<String>,
+    /// It lost to the limits: then a conflict that it names stays as it is.
+    too_large: bool,
+    /// It lost whole though it may have no row to show for it.
+    lost_whole: bool,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        event: &'a Event,
+        catalog: &Catalog,
+        custom: Custom<'a>,
+        steps: &'a [Step],
+        ledger: &'a Ledger,
+    ) -> Self {
+        let past = Past::of(steps);
+        // No text says what rules a table has that the catalog no longer lists: those of a table that says nothing.
+        let table = catalog.tables.get(&event.table).cloned().unwrap_or_else(table_without_words);
+        let record = RecordKey::of(event);
+        let ledger: Vec<_> = ledger.iter().filter(|(_, row)| row.record == record).collect();
+        let skew_ms = i64::from(catalog.clock_skew_s) * 1_000;
+        let mut turn = Self {
+            event,
+            at: UnixMs(event.at.0.min(event.received_at.0 + skew_ms)),
+            forgets: false,
+            table,
+            custom,
+            past,
+            named: event.intent.conflict().and_then(|id| remembered(&ledger, id)),
+            ledger,
+            rows: Vec::new(),
+            overtakes: Vec::new(),
+            branches: Vec::new(),
+            too_large: false,
+            lost_whole: false,
+        };
+        turn.forgets = turn.is_deleted() && past.last_delete().is_some_and(|delete| turn.is_retention_over(delete));
+        turn
+    }
+
+    pub(super) fn play(&mut self) -> Did {
+        if let Some((_, row)) = self.named {
+            self.note(format!("resolve {}", row.status.as_str()));
+            if matches!(row.status, Status::Resolved | Status::Overtaken) {
+                self.lose_to_the_resolved();
+                return Did::Nothing;
+            }
+        } else if self.event.intent.conflict().is_some() {
+            self.note("resolve unknown");
+        }
+        let did = match self.event.intent.fields() {
+            Some(Fields(given)) => self.put(given),
+            None => self.delete(),
+        };
+        self.overtake(&did);
+        did
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        let settles = self.named.filter(|(_, row)| matches!(row.status, Status::Open | Status::Automatic));
+        let lost: Vec<_> = self.rows.iter().filter(|row| row.loser.is(self.event.position)).collect();
+        let given = self.event.intent.fields().map_or(0, |fields| fields.0.len());
+        let verdict = if lost.iter().any(|row| row.status == Status::Open) {
+            Verdict::Conflict
+        } else if self.lost_whole || (!lost.is_empty() && lost.len() >= given) {
+            Verdict::Superseded
+        } else if lost.is_empty() {
+            Verdict::Applied
+        } else {
+            Verdict::Merged
+        };
+        Outcome {
+            verdict,
+            settles: settles.filter(|_| !self.too_large).map(|(place, _)| place.clone()),
+            rows: self.rows,
+            overtakes: self.overtakes,
+            branches: self.branches,
+        }
+    }
+
+    // ---- put
+
+    fn put(&mut self, given: &Given) -> Did {
+        let onto = match self.meets_delete() {
+            Ok(onto) => onto,
+            Err((delete, rule, choice)) => {
+                for (field, value) in given {
+                    self.row(field, &rule, choice, Some(side(delete, None)), self.own(Some(value)));
+                }
+                self.lost_whole = given.is_empty();
+                return Did::Nothing;
+            }
+        };
+        let standing = if onto == Onto::Recreated { Standing::new() } else { self.kept() };
+        if self.is_too_large(&standing, given) {
+            self.lose_to_the_limits(&standing, given);
+            return Did::Nothing;
+        }
+        if self.table.granularity == Granularity::Record && self.loses_as_a_whole(&standing, given) {
+            return Did::Put { onto, takes: BTreeMap::new() };
+        }
+        let takes = given
+            .iter()
+            .filter_map(|(field, value)| Some((field.clone(), self.take(field, value, standing.get(field))?)));
+        Did::Put { onto, takes: takes.collect() }
+    }
+
+    /// The last delete's test: what the put comes onto, or the delete that it loses to, by which rule and how.
+    fn meets_delete(&mut self) -> Result<Onto, (&'a Step, String, Choice)> {
+        let (known, passed) =
+            if self.is_deleted() { (Onto::Recreated, Onto::Restored) } else { (Onto::Living, Onto::Living) };
+        let Some(delete) = self.past.last_delete() else { return Ok(Onto::Living) };
+        if !self.is_concurrent(delete) {
+            self.note(format!("put that knew the delete: {known:?}"));
+            return Ok(known);
+        }
+        let (rule, choice) = if self.forgets {
+            ("retention".to_owned(), Choice::StoredStays)
+        } else {
+            let word = self.table.on_delete.to_string();
+            match self.table.on_delete {
+                OnDelete::DeleteWins => (word, Choice::StoredStays),
+                OnDelete::UpdateWins => (word, Choice::OpWins),
+                OnDelete::Manual => (word, Choice::PersonChooses),
+                OnDelete::Rule => {
+                    let rule = self.table_rule();
+                    (name_of(&rule), self.decide(&rule, delete, None, None))
+                }
+            }
+        };
+        let on = if self.is_deleted() { "a tombstone" } else { "a living record" };
+        self.note(format!("on_delete {}: put on {on}: {rule} {choice:?}", self.table.on_delete));
+        if choice == Choice::OpWins { Ok(passed) } else { Err((delete, rule, choice)) }
+    }
+
+    /// One field of a put under granularity field, or of one that beat all.
+    fn take(&mut self, field: &str, value: &Value, stored: Option<&Stored<'a>>) -> Option<Take> {
+        let opponent = stored.and_then(|stored| Some((stored, self.opponents(stored).pop()?)));
+        let sets = Some(Take::Sets(value.clone()));
+        match self.resolution_of(field) {
+            Resolution::Merge(merge) => {
+                if is_mergeable(merge, value) && stored.is_none_or(|stored| is_mergeable(merge, &stored.value)) {
+                    self.note(format!("merge {merge}: contributes"));
+                    return Some(Take::Adds(merge, value.clone()));
+                }
+                self.note(format!("merge {merge}: not mergeable"));
+                if let Some((stored, opponent)) = opponent.filter(|(stored, _)| stored.value != *value) {
+                    let loser = side(opponent, Some(&stored.value));
+                    self.row(field, &merge.to_string(), Choice::OpWins, Some(self.own(Some(value))), loser);
+                }
+                sets
+            }
+            Resolution::Rule(rule) => {
+                let Some((stored, opponent)) = opponent else { return sets };
+                let choice = self.decide(&rule, opponent, Some(&stored.value), Some(value));
+                let is_equal = stored.value == *value;
+                let how = if is_equal { "equal" } else { "differs" };
+                self.note(format!("rule {}: {how} {choice:?}", clocked_name_of(&rule)));
+                let (theirs, own) = (side(opponent, Some(&stored.value)), self.own(Some(value)));
+                let (winner, loser) = if choice == Choice::OpWins { (own, theirs) } else { (theirs, own) };
+                if !is_equal {
+                    self.row(field, &name_of(&rule), choice, Some(winner), loser);
+                }
+                sets.filter(|_| choice == Choice::OpWins)
+            }
+        }
+    }
+
+    /// Granularity record: whether any foreign writer after its base beats it. If so it has lost every field.
+    fn loses_as_a_whole(&mut self, standing: &Standing<'a>, given: &Given) -> bool {
+        let mut beaten = Vec::new();
+        for (field, stored) in standing {
+            let Resolution::Rule(rule) = self.resolution_of(field) else { continue };
+            for opponent in self.opponents(stored) {
+                let choice = self.decide(&rule, opponent, Some(&stored.value), given.get(field));
+                if choice != Choice::OpWins {
+                    beaten.push((opponent, choice, rule.clone()));
+                }
+            }
+        }
+        let Some(latest) = beaten.iter().map(|(opponent, ..)| opponent.event.position).max() else {
+            self.note("granularity record: beats all");
+            return false;
+        };
+        beaten.retain(|(opponent, ..)| opponent.event.position == latest);
+        // Of several fields by which that one won: a manual one, else one that asks a person, else the first by name.
+        let by = beaten.iter().position(|(_, _, rule)| *rule == Rule::Manual);
+        let by = by.or_else(|| beaten.iter().position(|(_, choice, _)| *choice == Choice::PersonChooses)).unwrap_or(0);
+        let (winner, choice, rule) = &beaten[by];
+        self.note(format!("granularity record: loses by {} {choice:?}", name_of(rule)));
+        for (field, value) in given {
+            let stands = standing.get(field).map(|stored| &stored.value);
+            if stands != Some(value) {
+                self.row(field, &name_of(rule), *choice, Some(side(winner, stands)), self.own(Some(value)));
+            }
+        }
+        true
+    }
+
+    // ---- limits
+
+    fn is_too_large(&self, standing: &Standing<'a>, given: &Given) -> bool {
+        let mut after: Given = standing.iter().map(|(field, stored)| (field.clone(), stored.value.clone())).collect();
+        let mut long_union = false;
+        for (field, value) in given {
+            let stored = standing.get(field);
+            let value = match self.resolution_of(field) {
+                Resolution::Merge(merge)
+                    if is_mergeable(merge, value) && stored.is_none_or(|s| is_mergeable(merge, &s.value)) =>
+                {
+                    let united = Stored::plus(stored, merge, value);
+                    long_union |= matches!(&united, Value::Array(elements) if elements.len() > UNION_ELEMENTS_MAX);
+                    united
+                }
+                Resolution::Merge(_) | Resolution::Rule(_) => value.clone(),
+            };
+            after.insert(field.clone(), value);
+        }
+        let after = Fields(after);
+        !given.is_empty() && (long_union || after.0.len() > RECORD_FIELDS_MAX || after.weight() > RECORD_BYTES_MAX)
+    }
+
+    fn lose_to_the_limits(&mut self, standing: &Standing<'a>, given: &Given) {
+        self.too_large = true;
+        self.note("limit");
+        let newest = newest_writer(standing);
+        for (field, value) in given {
+            let winner = newest.map(|step| side(step, standing.get(field).map(|stored| &stored.value)));
+            self.row(field, "limit", Choice::StoredStays, winner, self.own(Some(value)));
+        }
+    }
+
+    // ---- delete
+
+    fn delete(&mut self) -> Did {
+        let standing = if self.is_deleted() { Standing::new() } else { self.kept() };
+        let mut met = Vec::new();
+        for (field, stored) in standing {
+            for opponent in self.opponents(&stored) {
+                met.push((field.clone(), opponent, stored.value.clone()));
+            }
+        }
+        if met.is_empty() {
+            self.note("delete without opponents");
+            return Did::Deleted;
+        }
+        let table_rule = self.table_rule();
+        let (name, by_word) = match self.table.on_delete {
+            OnDelete::Rule => (name_of(&table_rule), None),
+            OnDelete::DeleteWins => (OnDelete::DeleteWins.to_string(), Some(Choice::OpWins)),
+            OnDelete::UpdateWins => (OnDelete::UpdateWins.to_string(), Some(Choice::StoredStays)),
+            OnDelete::Manual => (OnDelete::Manual.to_string(), Some(Choice::PersonChooses)),
+        };
+        let judged = met.iter().map(|(_, opponent, value)| {
+            (opponent, by_word.unwrap_or_else(|| self.decide(&table_rule, opponent, Some(value), None)))
+        });
+        // The latest that beat it; if it did so in several fields, one that asks a person.
+        let beaten_by = judged.filter(|(_, choice)| *choice != Choice::OpWins);
+        let beaten_by = beaten_by.max_by_key(|(opponent, choice)| (opponent.event.position, *choice));
+        let choice = beaten_by.map_or(Choice::OpWins, |(_, choice)| choice);
+        let latest = beaten_by.map(|(opponent, _)| *opponent);
+        self.note(format!("on_delete {}: delete: {name} {choice:?}", self.table.on_delete));
+        match latest {
+            Some(winner) => {
+                self.row("", &name, choice, Some(side(winner, None)), self.own(None));
+                self.lost_whole = true;
+                Did::Nothing
+            }
+            None => {
+                // Opponents of a field stand oldest first: the newest is the last of them.
+                let newest: BTreeMap<_, _> =
+                    met.into_iter().map(|(field, step, value)| (field, (step, value))).collect();
+                for (field, (opponent, value)) in newest {
+                    self.row(&field, &name, choice, Some(self.own(None)), side(opponent, Some(&value)));
+                }
+                Did::Deleted
+            }
+        }
+    }
+
+    // ---- conflicts
+
+    /// A resolve of a conflict that somebody else has closed.
+    fn lose_to_the_resolved(&mut self) {
+        self.lost_whole = true;
+        let standing = if self.is_deleted() { Standing::new() } else { self.kept() };
+        let delete = self.past.last_delete().filter(|_| self.is_deleted());
+        let elsewhere = delete.or(newest_writer(&standing)).map(|step| side(step, None));
+        let Some(Fields(given)) = self.event.intent.fields() else {
+            self.row("", "resolved", Choice::StoredStays, elsewhere, self.own(None));
+            return;
+        };
+        for (field, value) in given {
+            let stands = standing.get(field);
+            if stands.is_some_and(|stored| stored.value == *value) {
+                continue;
+            }
+            let winner = stands.map(|stored| side(stored.writer(), Some(&stored.value))).or_else(|| elsewhere.clone());
+            self.row(field, "resolved", Choice::StoredStays, winner, self.own(Some(value)));
+        }
+    }
+
+    /// Finds the open conflicts of which the event knew both sides, and whose question it has answered.
+    fn overtake(&mut self, did: &Did) {
+        let answers = |field: &str| match did {
+            Did::Nothing => false,
+            Did::Put { takes, .. } => takes.contains_key(field),
+            Did::Deleted => true,
+        };
+        let is_news = |side: &OracleSide| side.event.is_some_and(|(at, device)| self.is_foreign_news(at, device));
+        let overtaken = self.ledger.iter().filter(|(place, row)| {
+            row.status == Status::Open
+                && self.named.is_none_or(|(named, _)| named != *place)
+                && answers(&row.field)
+                && !is_news(&row.loser)
+                && !row.winner.as_ref().is_some_and(is_news)
+        });
+        self.overtakes = overtaken.map(|(place, _)| (*place).clone()).collect();
+    }
+
+    fn row(&mut self, field: &str, rule: &str, choice: Choice, winner: Option<OracleSide>, loser: OracleSide) {
+        let settled = self.named.map(|(place, _)| place);
+        let open_before =
+            self.ledger.iter().filter(|(place, row)| row.status == Status::Open && Some(*place) != settled);
+        let open = open_before.count() + self.rows.iter().filter(|row| row.status == Status::Open).count();
+        let may_open = winner.is_some() && open < OPEN_CONFLICTS_MAX;
+        let is_open = choice == Choice::PersonChooses && may_open;
+        self.note(format!("row {rule} {choice:?}"));
+        self.rows.push(OracleRow {
+            id: ConflictId::of(self.event.position, field),
+            record: RecordKey::of(self.event),
+            field: field.to_owned(),
+            rule: rule.to_owned(),
+            status: if is_open { Status::Open } else { Status::Automatic },
+            winner,
+            loser,
+            closed_by: None,
+        });
+    }
+
+    // ---- what it meets
+
+    /// Whether the event's device had not taken in that other one, of another device.
+    fn is_concurrent(&self, step: &Step) -> bool {
+        self.is_foreign_news(step.event.position, step.event.device)
+    }
+
+    fn is_foreign_news(&self, position: Position, device: DeviceId) -> bool {
+        let settles = |(_, row): (_, &OracleRow)| {
+            row.loser.is(position) || row.winner.as_ref().is_some_and(|winner| winner.is(position))
+        };
+        position > self.event.base
+            && (device != self.event.device || device.is_system())
+            && !self.named.is_some_and(settles)
+    }
+
+    /// The remembered contributors that it is concurrent with, newest last.
+    fn opponents(&self, stored: &Stored<'a>) -> Vec<&'a Step> {
+        stored.contributors.iter().copied().filter(|step| self.is_concurrent(step)).collect()
+    }
+
+    /// The fields of the record, or what its tombstone still keeps.
+    fn kept(&self) -> Standing<'a> {
+        if self.forgets { Standing::new() } else { self.past.fields() }
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.past.deleted() == Some(true)
+    }
+
+    fn is_retention_over(&self, delete: &Step) -> bool {
+        match self.table.retention {
+            Retention::Forever => false,
+            Retention::Hours(hours) => {
+                self.event.received_at.0 - delete.event.received_at.0 > i64::from(hours) * 3_600_000
+            }
+        }
+    }
+
+    fn resolution_of(&self, field: &str) -> Resolution {
+        let own = self.table.fields.get(field).and_then(|field| field.resolution.clone());
+        own.unwrap_or_else(|| self.table.resolution.clone())
+    }
+
+    fn table_rule(&self) -> Rule {
+        match &self.table.resolution {
+            Resolution::Rule(rule) => rule.clone(),
+            Resolution::Merge(_) => unreachable!("a table has a rule"),
+        }
+    }
+
+    fn decide(&self, rule: &Rule, step: &Step, stored: Option<&Value>, given: Option<&Value>) -> Choice {
+        let stored = step.contender(stored.cloned());
+        decide(rule, &stored, &contender(self.event, self.at, given.cloned()), self.custom)
+    }
+
+    fn own(&self, value: Option<&Value>) -> OracleSide {
+        side_of(self.event, value)
+    }
+
+    fn note(&mut self, branch: impl Into<String>) {
+        self.branches.push(branch.into());
+    }
+}
+
+/// The row of that id, open or among the latest closed ones.
+fn remembered<'a>(
+    ledger: &[(&'a (Position, String), &'a OracleRow)],
+    id: &ConflictId,
+) -> Option<(&'a (Position, String), &'a OracleRow)> {
+    let (place, row) = ledger.iter().find(|(_, row)| row.id == *id)?;
+    let later_closed = ledger.iter().filter(|(other, row)| row.status != Status::Open && other > place).count();
+    (row.status == Status::Open || later_closed < CLOSED_CONFLICTS_MAX).then_some((place, row))
+}
+
+fn newest_writer<'a>(standing: &Standing<'a>) -> Option<&'a Step> {
+    standing.values().map(Stored::writer).max_by_key(|step| step.event.position)
+}
+
+fn side(step: &Step, value: Option<&Value>) -> OracleSide {
+    side_of(&step.event, value)
+}
+
+fn side_of(event: &Event, value: Option<&Value>) -> OracleSide {
+    OracleSide { event: Some((event.position, event.device)), value: value.cloned(), deleted: is_delete(event) }
+}
+
+/// As the catalog has it, so that the coverage tells the two clocks apart.
+fn clocked_name_of(rule: &Rule) -> String {
+    match rule {
+        Rule::LastWriteWins(clock) => format!("last_write_wins by {clock}"),
+        other => name_of(other),
+    }
+}
+
+fn table_without_words() -> Table {
+    Table {
+        resolution: Resolution::Rule(Rule::LastWriteWins(tidelog_core::catalog::Clock::Server)),
+        granularity: Granularity::Field,
+        on_delete: OnDelete::DeleteWins,
+        write: Vec::new(),
+        read: Vec::new(),
+        retention: Retention::default(),
+        strict: false,
+        fields: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,156 @@
+//! Short logs by hand: a catalog of one table, devices by number (0 is the system device), a record `r`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use tidelog_core::catalog::{Catalog, catalog_op};
+use tidelog_core::event::Event;
+use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
+use tidelog_core::judge::RejectCode;
+use tidelog_core::op::{Intent, Op};
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::Fields;
+use tidelog_testkit::oracle::generate::example_resolver;
+use tidelog_testkit::oracle::{OracleRow, OracleSide, OracleState, fold};
+use uuid::Uuid;
+
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+
+/// A log in the making. Event 1 is its catalog; each op gets the next position and is received a second later.
+pub(crate) struct Script {
+    events: Vec<Event>,
+    /// When the next op is received.
+    pub(crate) now: i64,
+    /// How far the next op's clock is off; then 0 again.
+    pub(crate) skew: i64,
+    pub(crate) roles: BTreeMap<u128, &'static str>,
+    pub(crate) record: &'static str,
+}
+
+impl Script {
+    /// `table` is what stands below `[tables.t]`.
+    pub(crate) fn new(table: &str) -> Self {
+        let mut script = Self { events: Vec::new(), now: 1_000_000, skew: 0, roles: BTreeMap::new(), record: "r" };
+        script.catalog(table, false);
+        script
+    }
+
+    pub(crate) fn catalog(&mut self, table: &str, refold: bool) -> i64 {
+        let text = format!("roles = [\"manager\", \"clerk\", \"guest\"]\n[tables.t]\n{table}");
+        let catalog = Catalog::parse(&text).unwrap();
+        let op = catalog_op(CatalogVersion(self.head() + 1), &catalog, refold).unwrap();
+        self.append(0, self.head(), op)
+    }
+
+    pub(crate) fn put(&mut self, device: u128, base: i64, fields: Json) -> i64 {
+        let fields: Fields = serde_json::from_value(fields).unwrap();
+        self.of_record(device, base, Intent::Put(fields))
+    }
+
+    pub(crate) fn delete(&mut self, device: u128, base: i64) -> i64 {
+        self.of_record(device, base, Intent::Delete)
+    }
+
+    pub(crate) fn resolve(&mut self, device: u128, base: i64, conflict: &str, fields: Json) -> i64 {
+        let conflict = ConflictId::parse(conflict).unwrap();
+        let put = if fields.is_null() { None } else { Some(serde_json::from_value(fields).unwrap()) };
+        self.of_record(device, base, Intent::Resolve { conflict, put })
+    }
+
+    pub(crate) fn reject_last(&mut self) {
+        self.events.last_mut().unwrap().rejected = Some(RejectCode::RoleForbidden);
+    }
+
+    pub(crate) fn head(&self) -> i64 {
+        self.events.len() as i64
+    }
+
+    fn of_record(&mut self, device: u128, base: i64, intent: Intent) -> i64 {
+        let op = Op {
+            seq: Seq(1),
+            table: TableName::parse("t").unwrap(),
+            record: RecordId::parse(self.record).unwrap(),
+            scope: Scope::everyone(),
+            intent: intent.into(),
+            base: None,
+            at: None,
+            actor: Actor::nobody(),
+        };
+        self.append(device, base, op)
+    }
+
+    fn append(&mut self, device: u128, base: i64, op: Op) -> i64 {
+        let position = Position(self.head() + 1);
+        let device_id = DeviceId(Uuid::from_u128(device));
+        self.events.push(Event {
+            position,
+            batch: position,
+            device: device_id,
+            seq: op.seq,
+            digest: op.digest(device_id),
+            intent: op.intent.unpack(),
+            table: op.table,
+            record: op.record,
+            scope: op.scope,
+            base: Position(base),
+            at: UnixMs(self.now + self.skew),
+            received_at: UnixMs(self.now),
+            role: Role::parse(*self.roles.get(&device).unwrap_or(&"")).unwrap(),
+            actor: op.actor,
+            rejected: None,
+        });
+        self.now += 1_000;
+        self.skew = 0;
+        position.0
+    }
+
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    pub(crate) fn state(&self) -> OracleState {
+        fold(&self.events, &example_resolver)
+    }
+
+    /// The record as JSON, `"deleted"` or `"none"`.
+    pub(crate) fn shown(&self) -> Json {
+        let state = self.state();
+        match state.records.iter().find(|(key, _)| key.record.as_str() == self.record) {
+            None => "none".into(),
+            Some((_, record)) if record.deleted => "deleted".into(),
+            Some((_, record)) => serde_json::to_value(&record.fields).unwrap(),
+        }
+    }
+
+    /// The ledger, a row a line: `<id> <rule> <status>: <winner> beats <loser>`, a side as `<position>=<value>`.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        self.state().ledger.iter().map(row).collect()
+    }
+
+    /// Each event's verdict after the first, the last ones of them.
+    pub(crate) fn verdict(&self, position: i64) -> &'static str {
+        self.state().verdicts[&Position(position)].0.as_str()
+    }
+
+    /// `(version, touched)` of the record.
+    pub(crate) fn versions(&self) -> (i64, i64) {
+        let state = self.state();
+        let (_, record) = state.records.iter().find(|(key, _)| key.record.as_str() == self.record).unwrap();
+        (record.version.0, record.touched.0)
+    }
+}
+
+fn row(row: &OracleRow) -> String {
+    let winner = row.winner.as_ref().map_or("nobody".to_owned(), side);
+    let closed = row.closed_by.map(|by| format!(" by {by}")).unwrap_or_default();
+    format!("{} {} {}{closed}: {winner} beats {}", row.id, row.rule, row.status.as_str(), side(&row.loser))
+}
+
+fn side(side: &OracleSide) -> String {
+    let position = side.event.map_or(0, |(position, _)| position.0);
+    match (&side.value, side.deleted) {
+        (Some(value), _) => format!("{position}={}", serde_json::to_string(value).unwrap()),
+        (None, true) => format!("{position}=deleted"),
+        (None, false) => format!("{position}"),
+    }
+}
