@@ -1,14 +1,14 @@
 //! RULE-1, checked from outside: no value is lost silently.
 //!
 //! Takes what any fold has handed out and says of every value ever pushed where it went. It replays nothing, so it is
-//! more lenient than a fold: a value that a later event knew of counts as overwritten by that one, and an addition to a
-//! merge field as merged where a total that can hold it is accounted for. Only a sum that nothing but additions ever met
-//! is added up.
+//! more lenient than a fold: a value that a later event knew of counts as overwritten by that one, unless another, which
+//! did not know it, has come between; and an addition to a merge field counts as merged where a total that can hold it is
+//! accounted for. Only a sum that nothing but additions ever met is added up.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tidelog_core::catalog::{Catalog, Granularity, Merge, Resolution};
+use tidelog_core::catalog::{Catalog, Granularity, Merge, OnDelete, Resolution};
 use tidelog_core::event::Event;
 use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position};
 use tidelog_core::op::Kind;
@@ -91,6 +91,7 @@ pub fn account(
             }
         }
         faults.extend(account.wrong_sum());
+        faults.extend(account.lost_without_a_row());
     }
     if faults.is_empty() { Ok(fates) } else { Err(faults) }
 }
@@ -181,11 +182,16 @@ impl Account<'_> {
             return false;
         }
         if is_delete(later) {
-            return self.row_lost(later, "").is_none();
+            return self.took_effect(later, "");
         }
         let Some(value) = later.intent.fields().and_then(|fields| fields.0.get(self.field)) else { return false };
         let adds = self.merge_at(later).is_some_and(|m| is_mergeable(m, value) && is_mergeable(m, given.value));
-        !adds && self.row_lost(later, self.field).is_none()
+        !adds && self.took_effect(later, self.field)
+    }
+
+    /// Whether no row says that the event lost when it came; it may have lost later, to one that it met then.
+    fn took_effect(&self, event: &Event, field: &str) -> bool {
+        self.row_lost(event, field).is_none_or(|row| row.id != ConflictId::of(event.position, field))
     }
 
     /// Whether the two equal values can have met: the earlier one stood, or was the writer, when the later came.
@@ -236,6 +242,60 @@ impl Account<'_> {
 
     fn ever_merges(&self) -> bool {
         self.catalogs.iter().any(|(_, catalog)| self.merge_by(catalog).is_some())
+    }
+
+    /// Values of a field that never merges of which nobody could say that they lost, though they must have.
+    fn lost_without_a_row(&self) -> Vec<Unaccounted> {
+        if self.ever_merges() {
+            return Vec::new();
+        }
+        let (mut faults, mut stands, mut deleted): (Vec<Unaccounted>, Option<&Event>, Option<&Event>) =
+            (Vec::new(), None, None);
+        for event in self.named.iter().copied() {
+            let value = self.value_in(event);
+            let is_delete = is_delete(event);
+            if (value.is_none() && !is_delete) || !self.took_effect(event, if is_delete { "" } else { self.field }) {
+                continue;
+            }
+            let mut fault = |event: &Event, fault: String| {
+                faults.push(Unaccounted { position: event.position, field: self.field.to_owned(), fault });
+            };
+            // A put takes a field or has a row to say that it did not, unless it gives what was there already.
+            let met = stands.filter(|met| self.value_in(met) != value && !self.knows(event, met) && self.is_new(met));
+            if let Some(met) = met.filter(|met| self.row_lost(met, self.field).is_none()) {
+                fault(met, format!("the event at {} took its place without a row", event.position));
+            }
+            let is_plain_put = event.intent.kind() == Kind::Put && self.deletes_win_always();
+            if let Some(delete) = deleted.filter(|delete| is_plain_put && !self.knows(event, delete)) {
+                fault(event, format!("it did not know the delete at {} and has no row", delete.position));
+            }
+            if is_delete {
+                (stands, deleted) = (None, Some(event));
+            } else {
+                stands = Some(event);
+            }
+        }
+        faults
+    }
+
+    /// What an event gives the field.
+    fn value_in<'e>(&self, event: &'e Event) -> Option<&'e Value> {
+        event.intent.fields()?.0.get(self.field)
+    }
+
+    /// Whether no earlier event gave the same value.
+    fn is_new(&self, event: &Event) -> bool {
+        let value = self.value_in(event);
+        !self.given.iter().any(|given| given.event.position < event.position && Some(given.value) == value)
+    }
+
+    /// Whether no catalog has let a put get past a delete that it did not know.
+    fn deletes_win_always(&self) -> bool {
+        let Some(table) = self.given.first().map(|given| &given.event.table) else { return false };
+        self.catalogs.iter().all(|(_, catalog)| {
+            let table = catalog.tables.get(table);
+            table.is_some_and(|table| matches!(table.on_delete, OnDelete::DeleteWins | OnDelete::Manual))
+        })
     }
 
     /// A sum that always was one, and that met no delete, no resolve, no other rule: what was pushed has to add up.

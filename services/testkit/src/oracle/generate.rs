@@ -115,6 +115,7 @@ impl Log {
         let op = parsed(catalog_op(CatalogVersion(self.catalogs), &catalog, false));
         let batch = self.head() + 1;
         let base = Position(self.head());
+        self.devices[0].base = base.0;
         self.append(0, batch, Op { base: Some(base), ..op }, None);
     }
 

@@ -230,7 +230,7 @@ fn a_field_remembers_the_newest_of_each_device_and_of_those_the_64_latest() {
 fn granularity_record_if_it_loses_once_it_loses_whole() {
     let mut log = Script::new("granularity = \"record\"\n[tables.t.fields.f]\nrule = \"first_write_wins\"");
     log.put(1, 1, json!({"f": 1, "same": 5}));
-    log.put(2, 1, json!({"a": 1}));
+    log.put(2, 2, json!({"a": 1}));
     let whole = log.put(3, 1, json!({"a": 2, "b": 3, "same": 5}));
     // f is not given, but its writer beats e; the winner of every row is that one, with what stands.
     let rows = ["4.a first_write_wins automatic: 2=1 beats 4=2", "4.b first_write_wins automatic: 2 beats 4=3"];

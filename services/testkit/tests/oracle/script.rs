@@ -104,10 +104,6 @@ impl Script {
         position.0
     }
 
-    pub(crate) fn events(&self) -> &[Event] {
-        &self.events
-    }
-
     pub(crate) fn state(&self) -> OracleState {
         fold(&self.events, &example_resolver)
     }
@@ -127,7 +123,7 @@ impl Script {
         self.state().ledger.iter().map(row).collect()
     }
 
-    /// Each event's verdict after the first, the last ones of them.
+    /// An event's verdict.
     pub(crate) fn verdict(&self, position: i64) -> &'static str {
         self.state().verdicts[&Position(position)].0.as_str()
     }
