@@ -38,7 +38,9 @@ pub fn generate(seed: u64, length: usize) -> Vec<Event> {
     log.events
 }
 
-/// The resolver of the catalogs' `custom` rules. `larger`: between two values that differ the larger by its bytes, else
+/// The resolver of the catalogs' `custom` rules.
+///
+/// `larger`: between two values that differ the larger by its bytes, else
 /// the larger device. `asks`: the same, but in two of three pairs of positions it asks a person.
 pub fn example_resolver(name: &str, stored: &Contender, op: &Contender) -> Choice {
     if name == "asks" && (stored.position.0 + op.position.0) % 3 != 0 {
