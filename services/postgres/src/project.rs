@@ -203,7 +203,7 @@ impl RecordRows {
         self.len() == 0
     }
 
-    fn params<'a>(&'a self, workspace: &'a uuid::Uuid, table_set: &'a i16) -> Params<'a, 12> {
+    fn params<'a>(&'a self, workspace: &'a Uuid, table_set: &'a i16) -> Params<'a, 12> {
         [
             workspace,
             table_set,

@@ -52,11 +52,13 @@ fn shown(sum: i128) -> Total {
     }
 }
 
-/// The elements of both in order of arrival, each once. Equal values have equal bytes, so bytes tell them apart.
+/// What is stored, and of the given elements those that are not there yet. Equal values have equal bytes, so bytes tell
+/// them apart.
 fn united(stored: Option<&Value>, given: &Value) -> Vec<Value> {
-    let (before, added) = (stored.map_or(&[][..], elements), elements(given));
-    let mut seen: HashSet<Vec<u8>> = HashSet::with_capacity(before.len() + added.len());
-    before.iter().chain(added).filter(|element| seen.insert(bytes_of(element))).cloned().collect()
+    let mut united = stored.map_or(&[][..], elements).to_vec();
+    let mut seen: HashSet<Vec<u8>> = united.iter().map(bytes_of).collect();
+    united.extend(elements(given).iter().filter(|element| seen.insert(bytes_of(element))).cloned());
+    united
 }
 
 fn bytes_of(value: &Value) -> Vec<u8> {

@@ -91,7 +91,7 @@ impl Applying<'_> {
 
     /// Granularity `record`: the latest foreign writer that beat the op, if one did.
     fn beaten_as_a_whole(&self, record: &Record, given: &Fields) -> Result<Option<Opponent>, FoldError> {
-        let mut latest: Option<(Position, Opponent)> = None;
+        let mut latest: Option<((Position, u8), Opponent)> = None;
         for (name, field) in &record.fields {
             let Resolution::Rule(rule) = self.table.resolution_of(name) else { continue };
             for writer in field.contributors().filter(|writer| self.is_concurrent(writer)) {
@@ -99,14 +99,13 @@ impl Applying<'_> {
                     Decision::OpWins => continue,
                     decision => decision == Decision::PersonChooses,
                 };
-                let is_later = latest.as_ref().is_none_or(|(position, known)| {
-                    writer.position > *position
-                        || (writer.position == *position && asks_a_person && !known.asks_a_person)
-                });
-                if is_later {
+                // Of one event that beat it in several fields: `manual` first, then what asks a person, then by name.
+                let weight = u8::from(asks_a_person) + u8::from(*rule == Rule::Manual);
+                let place = (writer.position, weight);
+                if latest.as_ref().is_none_or(|(known, _)| place > *known) {
                     let winner = Some(side_of(writer, Content::Nothing));
                     let opponent = Opponent { winner, rule: DecidedBy::Rule(rule.name()), asks_a_person };
-                    latest = Some((writer.position, opponent));
+                    latest = Some((place, opponent));
                 }
             }
         }
@@ -202,15 +201,9 @@ impl Applying<'_> {
     }
 
     /// All of it lost: a row for each field that `to` has an opponent for.
-    pub(super) fn lose(
-        &mut self,
-        record: &mut Record,
-        given: &Fields,
-        to: impl Fn(&str, Option<&FieldState>) -> Option<Opponent>,
-    ) {
+    pub(super) fn lose(&mut self, record: &mut Record, given: &Fields, to: impl Fn(&Record, &str) -> Option<Opponent>) {
         for (field, value) in &given.0 {
-            let stored = record.fields.get(field).filter(|_| !record.deleted);
-            if let Some(opponent) = to(field, stored) {
+            if let Some(opponent) = to(record, field) {
                 self.lost(record, field, Content::Value(value.clone()), opponent);
             }
         }
@@ -224,7 +217,8 @@ impl Applying<'_> {
     fn lose_to_writer(&mut self, record: &mut Record, given: &Fields, opponent: &Opponent) {
         for (field, value) in &given.0 {
             let stored = record.fields.get(field).map(|stored| &stored.value);
-            if stored != Some(value) {
+            // Of a contribution an equal total says nothing.
+            if stored != Some(value) || self.table.merge_of(field).is_some() {
                 let content = stored.map_or(Content::Nothing, |stored| Content::Value(stored.clone()));
                 let mut to = opponent.clone();
                 if let Some(winner) = &mut to.winner {
@@ -237,8 +231,11 @@ impl Applying<'_> {
     }
 
     fn lose_to_limit(&mut self, record: &mut Record, given: &Fields, restores: bool) {
-        let newest = if record.deleted && !restores { None } else { record.newest_contributor() };
-        self.lose(record, given, |_, stored| {
+        // What it was measured with: of a tombstone the fields that it would have brought back.
+        let is_with_fields = !record.deleted || restores;
+        let newest = record.newest_contributor().filter(|_| is_with_fields);
+        self.lose(record, given, |record, field| {
+            let stored = record.fields.get(field).filter(|_| is_with_fields);
             let content = stored.map_or(Content::Nothing, |stored| Content::Value(stored.value.clone()));
             let winner = newest.as_ref().map(|newest| side_of(newest, content));
             Some(Opponent { winner, rule: DecidedBy::Limit, asks_a_person: false })

@@ -67,8 +67,10 @@ impl Applying<'_> {
         let Some(given) = put else {
             return self.lose_delete(record, against(deleted.or(newest)));
         };
-        self.lose(record, given, |field, stored| match stored {
-            Some(stored) if given.0.get(field) == Some(&stored.value) => None,
+        let table = self.table;
+        self.lose(record, given, |record, field| match record.fields.get(field).filter(|_| !record.deleted) {
+            // Of a contribution an equal total says nothing.
+            Some(stored) if given.0.get(field) == Some(&stored.value) && table.merge_of(field).is_none() => None,
             Some(stored) => Some(against(Some(side_of(&stored.writer, Content::Value(stored.value.clone()))))),
             None => Some(against(deleted.clone().or_else(|| newest.clone()))),
         });

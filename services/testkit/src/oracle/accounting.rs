@@ -234,7 +234,7 @@ impl Account<'_> {
 
     fn merge_by(&self, catalog: &Catalog) -> Option<Merge> {
         let table = catalog.tables.get(&self.given.first()?.event.table)?;
-        match catalog.resolution_of(table, self.field) {
+        match table.resolution_of(self.field) {
             Resolution::Merge(merge) => Some(merge),
             Resolution::Rule(_) => None,
         }

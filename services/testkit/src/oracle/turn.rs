@@ -240,7 +240,7 @@ impl<'a> Turn<'a> {
         self.note(format!("granularity record: loses by {} {choice:?}", name_of(rule)));
         for (field, value) in given {
             let stands = standing.get(field).map(|stored| &stored.value);
-            if stands != Some(value) {
+            if stands != Some(value) || self.is_merged(field) {
                 self.row(field, &name_of(rule), *choice, Some(side(winner, stands)), self.own(Some(value)));
             }
         }
@@ -342,7 +342,7 @@ impl<'a> Turn<'a> {
         };
         for (field, value) in given {
             let stands = standing.get(field);
-            if stands.is_some_and(|stored| stored.value == *value) {
+            if stands.is_some_and(|stored| stored.value == *value) && !self.is_merged(field) {
                 continue;
             }
             let winner = stands.map(|stored| side(stored.writer(), Some(&stored.value))).or_else(|| elsewhere.clone());
@@ -429,14 +429,15 @@ impl<'a> Turn<'a> {
 
     fn resolution_of(&self, field: &str) -> Resolution {
         let own = self.table.fields.get(field).and_then(|field| field.resolution.clone());
-        own.unwrap_or_else(|| self.table.resolution.clone())
+        own.unwrap_or_else(|| Resolution::Rule(self.table_rule()))
+    }
+
+    fn is_merged(&self, field: &str) -> bool {
+        matches!(self.resolution_of(field), Resolution::Merge(_))
     }
 
     fn table_rule(&self) -> Rule {
-        match &self.table.resolution {
-            Resolution::Rule(rule) => rule.clone(),
-            Resolution::Merge(_) => unreachable!("a table has a rule"),
-        }
+        self.table.rule.clone()
     }
 
     fn decide(&self, rule: &Rule, step: &Step, stored: Option<&Value>, given: Option<&Value>) -> Choice {
@@ -485,7 +486,8 @@ fn clocked_name_of(rule: &Rule) -> String {
 
 fn table_without_words() -> Table {
     Table {
-        resolution: Resolution::Rule(Rule::LastWriteWins(tidelog_core::catalog::Clock::Server)),
+        rule: Rule::LastWriteWins(tidelog_core::catalog::Clock::Server),
+        has_merges: false,
         granularity: Granularity::Field,
         on_delete: OnDelete::DeleteWins,
         write: Vec::new(),
