@@ -85,7 +85,7 @@ impl Crowd {
         }
         let sql = format!(
             "INSERT INTO tidelog.log (workspace, {log}) SELECT w, {log} FROM unnest($2::uuid[]) w, tidelog.log \
-             WHERE workspace = $1 AND position > $3 AND position <= $4"
+             WHERE workspace = $1 AND position > $3 AND position <= $4 ORDER BY w, position"
         );
         // The first event is the catalog's, and goes with the first push.
         for push in 0..DEVICES as i64 {
