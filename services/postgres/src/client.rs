@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
@@ -100,8 +100,14 @@ impl Store {
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(postgres.clone(), OnRuntime(Handle::current()), manager_config);
         let timeouts = Timeouts { wait: Some(POOL_WAIT), create: Some(POOL_WAIT), recycle: Some(POOL_WAIT) };
-        let pool =
-            Pool::builder(manager).max_size(config.pool_size).timeouts(timeouts).runtime(Runtime::Tokio1).build();
+        // The connection used last is used next: each keeps buffers as large as its largest statement, so in turns the
+        // whole pool would have them.
+        let pool = Pool::builder(manager)
+            .max_size(config.pool_size)
+            .timeouts(timeouts)
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .build();
         let pool = pool.map_err(|e| StoreError::Unavailable(e.to_string()))?;
         Ok(Self { pool, config: postgres })
     }
