@@ -58,14 +58,14 @@ impl Members {
         let mut reader = Reader::of_at_most(BODY_VALUES_MAX, body);
         let mut members = Self::default();
         for _ in 0..take_map(&mut reader)? {
-            match reader.next_text()? {
-                "cursor" => once(&mut members.cursor, or_null(&mut reader, |text| Cursor::parse(as_text(text)?))?)?,
-                "app" => once(&mut members.app, or_null(&mut reader, |text| app(as_text(text)?))?)?,
-                "ops" => once(&mut members.ops, ops(&mut reader, body)?)?,
-                "limit" => {
+            match reader.raw_text()? {
+                b"cursor" => once(&mut members.cursor, or_null(&mut reader, |text| Cursor::parse(as_text(text)?))?)?,
+                b"app" => once(&mut members.app, or_null(&mut reader, |text| app(as_text(text)?))?)?,
+                b"ops" => once(&mut members.ops, ops(&mut reader, body)?)?,
+                b"limit" => {
                     once(&mut members.limit, or_null(&mut reader, |number| u64::try_from(as_int(number)?).ok())?)?
                 }
-                "tables" => once(&mut members.tables, tables(&mut reader)?)?,
+                b"tables" => once(&mut members.tables, tables(&mut reader)?)?,
                 _ => return None,
             }
         }
@@ -93,18 +93,18 @@ impl<'a> OpMembers<'a> {
     fn take(reader: &mut Reader<'a>, body: &Bytes) -> Option<Self> {
         let mut op = Self::default();
         for _ in 0..take_map(reader)? {
-            match reader.next_text()? {
-                "seq" => once(&mut op.seq, Seq::new(as_int(reader.token()?)?)?)?,
-                "table" => once(&mut op.table, reader.next_text()?)?,
-                "record" => once(&mut op.record, reader.next_text()?)?,
-                "scope" => once(&mut op.scope, reader.next_text()?)?,
-                "kind" => once(&mut op.kind, Kind::of_word(reader.next_text()?)?)?,
-                "fields" => once(&mut op.fields, fields(reader, body)?)?,
-                "conflict" => once(&mut op.conflict, or_null(reader, |id| ConflictId::parse(as_text(id)?).ok())?)?,
-                "delete" => once(&mut op.delete, as_bool(reader.token()?)?)?,
-                "base" => once(&mut op.base, or_null(reader, |number| Position::new(as_int(number)?))?)?,
-                "at" => once(&mut op.at, or_null(reader, |time| UnixMs::parse(as_text(time)?))?)?,
-                "actor" => once(&mut op.actor, reader.next_text()?)?,
+            match reader.raw_text()? {
+                b"seq" => once(&mut op.seq, Seq::new(as_int(reader.token()?)?)?)?,
+                b"table" => once(&mut op.table, reader.next_text()?)?,
+                b"record" => once(&mut op.record, reader.next_text()?)?,
+                b"scope" => once(&mut op.scope, reader.next_text()?)?,
+                b"kind" => once(&mut op.kind, Kind::of_word(reader.next_text()?)?)?,
+                b"fields" => once(&mut op.fields, fields(reader, body)?)?,
+                b"conflict" => once(&mut op.conflict, or_null(reader, |id| ConflictId::parse(as_text(id)?).ok())?)?,
+                b"delete" => once(&mut op.delete, as_bool(reader.token()?)?)?,
+                b"base" => once(&mut op.base, or_null(reader, |number| Position::new(as_int(number)?))?)?,
+                b"at" => once(&mut op.at, or_null(reader, |time| UnixMs::parse(as_text(time)?))?)?,
+                b"actor" => once(&mut op.actor, reader.next_text()?)?,
                 _ => return None,
             }
         }
