@@ -18,9 +18,9 @@ const ROWS: usize = 2_000;
 const COLUMNS: &str = "SELECT quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
         EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey))
     FROM pg_attribute a
-    WHERE a.attrelid = 'tidelog.records'::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    WHERE a.attrelid = 'tidelog.records_0'::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 /// What a copy of a table does not take over by itself.
-const OPTIONS: &str = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = 'tidelog.records'::regclass";
+const OPTIONS: &str = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = 'tidelog.records_0'::regclass";
 
 /// A copy of the records' table, empty at first.
 pub(crate) struct Copy {
@@ -44,7 +44,7 @@ impl Copy {
         let client = database.connect().await?;
         client
             .batch_execute(
-                "CREATE SCHEMA IF NOT EXISTS bench; CREATE TABLE bench.records (LIKE tidelog.records INCLUDING ALL)",
+                "CREATE SCHEMA IF NOT EXISTS bench; CREATE TABLE bench.records (LIKE tidelog.records_0 INCLUDING ALL)",
             )
             .await?;
         if let Some(options) = client.query_one(OPTIONS, &[]).await?.try_get::<_, Option<String>>(0)? {
@@ -65,7 +65,7 @@ impl Copy {
             (names.join(", "), arrays.join(", "), keys.join(", "), changes.join(", "));
         Ok(Self {
             database: database.clone(),
-            select: format!("SELECT {columns} FROM tidelog.records WHERE workspace = $1 ORDER BY version"),
+            select: format!("SELECT {columns} FROM tidelog.records_0 WHERE workspace = $1 ORDER BY version"),
             upsert: format!(
                 "INSERT INTO bench.records ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({keys}) DO UPDATE SET {changes}"
             ),

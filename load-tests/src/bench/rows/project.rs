@@ -151,7 +151,7 @@ async fn head_of(client: &Client) -> Result<i64> {
 }
 
 async fn projected(client: &Client) -> Result<i64> {
-    Ok(client.query_one("SELECT sum(position)::bigint FROM tidelog.checkpoints", &[]).await?.try_get(0)?)
+    Ok(client.query_one("SELECT sum(position)::bigint FROM tidelog.checkpoints WHERE live", &[]).await?.try_get(0)?)
 }
 
 /// How long gateway and projector together take until nothing lags, beside how long pushes came.
