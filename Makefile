@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check postgres demo bench bench-quick bench-growth bench-build schema clean-data cargo
+.PHONY: help run test check postgres demo bench bench-quick bench-growth bench-build soak-rules schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -43,6 +43,11 @@ bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minut
 
 bench-build: cargo postgres
 	cargo build --release --locked --bin tidelog --bin tidelog-load
+
+SEEDS ?= 100000
+
+soak-rules: cargo postgres ## the rules over SEEDS (100,000) random logs and orders of ops, rebuilds too; about an hour
+	TIDELOG_SOAK_SEEDS=$(SEEDS) cargo test --release --locked -p tidelog-testkit --test rules -- --nocapture
 
 # By way of another file, so that a build that fails leaves the old one.
 schema: cargo ## schema/openapi.json anew from the code

@@ -20,7 +20,8 @@ const COLUMNS: &str = "SELECT quote_ident(a.attname), format_type(a.atttypid, a.
     FROM pg_attribute a
     WHERE a.attrelid = 'tidelog.records_0'::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 /// What a copy of a table does not take over by itself.
-const OPTIONS: &str = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = 'tidelog.records_0'::regclass";
+const OPTIONS: &str =
+    "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = 'tidelog.records_0'::regclass";
 
 /// A copy of the records' table, empty at first.
 pub(crate) struct Copy {

@@ -102,7 +102,12 @@ fn side(side: &Side) -> OracleSide {
 
 /// The whole log at once.
 pub(crate) fn fold(events: &[Event]) -> Outcome {
-    let (mut folder, mut outcome) = (Folder::with_resolvers(resolvers()), Outcome::default());
+    fold_by(events, resolvers())
+}
+
+/// The same by other resolvers.
+pub(crate) fn fold_by(events: &[Event], resolvers: Resolvers) -> Outcome {
+    let (mut folder, mut outcome) = (Folder::with_resolvers(resolvers), Outcome::default());
     for event in events {
         outcome.take(event, &folder.fold(event).unwrap());
     }

@@ -6,5 +6,6 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
 mod agree;
+mod controls;
 mod exhaustive;
 mod fold;

@@ -1,0 +1,60 @@
+//! Negative controls: rules that break the contract, and the comparison of two folds goes red.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::SystemTime;
+
+use tidelog_core::fold::{Contender, Decision, Resolvers};
+use tidelog_testkit::oracle::generate::generate;
+
+use crate::fold::fold_by;
+
+/// How many of some logs two replicas with such a rule fold to different records, ledgers or verdicts.
+fn diverging(resolvers: impl Fn() -> Resolvers) -> usize {
+    let differs = |seed: &u64| {
+        let events = generate(*seed, 40);
+        fold_by(&events, resolvers()) != fold_by(&events, resolvers())
+    };
+    (0..60).filter(differs).count()
+}
+
+fn both(resolver: impl Fn(Contender<'_>, Contender<'_>) -> Decision + Copy + Send + Sync + 'static) -> Resolvers {
+    Resolvers::none().with("larger", resolver).with("asks", resolver)
+}
+
+fn op_wins_if(wins: bool) -> Decision {
+    if wins { Decision::OpWins } else { Decision::StoredStays }
+}
+
+#[test]
+fn a_rule_that_reads_a_clock_is_found_out() {
+    let by_the_clock = |_: Contender<'_>, _: Contender<'_>| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        op_wins_if(now.subsec_nanos().count_ones().is_multiple_of(2))
+    };
+    assert!(diverging(|| both(by_the_clock)) > 0);
+}
+
+#[test]
+fn a_tie_that_each_replica_breaks_in_its_own_way_is_found_out() {
+    let without_a_tie_break = || {
+        // As the order of a hash map, which is another one in each process.
+        let (hasher, other) = (RandomState::new(), RandomState::new());
+        let by_role = move |hasher: &RandomState, op: Contender<'_>, stored: Contender<'_>| {
+            let hash = |of: Contender<'_>| hasher.hash_one(of.writer.position);
+            match op.writer.role.as_str().cmp(stored.writer.role.as_str()) {
+                std::cmp::Ordering::Equal => op_wins_if(hash(op) > hash(stored)),
+                order => op_wins_if(order.is_gt()),
+            }
+        };
+        Resolvers::none()
+            .with("larger", move |op: Contender<'_>, stored: Contender<'_>| by_role(&hasher, op, stored))
+            .with("asks", move |op: Contender<'_>, stored: Contender<'_>| by_role(&other, op, stored))
+    };
+    assert!(diverging(without_a_tie_break) > 0);
+}
+
+#[test]
+fn a_rule_that_keeps_the_contract_is_not() {
+    assert_eq!(diverging(|| both(|op, stored| op_wins_if(op.writer.device > stored.writer.device))), 0);
+}
