@@ -16,7 +16,7 @@ use tidelog_core::value::Value;
 
 use super::past::is_delete;
 use super::rules::is_mergeable;
-use super::shapes::{OracleRecord, OracleRow, RecordKey};
+use super::shapes::{OracleRecord, OracleRow, OracleSide, RecordKey};
 
 /// Where a pushed value went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,11 +211,16 @@ impl Account<'_> {
         })
     }
 
-    /// Whether an event is not concurrent with an earlier one.
+    /// Whether an event is not concurrent with an earlier one. Of a merge field each device's newest contribution stands
+    /// for all of them: who names a conflict with that one counts as knowing the earlier ones.
     fn knows(&self, later: &Event, earlier: &Event) -> bool {
+        let is_it = |side: &OracleSide| {
+            let stands_for_it =
+                |(at, device)| self.ever_merges() && device == earlier.device && at >= earlier.position;
+            side.is(earlier.position) || side.event.is_some_and(stands_for_it)
+        };
         let names_it = |row: &&OracleRow| {
-            Some(&row.id) == later.intent.conflict()
-                && (row.loser.is(earlier.position) || row.winner.as_ref().is_some_and(|side| side.is(earlier.position)))
+            Some(&row.id) == later.intent.conflict() && (is_it(&row.loser) || row.winner.as_ref().is_some_and(is_it))
         };
         earlier.position <= later.base
             || (earlier.device == later.device && !later.device.is_system())
