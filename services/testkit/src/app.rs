@@ -28,6 +28,7 @@ pub struct TestApp {
 pub struct TestAppBuilder {
     catalog: String,
     roles: Roles,
+    resolvers: Resolvers,
 }
 
 impl TestAppBuilder {
@@ -43,10 +44,16 @@ impl TestAppBuilder {
         self
     }
 
+    /// With the embedding program's rules.
+    pub fn resolvers(mut self, resolvers: Resolvers) -> Self {
+        self.resolvers = resolvers;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
-        let server = start_server(&database, &self.catalog, self.roles).await;
+        let server = start_server(&database, &self.catalog, self.roles, self.resolvers).await;
         let address = server.address().expect("it has a gateway");
         let workspace = WorkspaceId(System.uuid());
         server.store().create_workspace(workspace, "test", &[], System.now()).await.expect("a workspace");
@@ -54,7 +61,7 @@ impl TestAppBuilder {
     }
 }
 
-async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles) -> Server {
+async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, resolvers: Resolvers) -> Server {
     let config = ServerConfig {
         database_url: database.url().to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -62,7 +69,7 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles) -> S
         roles,
         pool_size: 8,
         projector_lanes: 2,
-        resolvers: Resolvers::none(),
+        resolvers,
         append_lanes: 2,
         group_workspaces: true,
         workers: 1,
@@ -86,7 +93,7 @@ impl TestApp {
 
     /// A server to be set up.
     pub fn build() -> TestAppBuilder {
-        TestAppBuilder { catalog: DEFAULT_CATALOG.to_owned(), roles: Roles::ALL }
+        TestAppBuilder { catalog: DEFAULT_CATALOG.to_owned(), roles: Roles::ALL, resolvers: Resolvers::none() }
     }
 
     /// The server's base address, like `http://127.0.0.1:1234`.
@@ -106,7 +113,7 @@ impl TestApp {
 
     /// Another server on the same database, with other roles perhaps.
     pub async fn another_server(&self, roles: Roles) -> Server {
-        start_server(&self.database, DEFAULT_CATALOG, roles).await
+        start_server(&self.database, DEFAULT_CATALOG, roles, Resolvers::none()).await
     }
 
     /// Puts another catalog in force.

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
 }
 
 /// Reads the two writes and nothing else: the same answer on every replica, for ever.
-fn longest_text(op: Contender<'_>, stored: Contender<'_>) -> Decision {
+pub(crate) fn longest_text(op: Contender<'_>, stored: Contender<'_>) -> Decision {
     let (Some(Value::Text(given)), Some(Value::Text(known))) = (op.value, stored.value) else {
         return Decision::PersonChooses;
     };

@@ -5,6 +5,7 @@
 mod accounts;
 mod bad_input;
 mod catalog_changes;
+mod custom_rule;
 mod fold_property;
 mod inspection;
 mod log_under_load;
