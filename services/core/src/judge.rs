@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table};
 use crate::ids::{Role, Scopes};
 use crate::limits::{FIELD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::msgpack::Token;
@@ -78,8 +78,20 @@ impl fmt::Display for RejectCode {
     }
 }
 
-/// Judges an op. `None`: it may take effect.
+/// Judges an op of a role with these scopes. `None`: it may take effect.
 pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op) -> Option<RejectCode> {
+    judge_by(catalog, op, |table| match table.write.contains(role) {
+        false => Some(RejectCode::RoleForbidden),
+        true => (!scopes.grants(&op.scope)).then_some(RejectCode::ScopeForbidden),
+    })
+}
+
+/// Judges an op that somebody made who may write every table and scope: by what it says alone.
+pub fn judge_content(catalog: &Catalog, op: &Op) -> Option<RejectCode> {
+    judge_by(catalog, op, |_| None)
+}
+
+fn judge_by(catalog: &Catalog, op: &Op, forbidden: impl Fn(&Table) -> Option<RejectCode>) -> Option<RejectCode> {
     let too_large =
         |fields: &PackedFields| fields.as_bytes().len() > FIELD_BYTES_MAX || fields.count() > RECORD_FIELDS_MAX;
     if op.intent.fields().is_some_and(too_large) {
@@ -88,11 +100,8 @@ pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op) -> Option
     let Some(table) = catalog.tables.get(&op.table) else {
         return Some(RejectCode::TableUnknown);
     };
-    if !table.write.contains(role) {
-        return Some(RejectCode::RoleForbidden);
-    }
-    if !scopes.grants(&op.scope) {
-        return Some(RejectCode::ScopeForbidden);
+    if let Some(code) = forbidden(table) {
+        return Some(code);
     }
     op.intent.fields()?.heads().find_map(|(name, value)| match table.fields.get(name) {
         None if table.strict => Some(RejectCode::FieldUnknown),

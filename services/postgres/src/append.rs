@@ -1,6 +1,6 @@
 //! The one way into the log: waiting batches, of one workspace or several, in one round trip.
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{GenericClient, Object};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{CatalogVersion, DeviceId, Position, Role, Seq, WorkspaceId};
@@ -123,8 +123,9 @@ impl Store {
     }
 }
 
-async fn append_with(
-    client: &Object,
+/// The same by a connection, or in a transaction that commits it.
+pub(crate) async fn append_with(
+    client: &impl GenericClient,
     now: UnixMs,
     catalog: CatalogVersion,
     batches: &[(WorkspaceId, &AppendBatch)],

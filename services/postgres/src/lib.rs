@@ -28,6 +28,7 @@ mod records;
 mod rows;
 mod scan;
 mod stretch;
+mod system;
 mod transact;
 
 pub use accounts::{DeviceAccount, NewDevice, RegisterOutcome, WorkspaceRow};
@@ -52,3 +53,4 @@ pub use read::LogHead;
 pub use records::{RecordsPage, RecordsQuery, StoredRecord};
 pub use scan::LogRow;
 pub use stretch::{BatchEnd, Stretch, StretchLimits};
+pub use system::{SystemAppend, SystemOp};

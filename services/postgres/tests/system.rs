@@ -1,0 +1,112 @@
+//! Ops that the server appends itself: in the log once, behind the catalog they were judged by, whoever appends beside them.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use tidelog_core::catalog::Catalog;
+use tidelog_core::fold::RecordKey;
+use tidelog_core::ids::{Actor, DeviceId, Position, RecordId, Role, Scope, Scopes, Seq, TableName, WorkspaceId};
+use tidelog_core::judge::RejectCode;
+use tidelog_core::op::Intent;
+use tidelog_core::time::UnixMs;
+use tidelog_core::value::{Fields, Value};
+use tidelog_postgres::{Store, StoreConfig, SystemAppend, SystemOp};
+use tidelog_testkit::TestDatabase;
+use uuid::Uuid;
+
+const CATALOG: &str = "roles = [\"member\", \"guest\"]\n[tables.notes]\nwrite = [\"member\"]";
+const LATER_CATALOG: &str =
+    "roles = [\"member\", \"guest\"]\n[tables.notes]\nwrite = [\"member\"]\n[tables.drawings]\nwrite = [\"member\"]";
+const NOW: UnixMs = UnixMs(1_700_000_000_000);
+
+async fn log() -> (Store, TestDatabase, WorkspaceId) {
+    let database = TestDatabase::create().await;
+    let store = Store::new(&StoreConfig { url: database.url().to_owned(), pool_size: 8 }).unwrap();
+    store.apply_catalog(CATALOG, &Catalog::parse(CATALOG).unwrap(), NOW).await.unwrap();
+    let workspace = WorkspaceId(Uuid::from_u128(1));
+    store.create_workspace(workspace, "test", &[], NOW).await.unwrap();
+    // The log's first event, its catalog and a note, as a push would have made them.
+    let owner = database.connect().await;
+    owner
+        .batch_execute(
+            "INSERT INTO tidelog.log SELECT '00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000000',
+                1, 1, 0, 0, 0, digest, 0, 1, '_catalog', 'catalog', '', '', '', '', '', fields FROM tidelog.catalogs;
+            UPDATE tidelog.heads SET catalog_version = 1",
+        )
+        .await
+        .unwrap();
+    (store, database, workspace)
+}
+
+fn op(table: &str, value: i64) -> SystemOp {
+    SystemOp {
+        key: RecordKey {
+            table: TableName::parse(table).unwrap(),
+            scope: Scope::parse("store-1").unwrap(),
+            record: RecordId::parse("n").unwrap(),
+        },
+        intent: Intent::Put(Fields::from_iter([("n", Value::Int(value))]).into()),
+        base: Position(1),
+        at: None,
+        role: Role::parse("member").unwrap(),
+        scopes: Some(Scopes::All),
+        actor: Actor::parse("somebody").unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn it_is_in_the_log_with_role_and_actor_of_whom_it_is_for() {
+    let (store, _database, workspace) = log().await;
+    let appended = store.append_as_system(workspace, &op("notes", 7), NOW).await.unwrap();
+    assert_eq!(appended, SystemAppend::Appended { position: Position(2), seq: Seq(2) });
+    let event = store.event_at(workspace, Position(2)).await.unwrap().unwrap();
+    assert_eq!((event.device, event.base, event.at, event.rejected), (DeviceId::SYSTEM, Position(1), NOW, None));
+    assert_eq!((event.role.as_str(), event.actor.as_str()), ("member", "somebody"));
+    assert_eq!(event.intent, Intent::Put(Fields::from_iter([("n", Value::Int(7))])));
+    let dated = SystemOp { at: Some(UnixMs(5)), ..op("notes", 7) };
+    store.append_as_system(workspace, &dated, NOW).await.unwrap();
+    assert_eq!(store.event_at(workspace, Position(3)).await.unwrap().unwrap().at, UnixMs(5));
+}
+
+#[tokio::test]
+async fn a_catalog_that_the_log_lacks_comes_before_it() {
+    let (store, _database, workspace) = log().await;
+    store.apply_catalog(LATER_CATALOG, &Catalog::parse(LATER_CATALOG).unwrap(), NOW).await.unwrap();
+    let appended = store.append_as_system(workspace, &op("drawings", 7), NOW).await.unwrap();
+    assert_eq!(appended, SystemAppend::Appended { position: Position(3), seq: Seq(3) });
+    assert_eq!(store.event_at(workspace, Position(2)).await.unwrap().unwrap().table, TableName::catalog());
+}
+
+#[tokio::test]
+async fn what_the_catalog_forbids_takes_no_place() {
+    let (store, _database, workspace) = log().await;
+    let guest = SystemOp { role: Role::parse("guest").unwrap(), ..op("notes", 1) };
+    let elsewhere = SystemOp { scopes: Some(Scopes::Listed(Vec::new())), ..op("notes", 1) };
+    for (op, code) in [
+        (op("drawings", 1), RejectCode::TableUnknown),
+        (guest.clone(), RejectCode::RoleForbidden),
+        (elsewhere.clone(), RejectCode::ScopeForbidden),
+    ] {
+        assert_eq!(store.append_as_system(workspace, &op, NOW).await.unwrap(), SystemAppend::Rejected(code));
+    }
+    assert_eq!(store.head(workspace, Position::START).await.unwrap().unwrap().head, Position(1));
+    let operators = SystemOp { scopes: None, ..guest };
+    let appended = store.append_as_system(workspace, &operators, NOW).await.unwrap();
+    assert_eq!(appended, SystemAppend::Appended { position: Position(2), seq: Seq(2) });
+}
+
+#[tokio::test]
+async fn many_at_once_have_a_place_each_though_they_say_the_same() {
+    let (store, _database, workspace) = log().await;
+    let appends = (0..24).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.append_as_system(workspace, &op("notes", 1), NOW).await.unwrap() })
+    });
+    let mut places = Vec::new();
+    for append in appends.collect::<Vec<_>>() {
+        let SystemAppend::Appended { position, seq } = append.await.unwrap() else { panic!("not appended") };
+        assert_eq!(position.0, seq.0);
+        places.push(position.0);
+    }
+    places.sort_unstable();
+    assert_eq!(places, (2..26).collect::<Vec<_>>());
+}
