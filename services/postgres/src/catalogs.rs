@@ -87,7 +87,8 @@ impl Store {
     }
 }
 
-fn in_force_of(row: &Row) -> Result<InForce, StoreError> {
+/// Reads the columns that every statement on catalogs selects.
+pub(crate) fn in_force_of(row: &Row) -> Result<InForce, StoreError> {
     let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
     let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
     let (applied_at, source) = (UnixMs(row.try_get("applied_at_ms")?), row.try_get("source")?);

@@ -10,7 +10,7 @@ use tidelog_core::catalog::{Catalog, CatalogError};
 use tidelog_core::fold::Resolvers;
 use tidelog_gateway::{Gateway, GatewayConfig, Runtime, admin_server, main_server};
 use tidelog_postgres::{
-    Durability, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate,
+    Durability, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate, views,
 };
 use tidelog_projector::Projector;
 use tokio::sync::{mpsc, watch};
@@ -141,6 +141,10 @@ impl Server {
         migrate(&config.database_url).await?;
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: config.pool_size })?;
         see_to_catalog(&store, &config).await?;
+        if let Err(error) = views::apply(&config.database_url).await {
+            // Analysts read less or something older; the apps are not to wait for that.
+            tracing::warn!(%error, "the views of the tables are not those of the catalog in force");
+        }
         let hub = Arc::new(Hub::new(config.shared_database, config.roles.projector));
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;

@@ -7,10 +7,10 @@ use clap::Subcommand;
 use tidelog_core::catalog::Catalog as Parsed;
 use tidelog_core::fold::Resolvers;
 use tidelog_gateway::Runtime;
-use tidelog_postgres::{ApplyOutcome, Store};
+use tidelog_postgres::{ApplyOutcome, Store, views};
 
 use super::Global;
-use super::connect::with_store;
+use super::connect::with_database;
 use super::output::{Output, table};
 
 #[derive(Subcommand)]
@@ -36,10 +36,10 @@ impl Catalog {
             let answer = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
             return output.answer(&answer, |_| described(&catalog));
         }
-        with_store(global, async |store| self.run_with(store, global, output).await).await
+        with_database(global, async |store, url| self.run_with(store, url, global, output).await).await
     }
 
-    async fn run_with(self, store: &Store, global: &Global, output: &Output) -> anyhow::Result<()> {
+    async fn run_with(self, store: &Store, url: &str, global: &Global, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Check { .. } => Ok(()),
             Self::Apply { file } => {
@@ -49,6 +49,7 @@ impl Catalog {
                     ApplyOutcome::Applied(version) => (version, true),
                     ApplyOutcome::Unchanged(version) => (version, false),
                 };
+                views::apply(url).await.with_context(|| format!("catalog {version} is in force"))?;
                 output.answer(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
                     true => format!("catalog {version} is in force from the next push of each workspace on"),
                     false => format!("catalog {version} is in force already and says the same"),

@@ -81,8 +81,16 @@ pub(crate) async fn with_store<R>(
     global: &Global,
     work: impl AsyncFnOnce(&Store) -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
+    with_database(global, async |store, _| work(store).await).await
+}
+
+/// The same with the database's URL, as the login that migrates, for what the service's role may not do.
+pub(crate) async fn with_database<R>(
+    global: &Global,
+    work: impl AsyncFnOnce(&Store, &str) -> anyhow::Result<R>,
+) -> anyhow::Result<R> {
     let connected = for_command(global).await?;
-    let worked = work(&connected.store()?).await;
+    let worked = work(&connected.store()?, &connected.url).await;
     connected.close().await?;
     worked
 }

@@ -1,7 +1,7 @@
 //! `tidelog migrate`
 
 use serde::Serialize;
-use tidelog_postgres::{Durability, MigrateOutcome, migrate};
+use tidelog_postgres::{Durability, MigrateOutcome, migrate, views};
 
 use super::Global;
 use super::connect::for_server;
@@ -16,7 +16,9 @@ struct Migrated {
 /// A database that could not be served is not written to either; whether it is durable is for `serve` to ask.
 async fn migrate_checked(url: &str) -> anyhow::Result<MigrateOutcome> {
     Durability::of(url).await?.check(true)?;
-    Ok(migrate(url).await?)
+    let outcome = migrate(url).await?;
+    views::apply(url).await?;
+    Ok(outcome)
 }
 
 pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<()> {

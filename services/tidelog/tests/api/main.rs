@@ -13,6 +13,7 @@ mod pull;
 mod push;
 mod records;
 mod scopes;
+mod sql;
 mod stream;
 mod tail;
 mod values;
