@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
 mod accounts;
+mod analysts_guide;
 mod bad_input;
 mod catalog_changes;
 mod custom_rule;
