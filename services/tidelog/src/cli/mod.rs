@@ -7,6 +7,7 @@ mod device;
 mod key;
 mod migrate;
 mod output;
+mod replay;
 mod serve;
 mod status;
 mod workspace;
@@ -80,6 +81,8 @@ enum Command {
     /// Catalogs: tables, roles and conflict rules
     #[command(subcommand)]
     Catalog(catalog::Catalog),
+    /// Print whole tables as they are, or were
+    Replay(replay::Replay),
     /// How far each workspace is
     Status,
     /// Print the OpenAPI document
@@ -117,6 +120,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
             Command::Key(key) => key.run(&global, output).await,
             Command::Device(device) => device.run(&global, output).await,
             Command::Catalog(catalog) => catalog.run(&global, output).await,
+            Command::Replay(replay) => replay.run(&global, output).await,
             Command::Status => status::run(&global, output).await,
             Command::Openapi => output.text(&tidelog_gateway::openapi_json()),
         }

@@ -1,6 +1,6 @@
 //! What the commands print.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -20,6 +20,13 @@ impl Output {
     pub(crate) fn text(&self, text: &str) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Text that is written piece by piece.
+    pub(crate) fn write(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyhow::Result<()> {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        write(&mut out)?;
         Ok(out.flush()?)
     }
 
