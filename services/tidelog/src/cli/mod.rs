@@ -7,6 +7,7 @@ mod device;
 mod key;
 mod migrate;
 mod output;
+mod rejected;
 mod replay;
 mod serve;
 mod status;
@@ -81,6 +82,9 @@ enum Command {
     /// Catalogs: tables, roles and conflict rules
     #[command(subcommand)]
     Catalog(catalog::Catalog),
+    /// Rejected ops: what the catalog of their time forbade
+    #[command(subcommand)]
+    Rejected(rejected::Rejected),
     /// Print whole tables as they are, or were
     Replay(replay::Replay),
     /// How far each workspace is
@@ -120,6 +124,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
             Command::Key(key) => key.run(&global, output).await,
             Command::Device(device) => device.run(&global, output).await,
             Command::Catalog(catalog) => catalog.run(&global, output).await,
+            Command::Rejected(rejected) => rejected.run(&global, output).await,
             Command::Replay(replay) => replay.run(&global, output).await,
             Command::Status => status::run(&global, output).await,
             Command::Openapi => output.text(&tidelog_gateway::openapi_json()),

@@ -13,6 +13,7 @@ mod log_under_load;
 mod pull;
 mod push;
 mod records;
+mod rejected;
 mod replay;
 mod scopes;
 mod sql;
