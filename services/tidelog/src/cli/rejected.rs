@@ -221,7 +221,7 @@ fn listed(rows: &[Row]) -> String {
 }
 
 fn shown(row: &Row) -> String {
-    let fields = row.fields.as_ref().map_or_else(|| "none kept".to_owned(), |fields| in_json(fields));
+    let fields = row.fields.as_ref().map_or_else(|| "none kept".to_owned(), in_json);
     let readmitted = row.readmitted.map_or_else(|| "no".to_owned(), |position| format!("as the event at {position}"));
     let lines = [
         ("position", row.position.to_string()),

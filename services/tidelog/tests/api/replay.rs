@@ -110,7 +110,7 @@ async fn the_rules_are_those_that_the_live_records_are_folded_by() {
     // What a rebuild leaves that an operator's refold asked for.
     app.folded().await;
     let events = one.pull().await;
-    let refold = events.iter().filter(|event| event.table.is_server_owned()).last().unwrap();
+    let refold = events.iter().rfind(|event| event.table.is_server_owned()).unwrap();
     let owner = app.database.connect().await;
     let sql = format!("UPDATE tidelog.checkpoints SET refold_position = {}", refold.position);
     owner.batch_execute(&sql).await.unwrap();
