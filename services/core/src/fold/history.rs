@@ -4,8 +4,10 @@
 use crate::ids::Position;
 use crate::limits::HISTORY_BLOCK_EVENTS;
 
-/// The positions of the events that named a record. The newest stay with it; each time there are
-/// [`HISTORY_BLOCK_EVENTS`] of them they leave as a block, so that a record that is written for years stays small.
+/// The positions of the events that named a record.
+///
+/// The newest stay with it. Each time there are [`HISTORY_BLOCK_EVENTS`] of them they leave as a block, so that a record
+/// that is written for years stays small.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     /// How many blocks have left.

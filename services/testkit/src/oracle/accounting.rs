@@ -215,8 +215,7 @@ impl Account<'_> {
     /// for all of them: who names a conflict with that one counts as knowing the earlier ones.
     fn knows(&self, later: &Event, earlier: &Event) -> bool {
         let is_it = |side: &OracleSide| {
-            let stands_for_it =
-                |(at, device)| self.ever_merges() && device == earlier.device && at >= earlier.position;
+            let stands_for_it = |(at, device)| self.ever_merges() && device == earlier.device && at >= earlier.position;
             side.is(earlier.position) || side.event.is_some_and(stands_for_it)
         };
         let names_it = |row: &&OracleRow| {

@@ -27,6 +27,7 @@ fn op_wins_if(wins: bool) -> Decision {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "that is what is wrong with it")]
 fn a_rule_that_reads_a_clock_is_found_out() {
     let by_the_clock = |_: Contender<'_>, _: Contender<'_>| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();

@@ -209,7 +209,7 @@ fn every_order_of_a_few_ops_comes_to_what_the_oracle_says() {
     {
         let catalog = catalog(rule, on_delete);
         // A step that shares no factor with the number of all logs meets each of them once.
-        let step = all / per_table.min(all) | 1;
+        let step = (all / per_table.min(all)) | 1;
         let mut at = n * 7_919;
         for _ in 0..per_table {
             at = (at + step) % all;
