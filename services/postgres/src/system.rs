@@ -1,5 +1,7 @@
 //! Ops of the system device: what the server appends itself, for somebody.
 
+use std::time::Duration;
+
 use deadpool_postgres::Transaction;
 use tidelog_core::digest::Digest;
 use tidelog_core::fold::RecordKey;
@@ -16,6 +18,8 @@ use crate::transact::{begin, commit};
 
 /// How often an op is tried: judged under a catalog that is not in force any more, or its commit's answer lost.
 const ATTEMPTS_MAX: u32 = 5;
+/// How long it waits where a commit's answer was lost, once more for each attempt.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An op that the server makes for somebody. It takes no seq of theirs.
 #[derive(Debug, Clone)]
@@ -75,39 +79,12 @@ impl Store {
         also: impl AsyncFn(&Transaction<'_>, Position) -> Result<bool, StoreError>,
     ) -> Result<SystemAppend, StoreError> {
         let mut unknown: Option<JudgedOp> = None;
-        for _ in 0..ATTEMPTS_MAX {
-            let in_force = self.catalog_in_force().await?;
-            let in_force = in_force.ok_or_else(|| StoreError::Unavailable("no catalog is in force yet".to_owned()))?;
-            let mut judged = judged_of(op);
-            let rejected = match &op.scopes {
-                Some(scopes) => judge(&in_force.catalog, &op.role, scopes, &judged.op),
-                None => judge_content(&in_force.catalog, &judged.op),
-            };
-            if let (Some(code), None) = (rejected, &unknown) {
-                return Ok(SystemAppend::Rejected(code));
-            }
-            let mut client = self.client().await?;
-            let transaction = begin(&mut client).await?;
-            judged.op.seq = lock_for_system(&transaction, workspace, now).await?;
-            // Under the lock the earlier transaction is over, one way or the other.
-            if let Some(stored) = stored_before(&transaction, workspace, unknown.take()).await? {
-                return Ok(stored);
-            }
-            if let Some(code) = rejected {
-                return Ok(SystemAppend::Rejected(code));
-            }
-            let seq = judged.op.seq;
-            let batch =
-                AppendBatch { device: DeviceId::SYSTEM, role: op.role.clone(), cursor: None, ops: vec![judged] };
-            let Some(position) = append_one(&transaction, workspace, now, in_force.version, &batch).await? else {
-                continue;
-            };
-            if !also(&transaction, position).await? {
-                return Ok(SystemAppend::Withdrawn);
-            }
-            match commit(transaction).await {
-                Ok(()) => return Ok(SystemAppend::Appended { position, seq }),
-                Err(StoreError::CommitUnknown(_)) => unknown = batch.ops.into_iter().next(),
+        for attempt in 1..=ATTEMPTS_MAX {
+            match self.try_as_system(workspace, op, now, &mut unknown, &also).await {
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => {}
+                // A later failure says nothing of the commit whose answer was lost.
+                Err(_) if unknown.is_some() => tokio::time::sleep(PAUSE * attempt).await,
                 Err(error) => return Err(error),
             }
         }
@@ -115,6 +92,55 @@ impl Store {
             Some(_) => StoreError::CommitUnknown("the system device's op".to_owned()),
             None => StoreError::Unavailable("the catalog changes faster than this op".to_owned()),
         })
+    }
+
+    /// One attempt; nothing where there has to be another. `unknown` is the op as it was sent in a transaction whose
+    /// commit got no answer.
+    async fn try_as_system(
+        &self,
+        workspace: WorkspaceId,
+        op: &SystemOp,
+        now: UnixMs,
+        unknown: &mut Option<JudgedOp>,
+        also: &impl AsyncFn(&Transaction<'_>, Position) -> Result<bool, StoreError>,
+    ) -> Result<Option<SystemAppend>, StoreError> {
+        let in_force = self.catalog_in_force().await?;
+        let in_force = in_force.ok_or_else(|| StoreError::Unavailable("no catalog is in force yet".to_owned()))?;
+        let mut judged = judged_of(op);
+        let rejected = match &op.scopes {
+            Some(scopes) => judge(&in_force.catalog, &op.role, scopes, &judged.op),
+            None => judge_content(&in_force.catalog, &judged.op),
+        };
+        if let (Some(code), None) = (rejected, &unknown) {
+            return Ok(Some(SystemAppend::Rejected(code)));
+        }
+        let mut client = self.client().await?;
+        let transaction = begin(&mut client).await?;
+        judged.op.seq = lock_for_system(&transaction, workspace, now).await?;
+        // Under the lock the earlier transaction is over, one way or the other.
+        if let Some(stored) = stored_before(&transaction, workspace, unknown.as_ref()).await? {
+            return Ok(Some(stored));
+        }
+        *unknown = None;
+        if let Some(code) = rejected {
+            return Ok(Some(SystemAppend::Rejected(code)));
+        }
+        let seq = judged.op.seq;
+        let batch = AppendBatch { device: DeviceId::SYSTEM, role: op.role.clone(), cursor: None, ops: vec![judged] };
+        let Some(position) = append_one(&transaction, workspace, now, in_force.version, &batch).await? else {
+            return Ok(None);
+        };
+        if !also(&transaction, position).await? {
+            return Ok(Some(SystemAppend::Withdrawn));
+        }
+        match commit(transaction).await {
+            Ok(()) => Ok(Some(SystemAppend::Appended { position, seq })),
+            Err(StoreError::CommitUnknown(_)) => {
+                *unknown = batch.ops.into_iter().next();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -143,13 +169,13 @@ async fn lock_for_system(
 async fn stored_before(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
-    sent: Option<JudgedOp>,
+    sent: Option<&JudgedOp>,
 ) -> Result<Option<SystemAppend>, StoreError> {
     let Some(JudgedOp { op, digest, .. }) = sent else { return Ok(None) };
     let sql = transaction.prepare_cached(include_str!("../sql/log/events_of_device.sql")).await?;
     let row = transaction.query_opt(&sql, &[&workspace.0, &DeviceId::SYSTEM.0, &op.seq.0, &op.seq.0]).await?;
     let Some(row) = row else { return Ok(None) };
-    let is_it = Digest(row.try_get("digest")?) == digest;
+    let is_it = Digest(row.try_get("digest")?) == *digest;
     let position = Position(row.try_get("position")?);
     Ok(is_it.then_some(SystemAppend::Appended { position, seq: op.seq }))
 }
