@@ -93,6 +93,14 @@ codes! {
     SeqGap = "seq_gap",
     /// A sequence number is stored already with other content: a cloned or restored device.
     SeqConflict = "seq_conflict",
+    /// The conflict was resolved or overtaken already.
+    ConflictClosed = "conflict_closed",
+    /// The catalog would reject the operation.
+    OpRejected = "op_rejected",
+    /// The caller's role may not write this table.
+    RoleForbidden = "role_forbidden",
+    /// The scope is not granted to the caller.
+    ScopeForbidden = "scope_forbidden",
     /// No credential was given.
     AuthMissing = "auth_missing",
     /// The credential is malformed.

@@ -98,12 +98,14 @@ fn status_of(code: Code) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         Code::AuthMissing | Code::AuthMalformed | Code::TokenInvalid | Code::DeviceRevoked => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::KeyExhausted => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::KeyExhausted | Code::RoleForbidden | Code::ScopeForbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-        Code::CursorAhead | Code::CursorDiverged | Code::SeqGap | Code::SeqConflict => StatusCode::CONFLICT,
+        Code::CursorAhead | Code::CursorDiverged | Code::SeqGap | Code::SeqConflict | Code::ConflictClosed => {
+            StatusCode::CONFLICT
+        }
         Code::CursorExpired => StatusCode::GONE,
         Code::BodyTooLarge | Code::InflatedTooLarge | Code::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::EncodingUnsupported | Code::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -120,6 +122,7 @@ fn status_of(code: Code) -> StatusCode {
         | Code::OpInvalid
         | Code::SeqOrder
         | Code::BaseAhead
+        | Code::OpRejected
         | Code::QueryInvalid => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable | Code::CommitUnknown => StatusCode::SERVICE_UNAVAILABLE,

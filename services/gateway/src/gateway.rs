@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{Hub, Store};
 use tokio::runtime::Handle;
@@ -11,6 +12,7 @@ use crate::appender::Appender;
 use crate::auth::AuthCache;
 use crate::catalog::CatalogCell;
 use crate::metrics::GatewayMetrics;
+use crate::past::PastCatalogs;
 use crate::presence::PresenceBuffer;
 use crate::runtime::Runtime;
 use crate::tail::Tails;
@@ -29,6 +31,8 @@ pub struct GatewayConfig {
     pub append_lanes: usize,
     /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
     pub group_workspaces: bool,
+    /// The embedding program's `custom` rules, for records as they were.
+    pub resolvers: Resolvers,
 }
 
 /// The gateway: shared by all workers, stateless but for caches and queues.
@@ -43,6 +47,8 @@ pub struct Gateway {
     pub(crate) catalog: CatalogCell,
     pub(crate) presence: PresenceBuffer,
     pub(crate) tails: Tails,
+    pub(crate) resolvers: Resolvers,
+    pub(crate) past_catalogs: PastCatalogs,
     /// The runtime that started it, for what is not to end or wait with one worker.
     pub(crate) tasks: Handle,
 }
@@ -59,6 +65,8 @@ impl Gateway {
             presence: PresenceBuffer::default(),
             tails: Tails::new(config.store.clone(), metrics.tail_bytes.with_label_values::<&str>(&[])),
             tasks: Handle::current(),
+            resolvers: config.resolvers,
+            past_catalogs: PastCatalogs::new(),
             store: config.store,
             hub: config.hub,
             runtime: config.runtime,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidelog_core::error::Code;
 use tidelog_core::event::Event;
-use tidelog_core::ids::{DeviceId, Position, Seq};
+use tidelog_core::ids::{DeviceId, Position, Seq, WorkspaceId};
 use tidelog_core::judge::{RejectCode, judge};
 use tidelog_core::limits::BATCH_OPS_MAX;
 use tidelog_core::op::Op;
@@ -119,19 +119,29 @@ impl Gateway {
             (answer.folded, answer.outcomes) = (Some(true), Some(Vec::new()));
             return Ok(());
         };
-        let deadline = Instant::now() + wait;
-        let projected = loop {
-            let checkpoint = self.store.checkpoint(device.workspace).await?;
-            let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
-            let left = deadline.saturating_duration_since(Instant::now());
-            if projected >= last || left.is_zero() {
-                break projected;
-            }
-            self.hub.wait_folded(device.workspace, last, left.min(FOLD_POLL)).await;
-        };
+        let projected = self.wait_folded(device.workspace, last, wait).await?;
         answer.folded = Some(projected >= last);
         answer.outcomes = Some(self.outcomes(device, answer, projected).await?);
         Ok(())
+    }
+
+    /// Waits until a log is folded up to a position, at most `wait`; how far it is then.
+    pub(crate) async fn wait_folded(
+        &self,
+        workspace: WorkspaceId,
+        last: Position,
+        wait: Duration,
+    ) -> Result<Position, ApiError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let checkpoint = self.store.checkpoint(workspace).await?;
+            let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if projected >= last || left.is_zero() {
+                return Ok(projected);
+            }
+            self.hub.wait_folded(workspace, last, left.min(FOLD_POLL)).await;
+        }
     }
 
     async fn outcomes(

@@ -153,7 +153,7 @@ pub(crate) fn record_of(row: &Row) -> Result<StoredRecord, StoreError> {
     Ok((key, record.map_err(StoreError::corrupt)?))
 }
 
-fn verdict_of(row: &Row) -> Result<StoredVerdict, StoreError> {
+pub(crate) fn verdict_of(row: &Row) -> Result<StoredVerdict, StoreError> {
     let position = Position(row.try_get("position")?);
     let mut fields: Vec<&str> = row.try_get("fields")?;
     // The database's own order of texts may be another.

@@ -176,6 +176,7 @@ impl Server {
             registry,
             append_lanes: config.append_lanes,
             group_workspaces: config.group_workspaces,
+            resolvers: config.resolvers.clone(),
         })?;
         server.serve(&config, &gateway)?;
         server.beside.push(tokio::spawn(save_presence(Arc::clone(&gateway))));

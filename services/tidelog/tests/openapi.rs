@@ -19,6 +19,10 @@ fn every_route_is_in_the_document() {
         "/api/v1/sync/ops/{seq}",
         "/api/v1/sync/records",
         "/api/v1/records/{table}/{record}",
+        "/api/v1/records/{table}/{record}/history",
+        "/api/v1/conflicts",
+        "/api/v1/conflicts/{conflict}",
+        "/api/v1/conflicts/{conflict}/resolve",
         "/api/v1/sync/status",
         "/api/v1/catalog",
         "/health/live",
@@ -27,5 +31,5 @@ fn every_route_is_in_the_document() {
     ] {
         assert!(paths.contains(&path.to_owned()), "{path} is missing from {paths:?}");
     }
-    assert_eq!(paths.len(), 13, "a path that is no route");
+    assert_eq!(paths.len(), 17, "a path that is no route");
 }

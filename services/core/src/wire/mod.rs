@@ -6,6 +6,7 @@ mod encode;
 mod event_parts;
 mod events;
 mod json_scan;
+mod ledger;
 mod page;
 mod push;
 mod push_read;
@@ -17,6 +18,7 @@ pub use devices::{DeviceList, DeviceView, RegisterAnswer, RegisterRequest};
 pub use encode::encode;
 pub use event_parts::EventParts;
 pub use events::{EventView, PullAnswer, PullEnd, ReadError};
+pub use ledger::{Choice, ConflictView, ConflictsAnswer, HistoryAnswer, HistoryEvent, ResolveAnswer, SideView};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
 pub use push::{OpStatus, Outcome, PushAnswer, PushRequest, Rejected, Run, SyncAnswer, SyncRequest, Verdict};
 pub use records::{
@@ -29,6 +31,7 @@ pub use status::{CatalogView, Limits, Status};
 #[cfg(feature = "openapi")]
 pub mod schema {
     pub use super::devices::RegisterWire;
+    pub use super::ledger::ResolveWire;
     pub use super::push::{OpMembers, PushWire, SyncWire};
 }
 

@@ -2,8 +2,11 @@
 
 mod admin;
 mod catalog;
+mod conflict;
+mod conflicts;
 mod devices;
 mod health;
+mod history;
 mod lines;
 mod metrics;
 mod openapi;
@@ -12,6 +15,7 @@ mod pull;
 mod push;
 mod record;
 mod records;
+mod resolve;
 mod status;
 mod stream;
 mod sync;
@@ -93,6 +97,10 @@ fn main_routes(config: &mut ServiceConfig) {
         .service(resource("/sync/records").get(records::records).build())
         .service(resource("/sync/status").get(status::status).build())
         .service(resource("/records/{table}/{record}").get(record::record).build())
+        .service(resource("/records/{table}/{record}/history").get(history::history).build())
+        .service(resource("/conflicts").get(conflicts::conflicts).build())
+        .service(resource("/conflicts/{conflict}").get(conflict::conflict).build())
+        .service(resource("/conflicts/{conflict}/resolve").post(resolve::resolve).build())
         .service(resource("/catalog").get(catalog::catalog).build());
     config.service(api);
     health_routes(config);

@@ -3,14 +3,18 @@
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{catalog, devices, health, metrics, ops, pull, push, record, records, status, sync};
+use super::{
+    catalog, conflict, conflicts, devices, health, history, metrics, ops, pull, push, record, records, resolve, status,
+    sync,
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Tidelog", description = "Event-sourced sync: push operations, pull events, read records. See docs/PROTOCOL.md."),
     paths(
         devices::register, devices::devices, devices::device, devices::revoke, push::push, pull::pull, sync::sync,
-        ops::op, records::records, record::record, status::status, catalog::catalog, health::live, health::ready,
+        ops::op, records::records, record::record, history::history, conflicts::conflicts,
+        conflict::conflict, resolve::resolve, status::status, catalog::catalog, health::live, health::ready,
         metrics::metrics,
     ),
     components(schemas(crate::error::Problem, tidelog_core::wire::schema::OpMembers, tidelog_core::wire::EventView, tidelog_core::wire::PullEnd, tidelog_core::wire::RecordsEnd)),

@@ -1,0 +1,83 @@
+//! What settling a conflict by route does, apart from HTTP.
+
+use std::time::Duration;
+
+use tidelog_core::error::Code;
+use tidelog_core::fold::ConflictStatus;
+use tidelog_core::ids::{Actor, ConflictId};
+use tidelog_core::judge::RejectCode;
+use tidelog_core::wire::{Choice, ConflictView, ResolveAnswer, Verdict};
+use tidelog_postgres::{ResolveOutcome, Resolving};
+
+use crate::auth::{DevicePrincipal, Reader};
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+
+impl Gateway {
+    /// A row of the ledger, if there is one that the reader may see (SEC-1): what may not be seen answers as what is not
+    /// there.
+    pub(crate) async fn conflict(&self, reader: &Reader, conflict: &str) -> Result<ConflictView, ApiError> {
+        let conflict = ConflictId::parse(conflict).map_err(|_| no_conflict())?;
+        let in_force = self.catalog_of_reader(reader).await?;
+        let found = self.store.conflict(reader.workspace(), &conflict).await?.ok_or_else(no_conflict)?;
+        if reader.may_read(&in_force, found.table.as_str(), &found.scope) { Ok(found) } else { Err(no_conflict()) }
+    }
+
+    /// Settles a conflict for a device: the op is the system device's, with the caller's role and with its id as the actor.
+    pub(crate) async fn resolve(
+        &self,
+        device: DevicePrincipal,
+        conflict: &str,
+        choice: Choice,
+        wait: Option<Duration>,
+        request_id: &str,
+    ) -> Result<ResolveAnswer, ApiError> {
+        let workspace = device.workspace;
+        let actor =
+            Actor::parse(device.device.to_string()).map_err(|e| ApiError::new(Code::NameInvalid, e.to_string()))?;
+        let who = Resolving { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
+        let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
+        let now = self.runtime.clock.now();
+        let (position, seq) = match self.store.resolve(workspace, &conflict, choice, who, now).await? {
+            ResolveOutcome::Appended { position, seq } => (position, seq),
+            refused => return Err(refusal(refused)),
+        };
+        self.hub.appended(workspace, position, request_id);
+        let mut answer = ResolveAnswer { position, seq, verdict: None, conflicts: Vec::new() };
+        if let Some(wait) = wait {
+            let projected = self.wait_folded(workspace, position, wait).await?;
+            let stored = self.store.verdicts(workspace, position, position).await?.into_iter().next();
+            answer.verdict = Some(match &stored {
+                Some(folded) => folded.verdict,
+                None if position > projected => Verdict::Pending,
+                None => Verdict::Applied,
+            });
+            answer.conflicts = stored.map(|folded| folded.conflicts).unwrap_or_default();
+        }
+        Ok(answer)
+    }
+}
+
+fn no_conflict() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no such conflict")
+}
+
+fn refusal(outcome: ResolveOutcome) -> ApiError {
+    match outcome {
+        ResolveOutcome::Closed(ConflictStatus::Resolved) => {
+            ApiError::new(Code::ConflictClosed, "somebody has resolved this conflict already")
+        }
+        ResolveOutcome::Closed(_) => {
+            ApiError::new(Code::ConflictClosed, "somebody who knew both sides has written again")
+        }
+        ResolveOutcome::NoValue => {
+            ApiError::new(Code::OpInvalid, "a delete that lost has no value: choose winner or loser")
+        }
+        ResolveOutcome::Rejected(code @ RejectCode::RoleForbidden) => ApiError::new(Code::RoleForbidden, code.detail()),
+        ResolveOutcome::Rejected(code @ RejectCode::ScopeForbidden) => {
+            ApiError::new(Code::ScopeForbidden, code.detail())
+        }
+        ResolveOutcome::Rejected(code) => ApiError::new(Code::OpRejected, format!("{code}: {}", code.detail())),
+        ResolveOutcome::Unknown | ResolveOutcome::Appended { .. } => no_conflict(),
+    }
+}
