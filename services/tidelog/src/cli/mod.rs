@@ -1,6 +1,7 @@
 //! The command line: tables for people, `--json` for programs, one-line errors that name the way out.
 
 mod catalog;
+mod conflict;
 mod connect;
 mod demo;
 mod device;
@@ -87,6 +88,9 @@ enum Command {
     Rejected(rejected::Rejected),
     /// Print whole tables as they are, or were
     Replay(replay::Replay),
+    /// Conflicts: every value that lost, and what it lost to
+    #[command(subcommand)]
+    Conflicts(conflict::Conflicts),
     /// How far each workspace is
     Status,
     /// Print the OpenAPI document
@@ -126,6 +130,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
             Command::Catalog(catalog) => catalog.run(&global, output).await,
             Command::Rejected(rejected) => rejected.run(&global, output).await,
             Command::Replay(replay) => replay.run(&global, output).await,
+            Command::Conflicts(conflicts) => conflicts.run(&global, output).await,
             Command::Status => status::run(&global, output).await,
             Command::Openapi => output.text(&tidelog_gateway::openapi_json()),
         }

@@ -1,0 +1,236 @@
+//! `tidelog conflicts`
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tidelog_core::fold::ConflictStatus;
+use tidelog_core::ids::{Actor, ConflictId, Role, WorkspaceId};
+use tidelog_core::wire::{Choice, ConflictView, ConflictsAnswer, SideView};
+use tidelog_gateway::Runtime;
+use tidelog_postgres::{ConflictsQuery, EventFilter, ResolveOutcome, Resolving, Store};
+
+use super::Global;
+use super::connect::with_store;
+use super::output::{Output, table};
+use super::workspace;
+
+/// Bytes of values that one answer holds, as a page of the API.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Characters of a value in a list.
+const SHORT: usize = 40;
+
+#[derive(Subcommand)]
+pub(crate) enum Conflicts {
+    /// List the ledger: every value that lost, with what it lost to
+    List(List),
+    /// Show both versions side by side
+    Show {
+        /// The workspace, by id or name
+        #[arg(long)]
+        workspace: String,
+        /// The conflict's id, like `41.status`
+        conflict: String,
+    },
+    /// Settle an open conflict, or restore what lost to a rule
+    Resolve {
+        /// The workspace, by id or name
+        #[arg(long)]
+        workspace: String,
+        /// The conflict's id, like `41.status`
+        conflict: String,
+        /// Keep what stands now, or restore what lost
+        #[arg(long, value_name = "SIDE", required_unless_present = "value")]
+        choose: Option<Side>,
+        /// Set neither of both but this, as JSON
+        #[arg(long, value_name = "JSON", conflicts_with = "choose")]
+        value: Option<String>,
+        /// Who decides, for the log
+        #[arg(long, value_name = "TEXT", default_value = "operator")]
+        actor: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// The workspace, by id or name
+    #[arg(long)]
+    workspace: String,
+    /// Only of this status: open, resolved, overtaken or automatic
+    #[arg(long)]
+    status: Option<String>,
+    /// Only of this table
+    #[arg(long)]
+    table: Option<String>,
+    /// Only of records of this id
+    #[arg(long)]
+    record: Option<String>,
+    /// Only of this scope
+    #[arg(long)]
+    scope: Option<String>,
+    /// Go on after this conflict
+    #[arg(long, value_name = "CONFLICT")]
+    after: Option<String>,
+    /// Most rows
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Side {
+    Winner,
+    Loser,
+}
+
+impl Conflicts {
+    pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
+        with_store(global, async |store| self.run_with(store, output).await).await
+    }
+
+    async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run(store, output).await,
+            Self::Show { workspace, conflict } => {
+                let workspace = workspace::find(store, &workspace).await?;
+                output.answer(&find(store, workspace, &conflict).await?, side_by_side)
+            }
+            Self::Resolve { workspace, conflict, choose, value, actor } => {
+                let workspace = workspace::find(store, &workspace).await?;
+                let choice = match (choose, value) {
+                    (Some(Side::Winner), _) => Choice::Winner,
+                    (Some(Side::Loser), _) => Choice::Loser,
+                    (None, Some(value)) => Choice::Value(serde_json::from_str(&value).context("--value is JSON")?),
+                    (None, None) => bail!("give either --choose or --value"),
+                };
+                resolve(store, output, workspace, &conflict, choice, &actor).await
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self, store: &Store, output: &Output) -> anyhow::Result<()> {
+        let workspace = workspace::find(store, &self.workspace).await?;
+        let status = self
+            .status
+            .as_deref()
+            .map(|status| ConflictStatus::parse(status).context("--status is open, resolved, overtaken or automatic"));
+        let (status, limit) = (status.transpose()?, self.limit.max(1));
+        let (table_name, record) = (self.table.map(tidelog_core::ids::TableName::parse), self.record);
+        let mut query = ConflictsQuery {
+            after: self.after.map(ConflictId::parse).transpose()?,
+            filter: &EventFilter::all(),
+            status,
+            table: table_name.transpose()?,
+            record: record.map(tidelog_core::ids::RecordId::parse).transpose()?,
+            scope: self.scope.map(tidelog_core::ids::Scope::parse).transpose()?,
+            limit,
+            bytes: BYTES_MAX,
+        };
+        let mut page = store.conflicts(workspace, &query).await?;
+        // What a filter passes over comes as empty pages.
+        while page.conflicts.is_empty() && page.more {
+            query.after = page.last;
+            page = store.conflicts(workspace, &query).await?;
+        }
+        let cursor = page.last.map(|last| last.to_string());
+        let list = ConflictsAnswer { conflicts: page.conflicts, cursor, more: page.more };
+        let head = ["CONFLICT", "STATUS", "RULE", "RECORD", "WINNER", "LOSER", "LOST BY"];
+        output.answer(&list, |list| {
+            let rows = table(&head, list.conflicts.iter().map(cells));
+            match &list.cursor {
+                Some(cursor) if list.more => format!("{rows}There are more: --after '{cursor}'"),
+                _ => rows,
+            }
+        })
+    }
+}
+
+async fn find(store: &Store, workspace: WorkspaceId, conflict: &str) -> anyhow::Result<ConflictView> {
+    let found = store.conflict(workspace, &ConflictId::parse(conflict)?).await?;
+    found.with_context(|| format!("there is no conflict {conflict} here: `tidelog conflicts list` shows them"))
+}
+
+async fn resolve(
+    store: &Store,
+    output: &Output,
+    workspace: WorkspaceId,
+    conflict: &str,
+    choice: Choice,
+    actor: &str,
+) -> anyhow::Result<()> {
+    let found = find(store, workspace, conflict).await?;
+    let who = Resolving { role: Role::system(), scopes: None, actor: Actor::parse(actor)? };
+    let now = Runtime::default().clock.now();
+    match store.resolve(workspace, &found.conflict, choice, who, now).await? {
+        ResolveOutcome::Appended { position, seq } => {
+            let answer = json!({"conflict": found.conflict, "position": position, "seq": seq});
+            output.answer(&answer, |_| format!("resolved {conflict} by the event at {position}"))
+        }
+        ResolveOutcome::Closed(status) => bail!("conflict {conflict} is {} already", status.as_str()),
+        ResolveOutcome::NoValue => bail!("a delete that lost has no value: give --choose"),
+        ResolveOutcome::Rejected(code) => bail!("the catalog would reject it: {code}, {}", code.detail()),
+        ResolveOutcome::Unknown => bail!("there is no conflict {conflict} here any more"),
+    }
+}
+
+fn cells(view: &ConflictView) -> [String; 7] {
+    [
+        view.conflict.to_string(),
+        view.status.clone(),
+        view.rule.clone(),
+        address(view),
+        view.winner.as_ref().map_or_else(|| "-".to_owned(), |side| short(value_of(side))),
+        short(value_of(&view.loser)),
+        who(&view.loser),
+    ]
+}
+
+fn side_by_side(view: &ConflictView) -> String {
+    let winner = |of: fn(&SideView) -> String| view.winner.as_ref().map_or_else(|| "-".to_owned(), of);
+    let row = |what: &str, of: fn(&SideView) -> String| [what.to_owned(), winner(of), of(&view.loser)];
+    let rows = [
+        row("value", value_of),
+        row("by", who),
+        row("role", |side| side.role.to_string()),
+        row("made at", |side| side.at.to_string()),
+        row("position", |side| side.position.to_string()),
+    ];
+    let closed = view.resolved_by.map_or_else(String::new, |by| format!(" by the event at {by}"));
+    let field = if view.field.is_empty() { "the record" } else { &view.field };
+    let about = [
+        ["conflict".to_owned(), view.conflict.to_string()],
+        ["record".to_owned(), address(view)],
+        ["field".to_owned(), field.to_owned()],
+        ["rule".to_owned(), view.rule.clone()],
+        ["status".to_owned(), format!("{}{closed}", view.status)],
+    ];
+    format!("{}\n{}", table(&["", ""], about), table(&["", "WINNER", "LOSER"], rows))
+}
+
+fn address(view: &ConflictView) -> String {
+    let scope = if view.scope.is_everyones() { String::new() } else { format!(" ({})", view.scope) };
+    format!("{}/{}{scope}", view.table, view.record)
+}
+
+fn who(side: &SideView) -> String {
+    match side.actor.is_nobody() {
+        true => side.device.to_string(),
+        false => format!("{} on {}", side.actor, side.device),
+    }
+}
+
+/// A value as JSON.
+fn value_of(side: &SideView) -> String {
+    match &side.value {
+        Some(value) => serde_json::to_string(value).unwrap_or_default(),
+        None if side.deleted => "deleted".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+fn short(text: String) -> String {
+    match text.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
