@@ -18,6 +18,7 @@ mod records;
 mod rejected;
 mod replay;
 mod scopes;
+mod stories;
 mod sql;
 mod stream;
 mod tail;
