@@ -46,7 +46,8 @@ async fn resolve(phone: &Phone, conflict: &Json, choice: Json) {
 async fn folds_alike(phone: &mut Phone, table: &str, record: &str) {
     let mut replica = Phone { http: phone.http.clone(), device: phone.device, next_seq: 0, cursor: None };
     let folder = Phone::fold(&replica.pull().await);
-    let of = |(key, _): &(&tidelog_core::fold::RecordKey, _)| (key.table.as_str(), key.record.as_str()) == (table, record);
+    let of =
+        |(key, _): &(&tidelog_core::fold::RecordKey, _)| (key.table.as_str(), key.record.as_str()) == (table, record);
     let folded = folder.records().find(of).map(|(_, record)| serde_json::to_value(record.plain()).unwrap());
     assert_eq!(folded, Some(fields(phone, table, record).await));
 }
@@ -59,7 +60,12 @@ async fn a_manager_beats_a_store_on_a_form_in_either_order() {
     assert_eq!(lands(&store, forged).await.0, Verdict::Rejected, "staff may not write forms");
 
     // Opened to staff, as the catalog's comment foresees.
-    app.apply_catalog(&INSIGHT.replacen("rule = \"role_priority\"\nwrite = [\"manager\"]", "rule = \"role_priority\"", 1)).await;
+    app.apply_catalog(&INSIGHT.replacen(
+        "rule = \"role_priority\"\nwrite = [\"manager\"]",
+        "rule = \"role_priority\"",
+        1,
+    ))
+    .await;
     let mut manager = app.phone_as("manager", "manager", &["*"]).await;
     for (record, manager_first) in [("f2", true), ("f3", false)] {
         let by_manager = manager.put("forms", record, json!({"title": "Opening check", "status": "draft"}));
@@ -100,7 +106,11 @@ async fn of_two_stores_on_one_submission_the_later_clock_wins_and_three_minutes_
     assert_eq!(lands(&north, ahead).await.0, Verdict::Applied);
     let mut later = south.put("submissions", "s2", json!({"status": "completed"}));
     later.at = Some(UnixMs(app.now().0 + 2 * MINUTE_MS));
-    assert_eq!(lands(&south, later).await.0, Verdict::Applied, "both are cut to a minute ahead, the later position wins");
+    assert_eq!(
+        lands(&south, later).await.0,
+        Verdict::Applied,
+        "both are cut to a minute ahead, the later position wins"
+    );
     let rows = conflicts(&north, "table=submissions&record=s2").await;
     assert_eq!((rows.len(), &rows[0]["loser"]["value"]), (1, &json!("open")));
     folds_alike(&mut south, "submissions", "s1").await;
@@ -204,7 +214,10 @@ async fn handwriting_goes_through_a_conflict_bit_for_bit() {
     assert_eq!(lands(&tablet, on_tablet).await, (Verdict::Merged, vec!["3.strokes".to_owned()]));
     assert_eq!(fields(&phone, "schedule_drawings", "d1").await, layer(&strokes(1)));
     let row = conflicts(&tablet, "table=schedule_drawings").await.remove(0);
-    assert_eq!((&row["winner"]["value"], &row["loser"]["value"]), (&layer(&strokes(1))["strokes"], &layer(&strokes(2))["strokes"]));
+    assert_eq!(
+        (&row["winner"]["value"], &row["loser"]["value"]),
+        (&layer(&strokes(1))["strokes"], &layer(&strokes(2))["strokes"])
+    );
     resolve(&tablet, &row, json!({"choose": "loser"})).await;
     app.folded().await;
     assert_eq!(fields(&phone, "schedule_drawings", "d1").await, layer(&strokes(2)));

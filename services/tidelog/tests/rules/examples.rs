@@ -1,4 +1,4 @@
-//! The examples: who did what, knowing of which events. The catalog is event 1.
+//! The examples: who did what, knowing of which events. The catalog is event 1; it comes with the first push.
 
 use serde_json::{Value as Json, json};
 
@@ -74,13 +74,13 @@ fn rules() -> Vec<Example> {
             title: "`last_write_wins`, by the server's clock",
             says: "The later position wins. This is what a table does that says nothing.",
             table: "",
-            steps: vec![put("phone", 1, json!({"title": "a"})), put("tablet", 1, json!({"title": "b"}))],
+            steps: vec![put("phone", 0, json!({"title": "a"})), put("tablet", 1, json!({"title": "b"}))],
         },
         Example {
             title: "Who knew",
             says: "The same two writes, but tablet had read phone's: nothing is concurrent, no rule is asked, nothing is lost.",
             table: "",
-            steps: vec![put("phone", 1, json!({"title": "a"})), put("tablet", 2, json!({"title": "b"}))],
+            steps: vec![put("phone", 0, json!({"title": "a"})), put("tablet", 2, json!({"title": "b"}))],
         },
         Example {
             title: "`last_write_wins`, by the device's clock",
@@ -88,7 +88,7 @@ fn rules() -> Vec<Example> {
                 A tie goes to the later position.",
             table: "clock = \"device\"",
             steps: vec![
-                put("phone", 1, json!({"title": "a", "body": "a"})).clock(-10),
+                put("phone", 0, json!({"title": "a", "body": "a"})).clock(-10),
                 put("tablet", 1, json!({"title": "b"})).clock(-13),
                 put("watch", 1, json!({"body": "c"})).clock(-7),
             ],
@@ -98,7 +98,7 @@ fn rules() -> Vec<Example> {
             says: "What is stored stays.",
             table: "rule = \"first_write_wins\"",
             steps: vec![
-                put("phone", 1, json!({"name": "Ana"})),
+                put("phone", 0, json!({"name": "Ana"})),
                 put("tablet", 1, json!({"name": "Anna", "job": "cook"})),
             ],
         },
@@ -107,7 +107,7 @@ fn rules() -> Vec<Example> {
             says: "The writer whose role stands first in the list wins, of equal roles the later position.",
             table: "rule = \"role_priority\"",
             steps: vec![
-                put("manager", 1, json!({"title": "a"})).manager(),
+                put("manager", 0, json!({"title": "a"})).manager(),
                 put("phone", 1, json!({"title": "b"})),
                 put("tablet", 1, json!({"body": "c"})),
                 put("watch", 1, json!({"body": "d"})),
@@ -118,7 +118,7 @@ fn rules() -> Vec<Example> {
             says: "What is stored stays, and a conflict is open until a person settles it.",
             table: "rule = \"manual\"",
             steps: vec![
-                put("phone", 1, json!({"text": "milk"})),
+                put("phone", 0, json!({"text": "milk"})),
                 put("tablet", 1, json!({"text": "bread"})),
                 resolve("tablet", 3, "3.text", json!({"text": "milk and bread"})),
             ],
@@ -128,7 +128,7 @@ fn rules() -> Vec<Example> {
             says: "Of one op each field is decided by itself.",
             table: "rule = \"manual\"\nfields.color = { rule = \"last_write_wins\" }\nfields.owner = { rule = \"first_write_wins\" }",
             steps: vec![
-                put("phone", 1, json!({"text": "a", "color": "red", "owner": "Ana"})),
+                put("phone", 0, json!({"text": "a", "color": "red", "owner": "Ana"})),
                 put("tablet", 1, json!({"text": "b", "color": "blue", "owner": "Bo"})),
             ],
         },
@@ -142,7 +142,7 @@ fn merges_and_whole_records() -> Vec<Example> {
             says: "Every put is a contribution; nobody loses.",
             table: "fields.stock = { merge = \"sum\" }",
             steps: vec![
-                put("phone", 1, json!({"stock": 10})),
+                put("phone", 0, json!({"stock": 10})),
                 put("tablet", 1, json!({"stock": -3})),
                 put("phone", 1, json!({"stock": 5})),
             ],
@@ -152,7 +152,7 @@ fn merges_and_whole_records() -> Vec<Example> {
             says: "Each element once, in order of arrival.",
             table: "fields.tags = { merge = \"union\" }",
             steps: vec![
-                put("phone", 1, json!({"tags": ["red", "round"]})),
+                put("phone", 0, json!({"tags": ["red", "round"]})),
                 put("tablet", 1, json!({"tags": ["blue", "red"]})),
             ],
         },
@@ -161,7 +161,7 @@ fn merges_and_whole_records() -> Vec<Example> {
             says: "An op is judged against every writer it did not know of, in whichever field, and loses whole if it loses once.",
             table: "rule = \"first_write_wins\"\ngranularity = \"record\"",
             steps: vec![
-                put("phone", 1, json!({"street": "Main St 1"})),
+                put("phone", 0, json!({"street": "Main St 1"})),
                 put("tablet", 1, json!({"city": "Bonn"})),
                 put("tablet", 3, json!({"city": "Bonn"})),
             ],
@@ -170,10 +170,10 @@ fn merges_and_whole_records() -> Vec<Example> {
 }
 
 fn deletes() -> Vec<Example> {
-    let met = || vec![put("phone", 1, json!({"title": "a"})), delete("tablet", 1)];
+    let met = || vec![put("phone", 0, json!({"title": "a"})), delete("tablet", 1)];
     let late = || {
         vec![
-            put("phone", 1, json!({"title": "a", "body": "a"})),
+            put("phone", 0, json!({"title": "a", "body": "a"})),
             delete("phone", 2),
             put("tablet", 2, json!({"title": "b"})),
         ]
@@ -208,7 +208,7 @@ fn deletes() -> Vec<Example> {
             says: "A delete is a write, and the table's rule decides. Here a manager's delete beats a put, and a put of staff does not beat it.",
             table: "rule = \"role_priority\"\non_delete = \"rule\"",
             steps: vec![
-                put("phone", 1, json!({"title": "a"})),
+                put("phone", 0, json!({"title": "a"})),
                 delete("manager", 1).manager(),
                 put("tablet", 1, json!({"title": "b"})),
             ],
@@ -223,7 +223,7 @@ fn deletes() -> Vec<Example> {
 }
 
 fn resolves() -> Vec<Example> {
-    let two = || vec![put("phone", 1, json!({"title": "a"})), put("tablet", 1, json!({"title": "b"}))];
+    let two = || vec![put("phone", 0, json!({"title": "a"})), put("tablet", 1, json!({"title": "b"}))];
     vec![
         Example {
             title: "A loser restored",

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 This page is made by the real server: `services/tidelog/tests/rules` plays each example over HTTP, and fails where what is
 written here is not what came out. [MODEL.md](MODEL.md) has the words.
 
-In every example the roles are `manager` and `staff`, the table is `t`, the record `r`, and event 1 is the catalog. *Knows*
+In every example the roles are `manager` and `staff`, the table is `t`, the record `r`. Event 1 is the catalog. *Knows*
 is the op's base: the position up to which its device had read everything. A row of the ledger names the two events and
 their values; the op in its id is the one that met the other.
 ";
@@ -71,7 +71,7 @@ fn deed(step: &Step) -> String {
 
 fn status(row: &Json) -> String {
     let status = row["status"].as_str().unwrap();
-    match row["resolved_by"]["position"].as_i64() {
+    match row["resolved_by"].as_i64().or(row["resolved_by"]["position"].as_i64()) {
         Some(position) => format!("{status} by {position}"),
         None => status.to_owned(),
     }
