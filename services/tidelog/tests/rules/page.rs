@@ -71,7 +71,7 @@ fn deed(step: &Step) -> String {
 
 fn status(row: &Json) -> String {
     let status = row["status"].as_str().unwrap();
-    match row["resolved_by"].as_i64().or(row["resolved_by"]["position"].as_i64()) {
+    match row["resolved_by"].as_i64() {
         Some(position) => format!("{status} by {position}"),
         None => status.to_owned(),
     }
