@@ -5,7 +5,7 @@ use tidelog_core::ids::{DeviceId, Scope};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{ConflictView, ConflictsAnswer, Encoding, Outcome, RecordView, ResolveAnswer, Verdict};
-use tidelog_testkit::{Http, Phone, TestApp, tidelog_command};
+use tidelog_testkit::{Http, Phone, TestApp};
 
 const CATALOG: &str = r#"
 roles = ["manager", "staff"]
@@ -25,14 +25,14 @@ write = ["manager"]
 write = ["manager"]
 "#;
 
-struct World {
-    app: TestApp,
-    office: Phone,
-    tablet: Phone,
+pub(crate) struct World {
+    pub(crate) app: TestApp,
+    pub(crate) office: Phone,
+    pub(crate) tablet: Phone,
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let app = TestApp::build().catalog(CATALOG).start().await;
         let (office, tablet) =
             (app.phone_as("office", "manager", &["*"]).await, app.phone_as("tablet", "manager", &["*"]).await);
@@ -46,7 +46,11 @@ impl World {
     }
 
     /// The office writes, then the tablet, which does not know: what became of the tablet's op.
-    async fn meet(&mut self, office: impl FnOnce(&mut Phone) -> Op, tablet: impl FnOnce(&mut Phone) -> Op) -> Outcome {
+    pub(crate) async fn meet(
+        &mut self,
+        office: impl FnOnce(&mut Phone) -> Op,
+        tablet: impl FnOnce(&mut Phone) -> Op,
+    ) -> Outcome {
         self.both_pull().await;
         let op = office(&mut self.office);
         self.office.push_and_wait(&[op]).await;
@@ -54,7 +58,7 @@ impl World {
         self.tablet.push_and_wait(&[op]).await.outcomes.unwrap().remove(0)
     }
 
-    async fn conflict(&self, id: &impl std::fmt::Display) -> ConflictView {
+    pub(crate) async fn conflict(&self, id: &impl std::fmt::Display) -> ConflictView {
         self.office.http.get(&format!("/api/v1/conflicts/{id}")).await.good()
     }
 
@@ -66,7 +70,7 @@ impl World {
         answer
     }
 
-    async fn record(&self, table: &str, record: &str) -> RecordView {
+    pub(crate) async fn record(&self, table: &str, record: &str) -> RecordView {
         self.office.http.get(&format!("/api/v1/records/{table}/{record}")).await.good()
     }
 }
@@ -123,7 +127,7 @@ async fn what_a_later_write_replaced_comes_back_by_one_call() {
     world.office.push_and_wait(&[op]).await;
 }
 
-trait IntoValue {
+pub(crate) trait IntoValue {
     fn into_value(self) -> Value;
 }
 
@@ -468,51 +472,4 @@ async fn a_resolve_that_names_another_records_conflict_is_a_plain_put() {
     assert_eq!(world.office.push_and_wait(&[op]).await.outcomes, Some(vec![]));
     assert_eq!(world.conflict(&conflict).await.status, "open");
     assert_eq!(world.record("notes", "other").await.fields, fields(note("elsewhere")));
-}
-
-#[tokio::test]
-async fn an_operator_lists_shows_and_resolves_from_the_command_line() {
-    let mut world = World::start().await;
-    let note = |text: &str| json!({"text": text, "ink": {"$binary": "AAE="}});
-    let outcome = world
-        .meet(|office| office.put("notes", "n", note("office's")), |tablet| tablet.put("notes", "n", note("tablet's")))
-        .await;
-    let id = outcome.conflicts[0].to_string();
-    let (url, workspace, dir) =
-        (world.app.database.url().to_owned(), world.app.workspace.to_string(), tempfile::tempdir().unwrap());
-    let run = move |args: Vec<String>| {
-        let mut command = tidelog_command(env!("CARGO_BIN_EXE_tidelog"), dir.path());
-        let output =
-            command.args(["--database-url", &url, "conflicts"]).args(&args).args(["--workspace", &workspace]).output();
-        let output = output.unwrap();
-        (
-            output.status.success(),
-            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
-        )
-    };
-    let run = |line: &str| run(line.split('|').map(str::to_owned).collect());
-    let (good, said) = run("list|--status|open");
-    assert!(good && said.contains(&id) && said.contains("notes/n") && said.contains("office's"), "{said}");
-    let (good, said) = run(&format!("show|{id}"));
-    assert!(
-        good && said.contains("WINNER") && said.contains("\"office's\"") && said.contains("\"tablet's\""),
-        "{said}"
-    );
-    assert!(said.contains(&world.office.device.to_string()) && said.contains("manager"), "{said}");
-    let (good, said) = run(&format!("show|{id}|--json"));
-    let row: ConflictView = serde_json::from_str(&said).unwrap();
-    assert!(good && row.conflict.to_string() == id);
-    let (good, said) = run(&format!("resolve|{id}|--value|\"merged by hand\"|--actor|ada"));
-    assert!(good && said.contains("resolved"), "{said}");
-    world.app.folded().await;
-    assert_eq!(world.record("notes", "n").await.fields.0["text"], "merged by hand".into_value());
-    let by = world.conflict(&id).await.resolved_by.unwrap();
-    let event = world.app.store().event_at(world.app.workspace, by).await.unwrap().unwrap();
-    assert_eq!((event.actor.as_str(), event.role.as_str()), ("ada", ""));
-    let (good, said) = run(&format!("resolve|{id}|--choose|loser"));
-    assert!(!good && said.contains("resolved already"), "{said}");
-    let (good, said) = run("show|77.text");
-    assert!(!good && said.contains("tidelog conflicts list"), "{said}");
-    let (good, _) = run(&format!("resolve|{id}"));
-    assert!(!good, "a choice is asked for");
 }

@@ -7,6 +7,7 @@ mod analysts_guide;
 mod bad_input;
 mod catalog_changes;
 mod conflicts;
+mod conflicts_cli;
 mod custom_rule;
 mod fold_property;
 mod history;
