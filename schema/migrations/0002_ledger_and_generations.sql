@@ -102,6 +102,23 @@ COMMENT ON COLUMN tidelog.conflicts.status IS 'open, resolved, overtaken or auto
 COMMENT ON COLUMN tidelog.conflicts.field IS 'Empty of a delete that lost';
 COMMENT ON COLUMN tidelog.conflicts.winner_value IS 'As MessagePack; null of a delete, and where nothing stood in the field';
 
+CREATE TABLE tidelog.digests (
+    workspace uuid NOT NULL,
+    records bigint NOT NULL,
+    high bigint NOT NULL,
+    low bigint NOT NULL,
+    table_set smallint NOT NULL,
+    table_name text NOT NULL,
+    scope text NOT NULL,
+    PRIMARY KEY (workspace, table_set, table_name, scope)
+) PARTITION BY LIST (table_set);
+CREATE TABLE tidelog.digests_0 PARTITION OF tidelog.digests FOR VALUES IN (0) WITH (fillfactor = 60);
+CREATE TABLE tidelog.digests_1 PARTITION OF tidelog.digests FOR VALUES IN (1) WITH (fillfactor = 60);
+COMMENT ON TABLE tidelog.digests IS 'The live records of each table and scope in 128 bits, for replicas to compare with their own';
+COMMENT ON COLUMN tidelog.digests.records IS 'How many';
+COMMENT ON COLUMN tidelog.digests.high IS 'The exclusive or of their hashes, with low';
+COMMENT ON COLUMN tidelog.digests.scope IS '* for all scopes of the table together, which no scope is named';
+
 DO $$
 BEGIN
     ALTER TABLE tidelog.records_0 ALTER COLUMN fields SET COMPRESSION lz4, ALTER COLUMN state SET COMPRESSION lz4;
@@ -381,9 +398,10 @@ END
 $$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    tidelog.checkpoints, tidelog.records, tidelog.record_events, tidelog.verdicts, tidelog.conflicts
+    tidelog.checkpoints, tidelog.records, tidelog.record_events, tidelog.verdicts, tidelog.conflicts,
+    tidelog.digests
     TO tidelog_service;
 GRANT TRUNCATE ON
-    tidelog.records_0, tidelog.record_events_0, tidelog.verdicts_0, tidelog.conflicts_0,
-    tidelog.records_1, tidelog.record_events_1, tidelog.verdicts_1, tidelog.conflicts_1
+    tidelog.records_0, tidelog.record_events_0, tidelog.verdicts_0, tidelog.conflicts_0, tidelog.digests_0,
+    tidelog.records_1, tidelog.record_events_1, tidelog.verdicts_1, tidelog.conflicts_1, tidelog.digests_1
     TO tidelog_service;

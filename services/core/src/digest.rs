@@ -4,8 +4,10 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ids::DeviceId;
-use crate::op::Op;
+use crate::op::{Kind, Op};
 use crate::packed::PackedFields;
+use crate::time::UnixMs;
+use crate::wire::EventParts;
 
 /// XXH3-64 of an op's content; the stored form is the same 64 bits as a signed integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,21 +36,76 @@ impl Parts {
     }
 }
 
+/// What a digest covers.
+struct Content<'a> {
+    device: DeviceId,
+    seq: i64,
+    kind: i64,
+    table: &'a str,
+    scope: &'a str,
+    record: &'a str,
+    actor: &'a str,
+    at: Option<UnixMs>,
+    conflict: Option<&'a str>,
+    fields: Option<&'a [u8]>,
+}
+
+impl Content<'_> {
+    /// The system device's ops count with seq 0: their seq is given under the log's lock, after the digest is made.
+    fn digest(&self) -> Digest {
+        const MOST_OPS_BYTES: usize = 1_024;
+        let mut parts = Parts(Vec::with_capacity(MOST_OPS_BYTES));
+        parts.part(self.device.0.as_bytes());
+        parts.number(if self.device.is_system() { 0 } else { self.seq });
+        parts.number(self.kind);
+        parts.part(self.table.as_bytes());
+        parts.part(self.scope.as_bytes());
+        parts.part(self.record.as_bytes());
+        parts.part(self.actor.as_bytes());
+        parts.number(self.at.map_or(i64::MIN, |at| at.0));
+        parts.optional(self.conflict.map(str::as_bytes));
+        parts.optional(self.fields);
+        parts.digest()
+    }
+}
+
 /// The digest of an op of `device`.
-///
-/// The system device's ops count with seq 0: their seq is given under the log's lock, after the digest is made.
 pub(crate) fn of_op(op: &Op, device: DeviceId) -> Digest {
-    const MOST_OPS_BYTES: usize = 1_024;
-    let mut parts = Parts(Vec::with_capacity(MOST_OPS_BYTES));
-    parts.part(device.0.as_bytes());
-    parts.number(if device.is_system() { 0 } else { op.seq.0 });
-    parts.number(op.intent.kind() as i64);
-    parts.part(op.table.as_str().as_bytes());
-    parts.part(op.scope.as_str().as_bytes());
-    parts.part(op.record.as_str().as_bytes());
-    parts.part(op.actor.as_str().as_bytes());
-    parts.number(op.at.map_or(i64::MIN, |at| at.0));
-    parts.optional(op.intent.conflict().map(|conflict| conflict.as_str().as_bytes()));
-    parts.optional(op.intent.fields().map(PackedFields::as_bytes));
-    parts.digest()
+    let content = Content {
+        device,
+        seq: op.seq.0,
+        kind: op.intent.kind() as i64,
+        table: op.table.as_str(),
+        scope: op.scope.as_str(),
+        record: op.record.as_str(),
+        actor: op.actor.as_str(),
+        at: op.at,
+        conflict: op.intent.conflict().map(|conflict| conflict.as_str()),
+        fields: op.intent.fields().map(PackedFields::as_bytes),
+    };
+    content.digest()
+}
+
+impl EventParts<'_> {
+    /// Whether a digest is that of the event as it is stored; `None` of a put whose fields are not stored, which nobody
+    /// can tell. An op that said no time has the server's, and a digest without one.
+    pub fn is_of(&self, digest: Digest) -> Option<bool> {
+        if self.kind == Kind::Put && self.fields.is_empty() {
+            return None;
+        }
+        let content = Content {
+            device: self.device,
+            seq: self.seq.0,
+            kind: self.kind as i64,
+            table: self.table,
+            scope: self.scope,
+            record: self.record,
+            actor: self.actor,
+            at: Some(self.at),
+            conflict: (self.kind == Kind::Resolve).then_some(self.conflict),
+            fields: (!self.fields.is_empty()).then_some(self.fields),
+        };
+        let without_time = || self.at == self.received_at && Content { at: None, ..content }.digest() == digest;
+        Some(content.digest() == digest || without_time())
+    }
 }

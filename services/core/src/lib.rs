@@ -18,6 +18,7 @@ pub mod judge;
 pub mod limits;
 pub mod op;
 pub mod packed;
+pub mod table_digest;
 pub mod time;
 pub mod value;
 pub mod value_map;

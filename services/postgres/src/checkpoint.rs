@@ -22,6 +22,8 @@ pub struct Checkpoint {
     pub table_set: TableSet,
     /// The `_catalog` event whose rules it holds from position 1 on; 0 where each event is folded by those of its time.
     pub refold_position: Position,
+    /// Whether this is what everybody reads.
+    pub live: bool,
 }
 
 /// One of the two sets of tables that records, verdicts and ledger are in: 0 or 1.
@@ -84,7 +86,7 @@ impl Store {
     ) -> Result<Option<(Checkpoint, Option<Digest>)>, StoreError> {
         let sql = include_str!("../sql/records/checkpoint_and_catalog.sql");
         let row = self.query_opt(sql, &[&workspace.0, &table_set.map(|set| set.0)]).await?;
-        row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(5)?.map(Digest)))).transpose()
+        row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(6)?.map(Digest)))).transpose()
     }
 
     /// The workspaces that have something to fold.
@@ -110,5 +112,6 @@ pub(crate) fn checkpoint_of(row: &Row) -> Result<Checkpoint, StoreError> {
         generation: row.try_get(2)?,
         table_set: TableSet(row.try_get(3)?),
         refold_position: Position(row.try_get(4)?),
+        live: row.try_get(5)?,
     })
 }

@@ -4,6 +4,7 @@ use deadpool_postgres::Transaction;
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::fold::{Record, RecordKey};
 use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_core::table_digest::RecordHash;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tokio_postgres::Row;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::checkpoint::{Checkpoint, TableSet, checkpoint_of};
 use crate::client::Store;
 use crate::columns::Column;
+use crate::digests::DigestRows;
 use crate::error::StoreError;
 use crate::ledger_rows::{EventRows, LedgerRows, Params};
 use crate::records::StoredRecord;
@@ -23,6 +25,8 @@ use crate::transact::{begin, commit};
 pub struct Loaded {
     /// Those that were read.
     pub records: Vec<StoredRecord>,
+    /// What each of these brings to its table's digest; nothing of a tombstone.
+    pub hashes: Vec<Option<RecordHash>>,
     /// For each that was found the number of its key and what it weighs as it is stored, in bytes.
     pub bytes: Vec<(usize, usize)>,
 }
@@ -51,6 +55,8 @@ pub struct Folding {
     pub ledger: LedgerRows,
     /// The positions that left the records they are of.
     pub events: EventRows,
+    /// What its records bring to the digests of their tables.
+    pub digests: DigestRows,
     /// The last event that it folded, which ends a batch.
     pub end: Cursor,
     /// The `_catalog` event in force there.
@@ -97,6 +103,8 @@ impl Store {
             let key = keys.get(number).ok_or_else(|| StoreError::corrupt("a record that nobody asked for"))?;
             loaded.bytes.push((number, usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default()));
             if let Some(record) = record_of(row)? {
+                let fields = row.try_get::<_, Option<&[u8]>>(6)?.unwrap_or_default();
+                loaded.hashes.push((!record.deleted).then(|| RecordHash::of(key, fields)));
                 loaded.records.push((key.clone(), record));
             }
         }
@@ -118,7 +126,7 @@ impl Store {
         let (workspace, table_set, end) = (&workspace.0, &expected.table_set.0, folding.end);
         let held = transaction.query_opt(&lock, &[workspace, table_set, &end.position.0]).await?;
         let Some(held) = held else { return Ok(Projected::Busy) };
-        let check = held.try_get::<_, Option<i64>>(5)?.map(CursorCheck);
+        let check = held.try_get::<_, Option<i64>>(6)?.map(CursorCheck);
         if checkpoint_of(&held)? != expected || check != Some(end.check) {
             return Ok(Projected::Overtaken);
         }
@@ -135,7 +143,8 @@ async fn write(
     table_set: &i16,
     folding: &Folding,
 ) -> Result<(), StoreError> {
-    let Folding { records, ledger: LedgerRows { verdicts, made, closed }, events, end, catalog_position } = folding;
+    let Folding { records, ledger, events, digests, end, catalog_position } = folding;
+    let LedgerRows { verdicts, made, closed } = ledger;
     let run = async |is_empty: bool, sql: &str, params: &[&(dyn ToSql + Sync)]| {
         if is_empty {
             return Ok(0);
@@ -145,7 +154,7 @@ async fn write(
     };
     let (saved, judged) = (records.params(workspace, table_set), verdicts.params(workspace, table_set));
     let (opened, settled) = (made.params(workspace, table_set), closed.params(workspace, table_set));
-    let left = events.params(workspace, table_set);
+    let (left, counted) = (events.params(workspace, table_set), digests.params(workspace, table_set));
     let moved: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
     tokio::try_join!(
         run(records.is_empty(), include_str!("../sql/records/save.sql"), &saved),
@@ -156,6 +165,7 @@ async fn write(
             run(closed.is_empty(), include_str!("../sql/conflicts/close.sql"), &settled).await
         },
         run(events.is_empty(), include_str!("../sql/records/save_events.sql"), &left),
+        run(digests.is_empty(), include_str!("../sql/digests/add.sql"), &counted),
         run(false, include_str!("../sql/records/move_checkpoint.sql"), &moved),
     )?;
     Ok(())
@@ -179,8 +189,8 @@ impl RecordRows {
         }
     }
 
-    /// Adds a record that is not among them yet.
-    pub fn push(&mut self, key: &RecordKey, record: &Record) {
+    /// Adds a record that is not among them yet; what it brings to its table's digest.
+    pub fn push(&mut self, key: &RecordKey, record: &Record) -> Option<RecordHash> {
         self.tables.push(key.table.as_str().as_bytes());
         self.scopes.push(key.scope.as_str().as_bytes());
         self.records.push(key.record.as_str().as_bytes());
@@ -189,8 +199,14 @@ impl RecordRows {
         self.updated_at_ms.push(&record.updated_at.0.to_be_bytes());
         self.deleted.push(&[u8::from(record.deleted)]);
         self.open_conflicts.push(&(record.open_conflicts.len() as i32).to_be_bytes());
-        self.fields.push_with(|bytes| record.write_fields(bytes));
+        let mut hash = None;
+        self.fields.push_with(|bytes| {
+            let start = bytes.len();
+            record.write_fields(bytes);
+            hash = (!record.deleted).then(|| RecordHash::of(key, &bytes[start..]));
+        });
         self.states.push_with(|bytes| record.write_state(bytes));
+        hash
     }
 
     /// How many there are.

@@ -1,7 +1,7 @@
 //! Reads of the records and verdicts.
 
 use tidelog_core::fold::{Record, RecordKey};
-use tidelog_core::ids::{ConflictId, Position, RecordId, Scope, TableName, WorkspaceId};
+use tidelog_core::ids::{ConflictId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tidelog_core::wire::Verdict;
@@ -11,7 +11,7 @@ use crate::checkpoint::StoredVerdict;
 use crate::client::Store;
 use crate::error::StoreError;
 use crate::filter::EventFilter;
-use crate::rows::name;
+use crate::rows::key_of;
 
 /// A stored record with its address.
 pub type StoredRecord = (RecordKey, Record);
@@ -60,7 +60,21 @@ const RECORD_BYTES: usize = 128;
 impl Store {
     /// A page of records. Each part of it is read with its checkpoint in one snapshot, and parts go up in version: so
     /// when the last part finds no more, everything up to its checkpoint has been given.
+    /// A page whose parts turn out to be of two generations, since they were swapped meanwhile, is read anew.
     pub async fn records(&self, workspace: WorkspaceId, query: &RecordsQuery<'_>) -> Result<RecordsPage, StoreError> {
+        loop {
+            if let Some(page) = self.records_of_one_generation(workspace, query).await? {
+                return Ok(page);
+            }
+        }
+    }
+
+    async fn records_of_one_generation(
+        &self,
+        workspace: WorkspaceId,
+        query: &RecordsQuery<'_>,
+    ) -> Result<Option<RecordsPage>, StoreError> {
+        let mut generation = None;
         let mut page = RecordsPage {
             records: Vec::new(),
             start: Position::START,
@@ -80,6 +94,9 @@ impl Store {
             page.projected = Position(first.try_get("projected")?);
             page.catalog_position = Position(first.try_get("catalog_position")?);
             page.generation = first.try_get("generation")?;
+            if *generation.get_or_insert(page.generation) != page.generation {
+                return Ok(None);
+            }
             page.start = *start.get_or_insert(page.projected);
             // A checkpoint without records is one row of nulls.
             let found = rows.iter().filter(|row| !matches!(row.try_get::<_, Option<&str>>("record"), Ok(None)));
@@ -95,7 +112,7 @@ impl Store {
                 .last()
                 .map_or(after, |(_, record)| if query.full { record.touched } else { record.version });
         }
-        Ok(page)
+        Ok(Some(page))
     }
 
     async fn records_chunk(
@@ -141,11 +158,7 @@ impl Store {
 }
 
 pub(crate) fn record_of(row: &Row) -> Result<StoredRecord, StoreError> {
-    let key = RecordKey {
-        table: name(TableName::parse, row, "table_name")?,
-        scope: name(Scope::parse, row, "scope")?,
-        record: name(RecordId::parse, row, "record")?,
-    };
+    let key = key_of(row)?;
     let plain = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
     let positions = (Position(row.try_get("version")?), Position(row.try_get("touched")?));
     let updated_at = UnixMs(row.try_get("updated_at_ms")?);

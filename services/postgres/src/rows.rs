@@ -2,6 +2,7 @@
 
 use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
+use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, Scopes, Seq, TableName};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::{Intent, Kind};
@@ -67,6 +68,15 @@ pub(crate) fn name<'a, T, E: std::fmt::Display>(
     column: &str,
 ) -> Result<T, StoreError> {
     parse(row.try_get(column)?).map_err(StoreError::corrupt)
+}
+
+/// The address of a record.
+pub(crate) fn key_of(row: &Row) -> Result<RecordKey, StoreError> {
+    Ok(RecordKey {
+        table: name(TableName::parse, row, "table_name")?,
+        scope: name(Scope::parse, row, "scope")?,
+        record: name(RecordId::parse, row, "record")?,
+    })
 }
 
 /// A scopes column.

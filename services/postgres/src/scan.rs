@@ -27,6 +27,8 @@ pub struct LogRow<'a> {
     pub event: EventParts<'a>,
     /// What a cursor at its position proves.
     pub check: CursorCheck,
+    /// The digest that it keeps.
+    pub digest: Digest,
     /// Whether it was rejected, so that nobody pulls it.
     pub is_rejected: bool,
 }
@@ -111,7 +113,7 @@ fn read(row: &Row) -> Result<LogRow<'_>, StoreError> {
         actor: column(row, 13)?.text()?,
     };
     let is_rejected = !column(row, 15)?.0.is_empty();
-    Ok(LogRow { event, check: CursorCheck::of(digest, received_at), is_rejected })
+    Ok(LogRow { event, check: CursorCheck::of(digest, received_at), digest, is_rejected })
 }
 
 fn column(row: &Row, index: usize) -> Result<Column<'_>, StoreError> {

@@ -55,10 +55,8 @@ impl Projector {
         while let Some((folded, place)) = at_hand {
             let has_more = folded.has_more();
             let goes_on = has_more && !turns.is_waited_for() && !is_to_stop(stop);
-            let ahead = async { if goes_on { self.fold_on(workspace, place).await } else { Ok(None) } };
-            let (written, ahead) = tokio::join!(self.write(workspace, &folded), ahead);
-            if !written? {
-                // What was folded ahead stands on what is not written.
+            let (written, ahead) = self.write_and_fold_on(workspace, &folded, place, goes_on).await?;
+            if !written {
                 return Ok(Again::At(Instant::now() + BUSY_PAUSE));
             }
             let position = folded.folding.end.position;

@@ -1,6 +1,7 @@
 //! What the projector tells Prometheus.
 
 use prometheus::exponential_buckets;
+use tidelog_postgres::GenerationSums;
 
 tidelog_postgres::metrics! {
     /// The projector's metrics.
@@ -11,5 +12,29 @@ tidelog_postgres::metrics! {
         step_seconds: HistogramVec("tidelog_projector_step_duration_seconds", [], exponential_buckets(0.001, 2.0, 14).unwrap_or_default()),
         /// Steps that failed. The workspace is tried again.
         step_failures: IntCounterVec("tidelog_projector_step_failures_total", []),
+        /// The highest generation that is live in some workspace: a rebuild makes the next one.
+        generation: IntGaugeVec("tidelog_generation", []),
+        /// Workspaces whose records are being made anew.
+        rebuild_workspaces: IntGaugeVec("tidelog_rebuild_workspaces", []),
+        /// Workspaces with an older generation that is kept: its tables take room until it is dropped.
+        generations_kept: IntGaugeVec("tidelog_generations_kept", []),
+        /// Events folded so far into the records that are being made anew.
+        rebuild_events: IntGaugeVec("tidelog_rebuild_events", []),
+        /// Events that the records being made anew still lack.
+        rebuild_lag_events: IntGaugeVec("tidelog_rebuild_lag_events", []),
+        /// When the workspace that was verified longest ago was found as it should be; 0 while there is one that never was.
+        verified_oldest: GaugeVec("tidelog_verified_oldest_timestamp_seconds", []),
+    }
+}
+
+impl ProjectorMetrics {
+    pub(crate) fn set_generations(&self, sums: &GenerationSums) {
+        let none: &[&str] = &[];
+        self.generation.with_label_values(none).set(sums.newest);
+        self.rebuild_workspaces.with_label_values(none).set(sums.building);
+        self.generations_kept.with_label_values(none).set(sums.kept);
+        self.rebuild_events.with_label_values(none).set(sums.built_events);
+        self.rebuild_lag_events.with_label_values(none).set((sums.to_build_events - sums.built_events).max(0));
+        self.verified_oldest.with_label_values(none).set(sums.verified_at.0 as f64 / 1_000.0);
     }
 }

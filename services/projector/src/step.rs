@@ -4,7 +4,7 @@ use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_postgres::{Projected, StoreError};
 
 use crate::run::Projector;
-use crate::stretch::Folded;
+use crate::stretch::{Folded, Place};
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,29 @@ impl Projector {
         Ok(Progress::Folded { position: folded.folding.end.position, head: folded.head })
     }
 
+    /// Writes a stretch, and reads and folds the next one meanwhile if it is to go on; that one is worth nothing if this one
+    /// was not written, since it stands on it.
+    pub(crate) async fn write_and_fold_on(
+        &self,
+        workspace: WorkspaceId,
+        folded: &Folded,
+        place: Place,
+        goes_on: bool,
+    ) -> Result<(bool, Result<Option<(Folded, Place)>, StepError>), StoreError> {
+        let ahead = async { if goes_on { self.fold_on(workspace, place).await } else { Ok(None) } };
+        let (written, ahead) = tokio::join!(self.write(workspace, folded), ahead);
+        Ok((written?, ahead))
+    }
+
     /// Writes a stretch that was folded, and says so to whoever waits for it; not if another projector is at it, or was.
     pub(crate) async fn write(&self, workspace: WorkspaceId, folded: &Folded) -> Result<bool, StoreError> {
         match self.store.project(workspace, folded.expected, &folded.folding).await? {
             Projected::Moved => {}
             Projected::Busy | Projected::Overtaken => return Ok(false),
+        }
+        if !folded.expected.live {
+            // Nobody waits for it, and its events were counted when they were folded first.
+            return Ok(true);
         }
         self.metrics.step_seconds.with_label_values::<&str>(&[]).observe(folded.began.elapsed().as_secs_f64());
         for ((table, verdict), count) in &folded.counts {

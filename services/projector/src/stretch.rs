@@ -1,6 +1,6 @@
 //! A stretch of a log folded in memory: everything of a step but its transaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tidelog_core::catalog::Catalog;
@@ -8,9 +8,11 @@ use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
 use tidelog_core::fold::{Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, TableName, WorkspaceId};
+use tidelog_core::table_digest::RecordHash;
 use tidelog_core::wire::Verdict;
 use tidelog_postgres::{
-    Checkpoint, EventRows, Folding, LedgerRows, RecordRows, StoreError, Stretch, StretchLimits, TableSet,
+    Checkpoint, DigestChanges, DigestRows, EventRows, Folding, LedgerRows, RecordRows, StoreError, StoredRecord,
+    Stretch, StretchLimits, TableSet,
 };
 use tokio::time::Instant;
 
@@ -19,7 +21,7 @@ use crate::step::StepError;
 
 /// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
 /// and let a waiting push know sooner.
-const STEP: StretchLimits = StretchLimits { events: 2_000, bytes: 8 * 1024 * 1024 };
+pub(crate) const STEP: StretchLimits = StretchLimits { events: 2_000, bytes: 8 * 1024 * 1024 };
 /// Stored bytes of the records of one step at most, unless a single batch names more.
 pub(crate) const RECORDS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Events that are folded in one go, so that whatever shares the thread waits for about a millisecond.
@@ -29,10 +31,15 @@ const EVENTS_IN_ONE_GO: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Place {
     /// The checkpoint, written or about to be.
-    checkpoint: Checkpoint,
+    pub(crate) checkpoint: Checkpoint,
     /// The catalog, and what is known of the records.
     folder: Folder,
+    /// What each of these brings to its table's digest as it is stored, if anything.
+    counted: Counted,
 }
+
+/// What records bring to the digests of their tables.
+type Counted = HashMap<RecordKey, RecordHash>;
 
 /// A stretch that is folded, and not written.
 #[derive(Debug)]
@@ -61,16 +68,28 @@ impl Projector {
     pub(crate) async fn place(&self, workspace: WorkspaceId, set: Option<TableSet>) -> Result<Place, StepError> {
         let read = self.store.checkpoint_and_catalog(workspace, set).await?;
         let (checkpoint, digest) = read.ok_or(StepError::NoWorkspace(workspace))?;
-        let mut folder = Folder::with_resolvers(self.resolvers.clone());
-        let refold_position = checkpoint.refold_position;
-        if refold_position > checkpoint.position {
-            let (version, catalog) = self.catalog(workspace, refold_position, None).await?;
-            folder.refold(refold_position, version, catalog);
-        } else if checkpoint.catalog_position > Position::START {
+        let mut folder = self.folder(workspace, checkpoint.position, checkpoint.refold_position).await?;
+        if checkpoint.refold_position <= checkpoint.position && checkpoint.catalog_position > Position::START {
             let (version, catalog) = self.catalog(workspace, checkpoint.catalog_position, digest).await?;
             folder.set_catalog(version, catalog);
         }
-        Ok(Place { checkpoint, folder })
+        Ok(Place { checkpoint, folder, counted: Counted::new() })
+    }
+
+    /// A folder for events after a position, in a making that holds the rules of the `_catalog` event at `refold_position`
+    /// from the start (0: each event's own).
+    pub(crate) async fn folder(
+        &self,
+        workspace: WorkspaceId,
+        after: Position,
+        refold_position: Position,
+    ) -> Result<Folder, StepError> {
+        let mut folder = Folder::with_resolvers(self.resolvers.clone());
+        if refold_position > after {
+            let (version, catalog) = self.catalog(workspace, refold_position, None).await?;
+            folder.refold(refold_position, version, catalog);
+        }
+        Ok(folder)
     }
 
     /// Folds the next stretch behind a place, and the place behind that; `None` if there is nothing to fold.
@@ -82,9 +101,9 @@ impl Projector {
         workspace: WorkspaceId,
         place: Place,
     ) -> Result<Option<(Folded, Place)>, StepError> {
-        let (began, Place { checkpoint, mut folder }) = (Instant::now(), place);
-        let mut stretch = self.store.stretch(workspace, checkpoint.position, STEP).await?;
-        let whole = self.load(workspace, checkpoint.table_set, &mut folder, &stretch).await?;
+        let (began, Place { checkpoint, mut folder, mut counted }) = (Instant::now(), place);
+        let mut stretch = self.store.stretch(workspace, checkpoint.position, self.stretch_limits).await?;
+        let whole = self.load(workspace, checkpoint.table_set, (&mut folder, &mut counted), &stretch).await?;
         stretch.batches.truncate(whole);
         let Some(end) = stretch.batches.last() else { return Ok(None) };
         let (events, end) = (&stretch.events[..end.events], end.cursor);
@@ -92,12 +111,13 @@ impl Projector {
         let catalogs = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE);
         let in_force = catalogs.map(|event| event.position).filter(|position| *position >= checkpoint.refold_position);
         let catalog_position = in_force.max().unwrap_or(checkpoint.catalog_position);
-        let (records, blocks) = rows(&folder).await;
-        let folding = Folding { records, ledger, events: blocks, end, catalog_position };
+        let (rows, counted) = rows(&folder, &counted).await;
+        let Rows { records, blocks, digests } = rows;
+        let folding = Folding { records, ledger, events: blocks, digests, end, catalog_position };
         folder.keep_changed();
         let next = Checkpoint { position: end.position, catalog_position, ..checkpoint };
         let folded = Folded { expected: checkpoint, folding, head: stretch.head, counts, began };
-        Ok(Some((folded, Place { checkpoint: next, folder })))
+        Ok(Some((folded, Place { checkpoint: next, folder, counted })))
     }
 
     /// Loads the records that a stretch names and the folder does not hold. How many batches of it they are of: fewer than
@@ -106,16 +126,14 @@ impl Projector {
         &self,
         workspace: WorkspaceId,
         table_set: TableSet,
-        folder: &mut Folder,
+        (folder, counted): (&mut Folder, &mut Counted),
         stretch: &Stretch,
     ) -> Result<usize, StoreError> {
         let table_set = Some(table_set);
         let (keys, first_named) = keys_of(&stretch.events, folder);
         let share = self.records_bytes_max / keys.len().max(1);
         let loaded = self.store.load(workspace, table_set, &keys, share).await?;
-        for (key, record) in loaded.records {
-            folder.load(key, record);
-        }
+        take(loaded.records, loaded.hashes, folder, counted);
         let mut large = loaded.bytes;
         if large.iter().all(|(_, bytes)| *bytes <= share) {
             return Ok(stretch.batches.len());
@@ -124,9 +142,8 @@ impl Projector {
         let events = stretch.batches.get(batches - 1).map_or(0, |end| end.events);
         large.retain(|(key, bytes)| *bytes > share && first_named[*key] < events);
         let keys: Vec<_> = large.iter().map(|(key, _)| keys[*key].clone()).collect();
-        for (key, record) in self.store.load(workspace, table_set, &keys, usize::MAX).await?.records {
-            folder.load(key, record);
-        }
+        let loaded = self.store.load(workspace, table_set, &keys, usize::MAX).await?;
+        take(loaded.records, loaded.hashes, folder, counted);
         Ok(batches)
     }
 
@@ -212,15 +229,38 @@ fn count(counts: &mut Counts, table: Option<&TableName>, verdict: Verdict, event
     }
 }
 
-/// The changed records in the order of their keys, and the positions that leave them.
-async fn rows(folder: &Folder) -> (RecordRows, EventRows) {
-    let (mut rows, mut blocks) = (RecordRows::new(), EventRows::new());
+/// Takes stored records in.
+fn take(records: Vec<StoredRecord>, hashes: Vec<Option<RecordHash>>, folder: &mut Folder, counted: &mut Counted) {
+    for ((key, record), hash) in records.into_iter().zip(hashes) {
+        if let Some(hash) = hash {
+            counted.insert(key.clone(), hash);
+        }
+        folder.load(key, record);
+    }
+}
+
+/// What a step writes of records.
+struct Rows {
+    records: RecordRows,
+    blocks: EventRows,
+    digests: DigestRows,
+}
+
+/// The changed records in the order of their keys, the positions that leave them, and what they bring to the digests; and
+/// what is counted of them then.
+async fn rows(folder: &Folder, counted: &Counted) -> (Rows, Counted) {
+    let (mut records, mut blocks, mut changes) = (RecordRows::new(), EventRows::new(), DigestChanges::default());
+    let mut counted_now = Counted::new();
     for (key, record) in folder.changed() {
-        rows.push(key, record);
+        let hash = records.push(key, record);
         blocks.push(key, &record.history);
-        if rows.len().is_multiple_of(EVENTS_IN_ONE_GO) {
+        changes.replace(key, counted.get(key).copied(), hash);
+        if let Some(hash) = hash {
+            counted_now.insert(key.clone(), hash);
+        }
+        if records.len().is_multiple_of(EVENTS_IN_ONE_GO) {
             tokio::task::yield_now().await;
         }
     }
-    (rows, blocks)
+    (Rows { records, blocks, digests: changes.rows() }, counted_now)
 }

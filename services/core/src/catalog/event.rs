@@ -7,7 +7,7 @@ use super::{Catalog, CatalogFile};
 use crate::event::Event;
 use crate::ids::{Actor, CATALOG_RECORD, CatalogVersion, InvalidName, RecordId, Scope, Seq, TableName};
 use crate::op::{Intent, Op};
-use crate::value::Fields;
+use crate::value::{Fields, Value};
 use crate::wire::EventView;
 
 /// Why the fields of a `_catalog` event make no catalog. The log holds only what the server wrote, so this means a
@@ -60,6 +60,11 @@ impl Catalog {
         let event: EventView =
             rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(in_words(&e.to_string())))?;
         Self::from_fields(event.fields.as_ref().ok_or(CatalogEventError::NoFields)?)
+    }
+
+    /// Whether the fields of a `_catalog` event ask for a refold: its rules are to hold from position 1.
+    pub fn asks_for_refold(fields: &Fields) -> bool {
+        fields.0.get("refold") == Some(&Value::Bool(true))
     }
 
     /// The catalog in the fields of a `_catalog` event.

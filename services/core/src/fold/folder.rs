@@ -110,6 +110,11 @@ impl Folder {
         self.records.contains_key(key)
     }
 
+    /// The record of a key, if it holds it.
+    pub fn record(&self, key: &RecordKey) -> Option<&Record> {
+        self.records.get(key).map(|held| &held.record)
+    }
+
     /// Folds the next event.
     pub fn fold(&mut self, event: &Event) -> Result<Folded, FoldError> {
         let position = event.position;
@@ -175,6 +180,16 @@ impl Folder {
             Some((key, taken))
         });
         taken.collect()
+    }
+
+    /// Forgets where the events of records are as far as that left them, for whoever stores none of it.
+    pub fn forget_leaving(&mut self) {
+        for key in std::mem::take(&mut self.changed) {
+            if let Some(held) = self.records.get_mut(&key) {
+                held.record.history.leaving.clear();
+                held.is_changed = false;
+            }
+        }
     }
 
     /// Keeps the records that events have named since they were last taken, as if they had just been loaded, and

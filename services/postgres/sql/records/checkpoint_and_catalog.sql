@@ -1,6 +1,6 @@
 -- How far a log is folded, into its live tables or ($2) into those of a set, with the digest of the _catalog event in
 -- force there. Relies on checkpoints_pkey and (workspace, position).
-SELECT c.position, c.catalog_position, c.generation, c.table_set, c.refold_position,
+SELECT c.position, c.catalog_position, c.generation, c.table_set, c.refold_position, c.live,
     (SELECT l.digest FROM tidelog.log l WHERE l.workspace = $1 AND l.position BETWEEN c.catalog_position AND c.catalog_position
         ORDER BY l.position LIMIT 1)
 FROM tidelog.checkpoints c

@@ -1,0 +1,70 @@
+//! The digest of a table: the laws that it claims, and the bytes that clients compute for themselves.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
+
+use proptest::prelude::*;
+use tidelog_core::fold::RecordKey;
+use tidelog_core::ids::{RecordId, Scope, TableName};
+use tidelog_core::table_digest::{RecordHash, TableDigest};
+use tidelog_core::value::{Fields, Value};
+
+fn key(table: &str, scope: &str, record: &str) -> RecordKey {
+    RecordKey {
+        table: TableName::parse(table).unwrap(),
+        scope: Scope::parse(scope).unwrap(),
+        record: RecordId::parse(record).unwrap(),
+    }
+}
+
+fn digest(hashes: &[u128]) -> TableDigest {
+    let mut digest = TableDigest::EMPTY;
+    hashes.iter().for_each(|hash| digest.add(RecordHash(*hash)));
+    digest
+}
+
+proptest! {
+    #[test]
+    fn neither_order_nor_grouping_matters_and_a_removal_undoes_an_addition(
+        hashes in prop::collection::vec(any::<u128>(), 0..20), cut in 0..20usize, more in any::<u128>()
+    ) {
+        let whole = digest(&hashes);
+        let mut turned = hashes.clone();
+        turned.reverse();
+        prop_assert_eq!(digest(&turned), whole);
+        let (left, right) = hashes.split_at(cut.min(hashes.len()));
+        let mut joined = digest(left);
+        joined.join(digest(right));
+        prop_assert_eq!(joined, whole);
+        let mut changed = whole;
+        changed.add(RecordHash(more));
+        prop_assert!(changed != whole);
+        changed.remove(RecordHash(more));
+        prop_assert_eq!(changed, whole);
+        prop_assert_eq!(TableDigest::of_halves(whole.records, whole.halves()), whole);
+    }
+}
+
+/// No part of an address may pass for part of another, and each part counts.
+#[test]
+fn records_that_differ_anywhere_have_other_hashes() {
+    let fields = |value| Fields::from_iter([("a", Value::Int(value))]);
+    let addresses = [("t", "s", "r"), ("t", "", "sr"), ("t", "sr", "x"), ("ts", "", "r"), ("t", "", "r")];
+    let mut hashes: Vec<_> = addresses
+        .iter()
+        .map(|(table, scope, record)| RecordHash::of_fields(&key(table, scope, record), &fields(1)))
+        .collect();
+    hashes.push(RecordHash::of_fields(&key("t", "", "r"), &fields(2)));
+    hashes.push(RecordHash::of_fields(&key("t", "", "r"), &Fields::default()));
+    for (number, hash) in hashes.iter().enumerate() {
+        assert!(!hashes[..number].contains(hash), "{number}");
+    }
+}
+
+/// Clients in other languages compute the same, for ever.
+#[test]
+fn the_bits_are_these() {
+    let fields = Fields::from_iter([("text", Value::Text("hello".to_owned())), ("n", Value::Int(1))]);
+    let mut digest = TableDigest::EMPTY;
+    digest.add(RecordHash::of_fields(&key("notes", "", "n1"), &fields));
+    assert_eq!(digest.to_string(), "GOLDEN");
+}
