@@ -23,7 +23,8 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
     gateway.flush_presence().await;
     let known = gateway.catalog.refresh().await?;
     let head = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
-    let checkpoint = gateway.store.checkpoint(workspace).await?.ok_or_else(revoked)?;
+    let filter = reader.filter(&known.0, None);
+    let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
     let devices = gateway.store.devices(workspace, None).await?;
     let now = gateway.runtime.clock.now();
     let is_active = |at: i64| now.0 - at <= ACTIVE_MS;
@@ -47,10 +48,11 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         tables,
         catalog: known.0.version.0,
         head: head.head,
-        projected: checkpoint.position,
+        projected: digests.projected,
+        digests: digests.tables.into_iter().map(|(table, digest)| (table, digest.into())).collect(),
         horizon: Position::START,
         active_devices: active as i64,
-        open_conflicts: gateway.store.open_conflicts(workspace, &reader.filter(&known.0, None)).await?,
+        open_conflicts: gateway.store.open_conflicts(workspace, &filter).await?,
         last_sync,
         limits: Limits::with_clock_skew_s(known.0.catalog.clock_skew_s),
     };

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use tidelog_core::catalog::Catalog as Parsed;
 use tidelog_core::fold::Resolvers;
+use tidelog_core::ids::CatalogVersion;
 use tidelog_gateway::Runtime;
-use tidelog_postgres::{ApplyOutcome, Store, views};
+use tidelog_postgres::{ApplyOutcome, Generations, Store, views};
 
 use super::Global;
+use super::catalog_changes::{history, preview};
 use super::connect::with_database;
 use super::output::{Output, table};
+use super::rebuild::{POOL, find, rebuild, rebuilt_table, refuse_kept};
 
 #[derive(Subcommand)]
 pub(crate) enum Catalog {
@@ -24,9 +27,43 @@ pub(crate) enum Catalog {
     Apply {
         /// The catalog
         file: PathBuf,
+        #[command(flatten)]
+        refold: Refold,
     },
     /// Print the catalog in force
     Show,
+    /// List the catalogs that were in force, and what each changed
+    History,
+    /// Put an earlier catalog in force again, under a new version
+    Rollback {
+        /// Its version; the one before the one in force unless given
+        #[arg(long)]
+        to: Option<i64>,
+        #[command(flatten)]
+        refold: Refold,
+    },
+    /// Say which records would have come out otherwise if a file had been in force from the start; changes nothing
+    Preview {
+        /// The catalog
+        file: PathBuf,
+        /// Only this workspace, by id or name
+        #[arg(long)]
+        workspace: Option<String>,
+        /// How many records are listed; all are counted
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+}
+
+/// Whether the past is made anew.
+#[derive(Args)]
+pub(crate) struct Refold {
+    /// Have the rules hold from the first event on: the records of every workspace are made anew and swapped
+    #[arg(long)]
+    refold: bool,
+    /// With --refold: drop the older generation that is kept, if there is one
+    #[arg(long, requires = "refold")]
+    replace: bool,
 }
 
 impl Catalog {
@@ -36,24 +73,32 @@ impl Catalog {
             let answer = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
             return output.answer(&answer, |_| described(&catalog));
         }
-        with_database(global, async |store, url| self.run_with(store, url, global, output).await).await
+        with_database(global, POOL, async |store, url| self.run_with(store, url, global, output).await).await
     }
 
     async fn run_with(self, store: &Store, url: &str, global: &Global, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Check { .. } => Ok(()),
-            Self::Apply { file } => {
+            Self::Apply { file, refold } => {
                 let (source, catalog) = read(&file, &global.resolvers)?;
-                let outcome = store.apply_catalog(&source, &catalog, Runtime::default().clock.now()).await?;
-                let (version, changed) = match outcome {
-                    ApplyOutcome::Applied(version) => (version, true),
-                    ApplyOutcome::Unchanged(version) => (version, false),
-                };
-                views::apply(url).await.with_context(|| format!("catalog {version} is in force"))?;
-                output.answer(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
-                    true => format!("catalog {version} is in force from the next push of each workspace on"),
-                    false => format!("catalog {version} is in force already and says the same"),
-                })
+                apply((store, url), global, output, (&source, &catalog, &refold)).await
+            }
+            Self::History => history(store, output).await,
+            Self::Rollback { to, refold } => {
+                let in_force = store.catalog_in_force().await?.context("no catalog is in force")?;
+                let version = to.unwrap_or(in_force.version.0 - 1);
+                let earlier = store.catalog_of_version(CatalogVersion(version)).await?;
+                let earlier =
+                    earlier.with_context(|| format!("there is no catalog {version}: `tidelog catalog history`"))?;
+                if let Some(what) = earlier.catalog.missing_resolver(&global.resolvers) {
+                    bail!("catalog {version}: {what}");
+                }
+                apply((store, url), global, output, (&earlier.source, &earlier.catalog, &refold)).await
+            }
+            Self::Preview { file, workspace, limit } => {
+                let (_, catalog) = read(&file, &global.resolvers)?;
+                let only = find(store, workspace.as_deref()).await?;
+                preview(store, global, output, (catalog, only, limit)).await
             }
             Self::Show => {
                 let in_force =
@@ -68,6 +113,41 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Puts a catalog in force, for the future or from the first event on.
+async fn apply(
+    (store, url): (&Store, &str),
+    global: &Global,
+    output: &Output,
+    (source, catalog, refold): (&str, &Parsed, &Refold),
+) -> anyhow::Result<()> {
+    let clock = Runtime::default().clock;
+    if !refold.refold {
+        let (version, changed) = match store.apply_catalog(source, catalog, clock.now()).await? {
+            ApplyOutcome::Applied(version) => (version, true),
+            ApplyOutcome::Unchanged(version) => (version, false),
+        };
+        views::apply(url).await.with_context(|| format!("catalog {version} is in force"))?;
+        return output.answer(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
+            true => format!("catalog {version} is in force from the next push of each workspace on"),
+            false => format!("catalog {version} is in force already and says the same"),
+        });
+    }
+    let known = store.generations(None).await?;
+    let kept: Vec<_> = known.iter().filter_map(Generations::kept).collect();
+    if !refold.replace {
+        refuse_kept(&kept)?;
+    }
+    let version = store.apply_catalog_to_all(source, catalog, clock.now()).await?;
+    for known in &known {
+        store.append_catalog(known.live.workspace, clock.now()).await?;
+    }
+    let rows = rebuild(store, global, None, refold.replace).await?;
+    views::apply(url).await.with_context(|| format!("catalog {version} is in force, and the records are made anew"))?;
+    output.answer(&serde_json::json!({"version": version, "changed": true, "rebuilt": rows}), |_| {
+        format!("catalog {version} is in force from the first event on\n\n{}", rebuilt_table(&rows))
+    })
 }
 
 fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> {

@@ -42,8 +42,8 @@ impl Connected {
     }
 
     /// A handle for a command.
-    pub(crate) fn store(&self) -> anyhow::Result<Store> {
-        Ok(Store::new(&StoreConfig { url: self.url.clone(), pool_size: COMMAND_POOL })?)
+    pub(crate) fn store(&self, pool_size: usize) -> anyhow::Result<Store> {
+        Ok(Store::new(&StoreConfig { url: self.url.clone(), pool_size })?)
     }
 }
 
@@ -81,16 +81,26 @@ pub(crate) async fn with_store<R>(
     global: &Global,
     work: impl AsyncFnOnce(&Store) -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
-    with_database(global, async |store, _| work(store).await).await
+    with_store_of(global, COMMAND_POOL, work).await
+}
+
+/// The same with as many connections at most.
+pub(crate) async fn with_store_of<R>(
+    global: &Global,
+    connections: usize,
+    work: impl AsyncFnOnce(&Store) -> anyhow::Result<R>,
+) -> anyhow::Result<R> {
+    with_database(global, connections, async |store, _| work(store).await).await
 }
 
 /// The same with the database's URL, as the login that migrates, for what the service's role may not do.
 pub(crate) async fn with_database<R>(
     global: &Global,
+    connections: usize,
     work: impl AsyncFnOnce(&Store, &str) -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
     let connected = for_command(global).await?;
-    let worked = work(&connected.store()?, &connected.url).await;
+    let worked = work(&connected.store(connections)?, &connected.url).await;
     connected.close().await?;
     worked
 }

@@ -1,6 +1,7 @@
 //! The command line: tables for people, `--json` for programs, one-line errors that name the way out.
 
 mod catalog;
+mod catalog_changes;
 mod conflict;
 mod connect;
 mod demo;
@@ -8,10 +9,13 @@ mod device;
 mod key;
 mod migrate;
 mod output;
+mod progress;
+mod rebuild;
 mod rejected;
 mod replay;
 mod serve;
 mod status;
+mod verify;
 mod workspace;
 
 use std::path::PathBuf;
@@ -91,6 +95,10 @@ enum Command {
     /// Conflicts: every value that lost, and what it lost to
     #[command(subcommand)]
     Conflicts(conflict::Conflicts),
+    /// Make the records anew beside the live ones, and swap them
+    Rebuild(rebuild::Rebuild),
+    /// See whether log, records and ledger are what they should be
+    Verify(verify::Verify),
     /// How far each workspace is
     Status,
     /// Print the OpenAPI document
@@ -131,6 +139,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
             Command::Rejected(rejected) => rejected.run(&global, output).await,
             Command::Replay(replay) => replay.run(&global, output).await,
             Command::Conflicts(conflicts) => conflicts.run(&global, output).await,
+            Command::Rebuild(rebuild) => rebuild.run(&global, output).await,
+            Command::Verify(verify) => verify.run(&global, output).await,
             Command::Status => status::run(&global, output).await,
             Command::Openapi => output.text(&tidelog_gateway::openapi_json()),
         }

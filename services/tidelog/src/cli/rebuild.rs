@@ -1,0 +1,210 @@
+//! `tidelog rebuild`
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use prometheus::Registry;
+use serde::Serialize;
+use tidelog_core::ids::WorkspaceId;
+use tidelog_postgres::{Generation, Generations, Hub, Store};
+use tidelog_projector::{Projector, RebuildProgress};
+
+use super::Global;
+use super::connect::with_store_of;
+use super::output::{Output, table};
+use super::progress::shown;
+use super::workspace;
+
+/// Connections of a rebuild: two workspaces side by side, each with one that writes, one that reads and one that swaps.
+pub(crate) const POOL: usize = 8;
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Rebuild {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Only this workspace, by id or name
+    #[arg(long)]
+    workspace: Option<String>,
+    /// Drop the older generation that is kept, if there is one
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Say which generations there are, and how far
+    Status {
+        /// Only this workspace, by id or name
+        #[arg(long)]
+        workspace: Option<String>,
+    },
+    /// Make the generation that is kept the live one again, at once
+    Rollback {
+        /// Only this workspace, by id or name
+        #[arg(long)]
+        workspace: Option<String>,
+    },
+    /// Drop the generation that is kept
+    Drop {
+        /// Only this workspace, by id or name
+        #[arg(long)]
+        workspace: Option<String>,
+        /// Also one that is not finished, or was rolled back
+        #[arg(long)]
+        unfinished: bool,
+    },
+}
+
+/// A workspace that was rebuilt.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    workspace: WorkspaceId,
+    generation: i64,
+    position: i64,
+    refold: i64,
+}
+
+#[derive(Serialize)]
+struct StatusRow {
+    workspace: WorkspaceId,
+    generation: i64,
+    state: &'static str,
+    position: i64,
+    head: i64,
+    refold: i64,
+}
+
+impl Rebuild {
+    pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
+        with_store_of(global, POOL, async |store| self.run_with(store, global, output).await).await
+    }
+
+    async fn run_with(self, store: &Store, global: &Global, output: &Output) -> anyhow::Result<()> {
+        match self.action {
+            None => {
+                let only = find(store, self.workspace.as_deref()).await?;
+                let rows = rebuild(store, global, only, self.replace).await?;
+                output.answer(&serde_json::json!({ "rebuilt": rows }), |_| rebuilt_table(&rows))
+            }
+            Some(Action::Status { workspace }) => {
+                let only = find(store, workspace.as_deref()).await?;
+                let rows: Vec<_> = store.generations(only).await?.iter().flat_map(status_rows).collect();
+                output.answer(&serde_json::json!({ "generations": rows }), |_| {
+                    let cells = rows.iter().map(|row| {
+                        let numbers = [row.position, row.head, row.refold].map(|number| number.to_string());
+                        let first = [row.workspace.to_string(), row.generation.to_string(), row.state.to_owned()];
+                        first.into_iter().chain(numbers).collect::<Vec<_>>()
+                    });
+                    table(&["WORKSPACE", "GENERATION", "STATE", "FOLDED", "HEAD", "REFOLD"], cells)
+                })
+            }
+            Some(Action::Rollback { workspace }) => {
+                let only = find(store, workspace.as_deref()).await?;
+                let lock = lock(store).await?;
+                let back = store.roll_back(only).await?;
+                lock.release().await?;
+                if back.is_empty() {
+                    bail!("no older generation is kept: `tidelog rebuild status` shows what there is");
+                }
+                let rows: Vec<_> =
+                    back.iter().map(|(id, live)| serde_json::json!({"workspace": id, "generation": live})).collect();
+                output.answer(&serde_json::json!({ "live": rows }), |_| {
+                    table(
+                        &["WORKSPACE", "GENERATION"],
+                        back.iter().map(|(id, live)| [id.to_string(), live.to_string()]),
+                    )
+                })
+            }
+            Some(Action::Drop { workspace, unfinished }) => {
+                let only = find(store, workspace.as_deref()).await?;
+                let lock = lock(store).await?;
+                let of = |known: &Generations| known.kept().or(known.other.filter(|_| unfinished));
+                let dropped: Vec<_> = store.generations(only).await?.iter().filter_map(of).collect();
+                store.drop_generations(&dropped).await?;
+                lock.release().await?;
+                output
+                    .answer(&serde_json::json!({ "dropped": dropped.len() }), |_| format!("dropped {}", dropped.len()))
+            }
+        }
+    }
+}
+
+/// Makes the records of a workspace, or of all, anew and swaps them.
+pub(crate) async fn rebuild(
+    store: &Store,
+    global: &Global,
+    only: Option<WorkspaceId>,
+    replace: bool,
+) -> anyhow::Result<Vec<Row>> {
+    let lock = lock(store).await?;
+    let known = store.generations(only).await?;
+    let kept: Vec<_> = known.iter().filter_map(Generations::kept).collect();
+    if !replace {
+        refuse_kept(&kept)?;
+    }
+    store.drop_generations(&kept).await?;
+    let workspaces: Vec<_> = known.iter().map(|known| known.live.workspace).collect();
+    let projector = projector(store, global)?;
+    let progress = Arc::new(RebuildProgress::default());
+    let rebuilt = shown(&progress, projector.rebuild(&workspaces, &progress)).await;
+    let rebuilt = rebuilt.context("what is made so far stays, and `tidelog rebuild` goes on from there")?;
+    lock.release().await?;
+    let rows = rebuilt.into_iter().map(|done| Row {
+        workspace: done.workspace,
+        generation: done.generation,
+        position: done.position.0,
+        refold: done.refold.0,
+    });
+    Ok(rows.collect())
+}
+
+/// Both table sets are in use: the next generation has no room.
+pub(crate) fn refuse_kept(kept: &[Generation]) -> anyhow::Result<()> {
+    let Some(one) = kept.first() else { return Ok(()) };
+    bail!(
+        "generation {} of workspace {} is kept from before: `tidelog rebuild drop` drops it, or pass --replace",
+        one.checkpoint.generation,
+        one.workspace
+    );
+}
+
+pub(crate) fn rebuilt_table(rows: &[Row]) -> String {
+    let cells = rows.iter().map(|row| {
+        [row.workspace.to_string(), row.generation.to_string(), row.position.to_string(), row.refold.to_string()]
+    });
+    table(&["WORKSPACE", "GENERATION", "SWAPPED AT", "REFOLD"], cells)
+}
+
+/// The projector's code, with nobody to tell.
+pub(crate) fn projector(store: &Store, global: &Global) -> anyhow::Result<Projector> {
+    let projector = Projector::new(store.clone(), Arc::new(Hub::new(false, false)), &Registry::new())?;
+    Ok(projector.with_resolvers(global.resolvers.clone()))
+}
+
+pub(crate) async fn find(store: &Store, id_or_name: Option<&str>) -> anyhow::Result<Option<WorkspaceId>> {
+    match id_or_name {
+        Some(name) => Ok(Some(workspace::find(store, name).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn lock(store: &Store) -> anyhow::Result<tidelog_postgres::RebuildLock> {
+    store.lock_rebuilds().await?.context("another `tidelog rebuild` is under way on this database: wait for its end")
+}
+
+fn status_rows(known: &Generations) -> Vec<StatusRow> {
+    let row = |one: &Generation, state| StatusRow {
+        workspace: one.workspace,
+        generation: one.checkpoint.generation,
+        state,
+        position: one.checkpoint.position.0,
+        head: one.head.0,
+        refold: one.checkpoint.refold_position.0,
+    };
+    let mut rows = vec![row(&known.live, "live")];
+    rows.extend(known.building().map(|one| row(&one, "unfinished")));
+    rows.extend(known.kept().map(|one| row(&one, "kept")));
+    rows
+}
