@@ -160,7 +160,7 @@ impl StoredSnapshot<'_> {
     /// Gives every row of the ledger to `take`.
     pub async fn ledger(&self, mut take: impl FnMut(LedgerRow)) -> Result<(), StoreError> {
         let sql = self.transaction.prepare_cached(include_str!("../sql/verify/conflicts.sql")).await?;
-        let (mut position, mut field) = (0, String::new());
+        let (mut position, mut field) = (0_i64, String::new());
         loop {
             let rows =
                 self.transaction.query(&sql, &[&self.workspace.0, &self.set().0, &position, &field, &ROWS]).await?;

@@ -85,6 +85,12 @@ impl Projector {
                 tables: BTreeMap::new(),
                 faults,
             };
+            let end = self.store.head(workspace, Position::START).await?.map_or(Position::START, |log| log.head);
+            if now.position > end {
+                verified
+                    .faults
+                    .add(|| format!("the records go further than the log: to {}, it ends at {end}", now.position));
+            }
             match replayed {
                 Ok(()) => verified.compare(&replay, &snapshot).await?,
                 Err(StepError::Store(StoreError::Corrupt(what))) => {

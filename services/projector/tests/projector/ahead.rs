@@ -4,7 +4,7 @@
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
 use tidelog_postgres::{
-    Checkpoint, EventRows, Folding, Hub, LedgerRows, Projected, RecordRows, Store, StoreConfig, StoreError,
+    Checkpoint, DigestRows, EventRows, Folding, Hub, LedgerRows, Projected, RecordRows, Store, StoreConfig, StoreError,
 };
 use tidelog_projector::{Progress, Projector, StepError};
 
@@ -142,7 +142,14 @@ async fn nothing_is_written_over_another_checkpoint_or_from_another_log() {
         ("no event at the end", checkpoint, not_there),
     ] {
         let (records, ledger, events) = (RecordRows::new(), LedgerRows::new(), EventRows::new());
-        let folding = Folding { records, ledger, events, end, catalog_position: checkpoint.catalog_position };
+        let folding = Folding {
+            records,
+            ledger,
+            events,
+            digests: DigestRows::default(),
+            end,
+            catalog_position: checkpoint.catalog_position,
+        };
         let outcome = store.project(writer.workspace, expected, &folding).await.unwrap();
         assert_eq!(outcome, Projected::Overtaken, "{what}");
         assert_eq!(store.checkpoint(writer.workspace).await.unwrap(), Some(checkpoint), "{what}");

@@ -5,6 +5,8 @@
 mod ahead;
 mod exactly_once;
 mod fairness;
+mod rebuild;
 mod stretch;
+mod verify;
 mod world;
 mod writer;

@@ -1,0 +1,250 @@
+//! Records made anew beside the live ones: the same bytes however they are made (FOLD-2), while reads and pushes go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tidelog_core::catalog::Catalog;
+use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_postgres::{EventFilter, Generations, RecordsQuery, Store, StoreConfig};
+use tidelog_projector::{Progress, Projector, RebuildProgress};
+
+use crate::exactly_once::random;
+use crate::world::{NOW, Running, World};
+use crate::writer::Writer;
+
+const TABLES: [&str; 5] = ["records", "record_events", "verdicts", "conflicts", "digests"];
+/// Records of `last` by the first writer, otherwise than in the world's catalog.
+const OTHER: &str = "roles = [\"member\"]\n[tables.last]\nrule = \"first_write_wins\"\n[tables.first]\n\
+    rule = \"first_write_wins\"\n[tables.manual]\nrule = \"manual\"";
+
+/// How much, by a variable of the environment where a soak asks for more.
+fn amount(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+fn projector(world: &World) -> Projector {
+    let store = Store::new(&StoreConfig { url: world.database.url().to_owned(), pool_size: 8 }).unwrap();
+    Projector::new(store, Arc::default(), &Registry::new()).unwrap()
+}
+
+/// Everything that the projector stores of a workspace in its live set, as text.
+async fn live_rows(world: &World, workspace: WorkspaceId) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in TABLES {
+        let sql = format!(
+            "SELECT '{table} ' || (to_jsonb(t) - 'table_set')::text FROM tidelog.{table} t
+            JOIN tidelog.checkpoints c ON c.workspace = t.workspace AND c.table_set = t.table_set AND c.live
+            WHERE t.workspace = $1 AND NOT ('{table}' = 'digests' AND to_jsonb(t)->>'records' = '0') ORDER BY 1"
+        );
+        rows.extend(world.owner.query(&sql, &[&workspace.0]).await.unwrap().iter().map(|row| row.get::<_, String>(0)));
+    }
+    rows
+}
+
+/// Two devices of a new workspace, so that what one does not know of the other is concurrent.
+pub(crate) async fn two_writers(world: &World, number: u128) -> [Writer; 2] {
+    let writer = world.writer(number).await;
+    [world.another_writer(writer.workspace, 1_000 * number + 1).await, writer]
+}
+
+pub(crate) async fn append(world: &World, writers: &mut [Writer; 2], random: &mut StdRng, events: usize) {
+    let mut left = events;
+    while left > 0 {
+        let ops = random.random_range(1..=left.min(20));
+        writers[usize::from(random.random_bool(0.5))].append(world, random, ops).await;
+        left -= ops;
+    }
+}
+
+/// The end of their log.
+fn head(writers: &[Writer; 2]) -> Position {
+    writers[0].head.max(writers[1].head)
+}
+
+async fn fold_all(projector: &Projector, workspace: WorkspaceId) {
+    while projector.step(workspace).await.unwrap() != Progress::Idle {}
+}
+
+async fn generations(world: &World, workspace: WorkspaceId) -> Generations {
+    world.store.generations(Some(workspace)).await.unwrap()[0]
+}
+
+async fn drop_kept(world: &World, workspace: WorkspaceId) {
+    let kept = generations(world, workspace).await.kept().unwrap();
+    world.store.drop_generations(&[kept]).await.unwrap();
+}
+
+async fn rebuild(projector: &Projector, workspace: WorkspaceId) -> i64 {
+    projector.rebuild(&[workspace], &Arc::default()).await.unwrap()[0].generation
+}
+
+/// FOLD-2. The soak: `TIDELOG_SOAK_SEEDS` logs of `TIDELOG_SOAK_EVENTS` events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_rebuilt_in_steps_of_any_size_and_with_kills_gives_the_same_rows() {
+    let mut random = random("logs, batches and kills");
+    let world = World::start().await;
+    let mut kills = 0;
+    for log in 0..amount("TIDELOG_SOAK_SEEDS", 2) {
+        let mut writers = two_writers(&world, 1 + log as u128).await;
+        let workspace = writers[0].workspace;
+        append(&world, &mut writers, &mut random, amount("TIDELOG_SOAK_EVENTS", 1_500)).await;
+        fold_all(&projector(&world), workspace).await;
+        let expected = live_rows(&world, workspace).await;
+        assert!(TABLES.iter().all(|table| expected.iter().any(|row| row.starts_with(table))), "nothing is empty");
+        for (number, events) in [1, 7, 1_000].into_iter().enumerate() {
+            for attempt in 1.. {
+                let projector = projector(&world).with_step_events(events);
+                let progress = Arc::new(RebuildProgress::default());
+                let workspaces = [workspace];
+                let rebuilding = projector.rebuild(&workspaces, &progress);
+                // Longer with each attempt, so that a slow machine comes to an end too.
+                let killed_after = Duration::from_millis(random.random_range(0..20 * attempt));
+                match tokio::time::timeout(killed_after, rebuilding).await {
+                    Ok(rebuilt) => {
+                        assert_eq!(rebuilt.unwrap()[0].generation, number as i64 + 2);
+                        break;
+                    }
+                    // It may be killed with its swap under way, which nobody heard of.
+                    Err(_) if generations(&world, workspace).await.kept().is_some() => break,
+                    Err(_) => kills += 1,
+                }
+            }
+            assert_eq!(live_rows(&world, workspace).await, expected, "in steps of {events} events");
+            drop_kept(&world, workspace).await;
+        }
+    }
+    println!("{kills} kills");
+    assert!(kills > 0, "too few to prove anything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let (live, hub, _) = world.projector();
+    let running = Running::start(live);
+    let mut writers = two_writers(&world, 1).await;
+    let workspace = writers[0].workspace;
+    append(&world, &mut writers, &mut random, 1_000).await;
+    let builder = projector(&world).with_step_events(20);
+    let task = tokio::spawn(async move { rebuild(&builder, workspace).await });
+    let (mut before, mut pages, all) = (Position::START, 0, EventFilter::all());
+    while !task.is_finished() || pages < 10 {
+        append(&world, &mut writers, &mut random, 10).await;
+        hub.appended(workspace, head(&writers), "");
+        let query = RecordsQuery {
+            after: Position::START,
+            start: None,
+            filter: &all,
+            limit: 1_000,
+            bytes: usize::MAX,
+            full: true,
+        };
+        let page = world.store.records(workspace, &query).await.unwrap();
+        assert!(page.projected >= before, "what was read once is never taken back by a swap");
+        let newest = page.records.iter().map(|(_, record)| record.touched).max();
+        assert!(newest.is_none_or(|newest| newest <= page.projected));
+        assert!(before == Position::START || !page.records.is_empty(), "there are records all the time");
+        (before, pages) = (page.projected, pages + 1);
+    }
+    assert_eq!(task.await.unwrap(), 2);
+    world.folded(workspace).await;
+    world.assert_records_equal_the_fold(workspace).await;
+    append(&world, &mut writers, &mut random, 50).await;
+    assert_eq!(world.store.roll_back(None).await.unwrap(), [(workspace, 1)]);
+    assert_eq!(world.store.roll_back(None).await.unwrap(), [], "there is no older one");
+    let known = generations(&world, workspace).await;
+    assert_eq!((known.live.checkpoint.generation, known.kept(), known.building().is_some()), (1, None, true));
+    hub.appended(workspace, head(&writers), "");
+    world.folded(workspace).await;
+    world.assert_records_equal_the_fold(workspace).await;
+    assert_eq!(rebuild(&projector(&world), workspace).await, 2, "and forward again, from where it was");
+    world.folded(workspace).await;
+    world.assert_records_equal_the_fold(workspace).await;
+    running.stop().await;
+    let kept = generations(&world, workspace).await.kept().unwrap().checkpoint.table_set;
+    drop_kept(&world, workspace).await;
+    for table in TABLES {
+        let sql = format!("SELECT count(*) FROM tidelog.{table}_{}", kept.0);
+        assert_eq!(world.owner.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0), 0, "{table}");
+    }
+    assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+}
+
+/// Where another workspace uses the set, the rows of one go alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_dropped_of_one_workspace_leaves_the_others_alone() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let (mut one, mut two) = (two_writers(&world, 1).await, two_writers(&world, 2).await);
+    for writers in [&mut one, &mut two] {
+        append(&world, writers, &mut random, 100).await;
+        fold_all(&projector(&world), writers[0].workspace).await;
+    }
+    let of_two = live_rows(&world, two[0].workspace).await;
+    rebuild(&projector(&world), one[0].workspace).await;
+    drop_kept(&world, one[0].workspace).await;
+    assert_eq!(live_rows(&world, two[0].workspace).await, of_two);
+    for workspace in [one[0].workspace, two[0].workspace] {
+        assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+    }
+    let left = "SELECT count(*) FROM tidelog.records WHERE workspace = $1 AND table_set = 0";
+    assert_eq!(world.owner.query_one(left, &[&one[0].workspace.0]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refold_makes_what_its_preview_said() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let mut writers = two_writers(&world, 1).await;
+    let workspace = writers[0].workspace;
+    append(&world, &mut writers, &mut random, 400).await;
+    let projector = projector(&world);
+    fold_all(&projector, workspace).await;
+    let catalog = Arc::new(Catalog::parse(OTHER).unwrap());
+    let same = Arc::new(world.store.catalog_in_force().await.unwrap().unwrap().catalog);
+    let preview = async |catalog| projector.preview(workspace, catalog, usize::MAX).await.unwrap();
+    assert!(preview(same).await.changes.is_empty());
+    let before = live_rows(&world, workspace).await;
+    let said = preview(Arc::clone(&catalog)).await;
+    assert!(!said.changes.is_empty());
+    assert!(said.changes.iter().all(|change| change.key.table.as_str() == "last"), "no other table has another rule");
+    assert_eq!(said.tables.values().map(|table| table.changed).sum::<u64>(), said.changes.len() as u64);
+    assert_eq!(live_rows(&world, workspace).await, before, "a preview changes nothing");
+    world.store.apply_catalog_to_all(OTHER, &catalog, NOW).await.unwrap();
+    let refold = world.store.append_catalog(workspace, NOW).await.unwrap().unwrap();
+    let rebuilt = projector.rebuild(&[workspace], &Arc::default()).await.unwrap();
+    assert_eq!(rebuilt[0].refold, refold);
+    for change in &said.changes {
+        let (_, record) = world.store.record(workspace, &change.key).await.unwrap().unwrap();
+        assert_eq!(!record.deleted, change.lives.1);
+        let plain = record.plain();
+        for field in &change.fields {
+            assert_eq!(plain.0.get(&field.field), field.then.as_ref(), "{:?}", change.key);
+        }
+    }
+    assert!(preview(catalog).await.changes.is_empty(), "as it is now");
+    assert_eq!(projector.verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+}
+
+/// A build that a newer refold overtakes begins anew under its rules.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unfinished_rebuild_starts_over_if_a_refold_came_meanwhile() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let mut writers = two_writers(&world, 1).await;
+    let workspace = writers[0].workspace;
+    append(&world, &mut writers, &mut random, 400).await;
+    fold_all(&projector(&world), workspace).await;
+    // Rolled back, the newer generation is one that is not finished.
+    rebuild(&projector(&world), workspace).await;
+    world.store.roll_back(None).await.unwrap();
+    world.store.apply_catalog_to_all(OTHER, &Catalog::parse(OTHER).unwrap(), NOW).await.unwrap();
+    let refold = world.store.append_catalog(workspace, NOW).await.unwrap().unwrap();
+    let rebuilt = projector(&world).rebuild(&[workspace], &Arc::default()).await.unwrap();
+    assert_eq!((rebuilt[0].refold, rebuilt[0].generation), (refold, 2));
+    assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+}

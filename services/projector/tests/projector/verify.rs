@@ -1,0 +1,85 @@
+//! Every kind of damage is made, and seen.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use tidelog_projector::{Progress, Projector};
+
+use crate::exactly_once::random;
+use crate::rebuild::{append, two_writers};
+use crate::world::World;
+
+/// Enough that a record has more events than stay with it.
+const EVENTS_MANY: usize = 2_400;
+const EVENTS: usize = 200;
+
+const A_RECORD: &str = "(table_name, scope, record) = (SELECT table_name, scope, record FROM tidelog.records
+    WHERE workspace = $1 AND NOT deleted ORDER BY table_name, scope, record LIMIT 1)";
+
+/// What is done to a workspace, and what is said of it then.
+fn damages() -> Vec<(String, &'static str)> {
+    let record = |change: &str| format!("UPDATE tidelog.records SET {change} WHERE workspace = $1 AND {A_RECORD}");
+    let first = |table: &str, order: &str| {
+        format!(
+            "workspace = $1 AND ({order}) = (SELECT {order} FROM tidelog.{table} WHERE workspace = $1 ORDER BY {order} LIMIT 1)"
+        )
+    };
+    let (conflict, verdict) = (first("conflicts", "position, field"), first("verdicts", "position"));
+    let block = first("record_events", "table_name, scope, record, block");
+    let log = |change: &str| format!("UPDATE tidelog.log SET {change} WHERE workspace = $1 AND position = 40");
+    let stored = "is stored otherwise";
+    vec![
+        ("DELETE FROM tidelog.log WHERE workspace = $1 AND position = 40".into(), "the log lacks the events"),
+        ("DELETE FROM tidelog.log WHERE workspace = $1 AND position > 150".into(), "further than the log"),
+        (log("seq = seq + 1000000"), "has seq"),
+        (log("received_at_ms = received_at_ms - 5"), "was stored before the one in front"),
+        (log("record = 'another'"), "is not the one that its digest was made of"),
+        (log("fields = '\\x81a16101', kind = 1"), "is not the one that its digest was made of"),
+        (log("batch_offset = 30000"), "is of a batch that began elsewhere"),
+        (record("fields = '\\x80'"), stored),
+        (record("state = state || '\\x00'"), stored),
+        (record("version = version + 1"), stored),
+        (record("touched = touched + 1"), stored),
+        (record("updated_at_ms = 1"), stored),
+        (record("deleted = NOT deleted"), stored),
+        (record("open_conflicts = open_conflicts + 1"), stored),
+        (record("record = 'another'"), "should not be there"),
+        (format!("DELETE FROM tidelog.records WHERE workspace = $1 AND {A_RECORD}"), "is missing"),
+        (format!("UPDATE tidelog.verdicts SET verdict = 'applied' || verdict WHERE {verdict}"), "is another one"),
+        (format!("DELETE FROM tidelog.verdicts WHERE {verdict}"), "lacks its verdict"),
+        (
+            "INSERT INTO tidelog.verdicts (workspace, table_set, position, verdict) VALUES ($1, 0, 1, 'merged')".into(),
+            "should have none",
+        ),
+        (format!("UPDATE tidelog.conflicts SET status = 'resolved', closed_position = 7 WHERE {conflict}"), stored),
+        (format!("UPDATE tidelog.conflicts SET loser_value = '\\xc3' WHERE {conflict}"), stored),
+        (format!("UPDATE tidelog.conflicts SET rule = 'limit' WHERE {conflict}"), stored),
+        (format!("DELETE FROM tidelog.conflicts WHERE {conflict}"), "is missing"),
+        (format!("UPDATE tidelog.conflicts SET field = 'another' WHERE {conflict}"), "should not be there"),
+        (format!("UPDATE tidelog.record_events SET positions[3] = positions[3] + 1 WHERE {block}"), stored),
+        (format!("DELETE FROM tidelog.record_events WHERE {block}"), "is missing"),
+        ("UPDATE tidelog.digests SET low = low # 1 WHERE workspace = $1".into(), "is not that of its records"),
+        ("DELETE FROM tidelog.digests WHERE workspace = $1 AND scope = '*'".into(), "is not that of its records"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_kind_of_damage_is_told_and_what_is_whole_is_not() {
+    let mut random = random("ops");
+    let world = World::start().await;
+    let projector = Projector::new(world.store.clone(), Arc::default(), &Registry::new()).unwrap();
+    for (number, (damage, said)) in damages().into_iter().enumerate() {
+        let mut writers = two_writers(&world, 1 + number as u128).await;
+        let workspace = writers[0].workspace;
+        let events = if damage.contains("record_events") { EVENTS_MANY } else { EVENTS };
+        append(&world, &mut writers, &mut random, events).await;
+        while projector.step(workspace).await.unwrap() != Progress::Idle {}
+        let whole = projector.verify(workspace).await.unwrap();
+        assert_eq!(whole.faults.told, Vec::<String>::new(), "before {damage}");
+        assert!(whole.tables.values().all(|digest| digest.records > 0) && !whole.tables.is_empty());
+        let changed = world.owner.execute(&damage, &[&workspace.0]).await.unwrap();
+        assert!(changed > 0, "{damage}");
+        let damaged = projector.verify(workspace).await.unwrap();
+        assert!(damaged.faults.told.iter().any(|fault| fault.contains(said)), "{damage}: {:?}", damaged.faults);
+    }
+}
