@@ -46,8 +46,10 @@ bench-build: cargo postgres
 
 SEEDS ?= 100000
 
-soak-rules: cargo postgres ## the rules over SEEDS (100,000) random logs and orders of ops, rebuilds too; about an hour
+soak-rules: cargo postgres ## the rules over SEEDS (100,000) random logs, then rebuilds of a thousandth as many long ones
 	TIDELOG_SOAK_SEEDS=$(SEEDS) cargo test --release --locked -p tidelog-testkit --test rules -- --nocapture
+	TIDELOG_SOAK_SEEDS=$$(( ($(SEEDS) + 999) / 1000 )) TIDELOG_SOAK_EVENTS=10000 \
+		cargo test --release --locked -p tidelog-projector --test projector -- --nocapture a_log_rebuilt
 
 # By way of another file, so that a build that fails leaves the old one.
 schema: cargo ## schema/openapi.json anew from the code
