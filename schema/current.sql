@@ -119,6 +119,9 @@ CREATE TABLE tidelog.log (
     PRIMARY KEY (workspace, device, seq),
     UNIQUE (workspace, position)
 );
+-- The few of the system device's events that are looked for by what they are. By seq, which no other key is in the order
+-- of, so that no plan made early takes another.
+CREATE INDEX log_catalogs ON tidelog.log (workspace, seq) WHERE table_name = '_catalog';
 COMMENT ON TABLE tidelog.log IS 'The events. LOG-1 by its primary key; LOG-3 since the service can only select and insert';
 COMMENT ON COLUMN tidelog.log.batch_offset IS 'How far the event stands behind the first one of the same push';
 COMMENT ON COLUMN tidelog.log.base IS 'The position up to which the device had taken in everything';

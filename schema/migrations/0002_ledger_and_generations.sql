@@ -128,6 +128,10 @@ EXCEPTION WHEN feature_not_supported THEN
 END
 $$;
 
+-- The few of the system device's events that are looked for by what they are. By seq, which no other key is in the order
+-- of, so that no plan made early takes another.
+CREATE INDEX log_catalogs ON tidelog.log (workspace, seq) WHERE table_name = '_catalog';
+
 INSERT INTO tidelog.checkpoints (workspace, generation, table_set, live)
     SELECT w.workspace, 1, 0, true FROM tidelog.workspaces w;
 
