@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::fold::RecordKey;
@@ -84,21 +83,5 @@ impl TableDigest {
 impl fmt::Display for TableDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.bits)
-    }
-}
-
-/// A table's digest on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct TableDigestView {
-    /// Live records.
-    pub records: i64,
-    /// 32 hexadecimal digits.
-    pub digest: String,
-}
-
-impl From<TableDigest> for TableDigestView {
-    fn from(digest: TableDigest) -> Self {
-        Self { records: digest.records, digest: digest.to_string() }
     }
 }

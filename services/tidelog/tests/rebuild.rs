@@ -130,7 +130,7 @@ async fn a_client_with_plain_records_has_the_digests_of_the_status() {
     }
     let status = status(&app).await;
     assert_eq!(
-        own.into_iter().map(|(table, digest)| (table, digest.into())).collect::<Vec<_>>(),
+        own.into_iter().map(|(table, digest)| (table, digest.to_string())).collect::<Vec<_>>(),
         status.digests.into_iter().collect::<Vec<_>>()
     );
     let good_run = good(&app, &["verify"]).await;

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::CatalogFile;
 use crate::ids::{Position, TableName, WorkspaceId};
 use crate::limits;
-use crate::table_digest::TableDigestView;
 use crate::time::UnixMs;
 
 /// The answer of `GET /sync/status`.
@@ -36,10 +35,10 @@ pub struct Status {
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub projected: Position,
     /// Of each table what its live records come to at `projected`, as far as the caller may read them: two replicas with the
-    /// same records have the same digests. A table without records may lack.
+    /// same records have the same digests, of 32 hexadecimal digits. A table without records may lack.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, TableDigestView>))]
-    pub digests: BTreeMap<TableName, TableDigestView>,
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
+    pub digests: BTreeMap<TableName, String>,
     /// The log reaches back to the event after this position.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub horizon: Position,

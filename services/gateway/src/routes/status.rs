@@ -49,7 +49,7 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         catalog: known.0.version.0,
         head: head.head,
         projected: digests.projected,
-        digests: digests.tables.into_iter().map(|(table, digest)| (table, digest.into())).collect(),
+        digests: digests.tables.into_iter().map(|(table, digest)| (table, digest.to_string())).collect(),
         horizon: Position::START,
         active_devices: active as i64,
         open_conflicts: gateway.store.open_conflicts(workspace, &filter).await?,
