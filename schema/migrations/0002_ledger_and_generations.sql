@@ -132,6 +132,9 @@ $$;
 -- of, so that no plan made early takes another.
 CREATE INDEX log_catalogs ON tidelog.log (workspace, seq) WHERE table_name = '_catalog';
 
+ALTER TABLE tidelog.workspaces ADD COLUMN generations bigint NOT NULL DEFAULT 1;
+COMMENT ON COLUMN tidelog.workspaces.generations IS 'The highest number that was given to a making of its records';
+
 INSERT INTO tidelog.checkpoints (workspace, generation, table_set, live)
     SELECT w.workspace, 1, 0, true FROM tidelog.workspaces w;
 

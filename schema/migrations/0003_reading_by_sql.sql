@@ -324,7 +324,7 @@ COMMENT ON COLUMN log.events.fields IS 'The fields that it sets; null of a delet
 COMMENT ON COLUMN log.events.base IS 'The position up to which its device had taken in everything: events after it were not known to its maker';
 COMMENT ON COLUMN log.events.at IS 'When it was made, by the device''s clock';
 COMMENT ON COLUMN log.events.received_at IS 'When the server stored it; never steps back within a log';
-COMMENT ON COLUMN log.events.role IS 'The device''s role then; empty of the server''s own';
+COMMENT ON COLUMN log.events.role IS 'The device''s role then; of the server''s own ops that of whom they are for';
 COMMENT ON COLUMN log.events.actor IS 'Who held the device, if the app said so';
 COMMENT ON COLUMN log.events.conflict IS 'The conflict that a resolve names';
 COMMENT ON COLUMN log.events.rejected IS 'The code by which it was rejected; null of one that was not';

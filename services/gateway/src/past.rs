@@ -21,7 +21,7 @@ const EVENTS_IN_ONE_READ: usize = 64;
 /// Catalogs that are kept: more than are in force at once in the logs of a server.
 const CATALOGS_MAX: u64 = 64;
 /// How long a place that is in the log, but not folded yet, is waited for.
-const FOLD_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const FOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Catalogs by the digest of their event, which is one and the same in every log.
 pub(crate) struct PastCatalogs(Cache<i64, (CatalogVersion, Arc<Catalog>)>);

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use tidelog_core::error::Code;
 use tidelog_core::fold::ConflictStatus;
-use tidelog_core::ids::{Actor, ConflictId};
+use tidelog_core::ids::{Actor, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::wire::{Choice, ConflictView, ResolveAnswer, Verdict};
 use tidelog_postgres::{ResolveOutcome, Resolving};
 
-use crate::auth::{DevicePrincipal, Reader};
+use crate::auth::{DevicePrincipal, Reader, revoked};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
+use crate::past::FOLD_WITHIN;
 
 impl Gateway {
     /// A row of the ledger, if there is one that the reader may see (SEC-1): what may not be seen answers as what is not
@@ -33,10 +34,20 @@ impl Gateway {
         request_id: &str,
     ) -> Result<ResolveAnswer, ApiError> {
         let workspace = device.workspace;
+        // It is a write: a revocation holds at once, as for a push.
+        let account = self.store.device_account(workspace, device.device).await?;
+        if account.is_none_or(|account| account.revoked) {
+            return Err(revoked());
+        }
         let actor =
             Actor::parse(device.device.to_string()).map_err(|e| ApiError::new(Code::NameInvalid, e.to_string()))?;
         let who = Resolving { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
         let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
+        // What stands is what everybody has written so far, not what is folded of it.
+        let head = self.store.head(workspace, Position::START).await?.ok_or_else(revoked)?.head;
+        if self.wait_folded(workspace, head, FOLD_WITHIN).await? < head {
+            return Err(ApiError::unavailable("the log is not folded so far yet, try again"));
+        }
         let now = self.runtime.clock.now();
         let (position, seq) = match self.store.resolve(workspace, &conflict, choice, who, now).await? {
             ResolveOutcome::Appended { position, seq } => (position, seq),

@@ -3,6 +3,8 @@
 //! A workspace has at most two, in the two table sets. The one that is not live is being made if its number is the higher
 //! one, and kept if it is the lower one.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{Position, WorkspaceId};
@@ -71,7 +73,9 @@ const LOCK: i64 = 0x7469_6465_6c6f_6702;
 /// Rows that one statement deletes.
 const CLEAR_ROWS: i64 = 5_000;
 /// How often emptying tables is tried while others hold them.
-const TRUNCATE_TRIES: usize = 5;
+const TRUNCATE_TRIES: usize = 10;
+/// How long those others are left alone in between.
+const TRUNCATE_PAUSE: Duration = Duration::from_millis(300);
 
 impl Generations {
     /// The one that is being made.
@@ -185,39 +189,39 @@ impl Store {
     }
 
     /// Drops generations that are not live: first their checkpoints, then their rows, by emptying the tables of a set that
-    /// nobody uses any more.
+    /// nobody uses any more, or else row by row. What somebody left there who was cut short goes with them.
     pub async fn drop_generations(&self, dropped: &[Generation]) -> Result<(), StoreError> {
         for one in dropped {
             let (set, generation) = (&one.checkpoint.table_set.0, &one.checkpoint.generation);
             self.execute(include_str!("../sql/generations/forget.sql"), &[&one.workspace.0, set, generation]).await?;
         }
         for set in [TableSet(0), TableSet(1)] {
-            let of_set = dropped.iter().filter(|one| one.checkpoint.table_set == set);
-            if of_set.clone().next().is_none() || self.truncate_set(set).await? {
+            if self.truncate_set(set).await? {
                 continue;
             }
-            for one in of_set {
+            for one in dropped.iter().filter(|one| one.checkpoint.table_set == set) {
                 self.clear_set(one.workspace, set).await?;
             }
         }
         Ok(())
     }
 
-    /// Empties the tables of a set if no workspace has a checkpoint there; whether it did.
+    /// Empties the tables of a set if no workspace has a checkpoint there; whether it did. Whoever reads holds the tables
+    /// for a moment, those of the other set too; where somebody has them for longer it is left.
     async fn truncate_set(&self, set: TableSet) -> Result<bool, StoreError> {
-        for _ in 1..TRUNCATE_TRIES {
+        for _ in 0..TRUNCATE_TRIES {
             match self.try_truncate_set(set).await {
-                // Whoever reads holds the tables for a moment, those of the other set too.
-                Err(StoreError::Locked(_) | StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                Err(StoreError::Locked(_) | StoreError::Unavailable(_)) => tokio::time::sleep(TRUNCATE_PAUSE).await,
                 done => return done,
             }
         }
-        self.try_truncate_set(set).await
+        Ok(false)
     }
 
     async fn try_truncate_set(&self, set: TableSet) -> Result<bool, StoreError> {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
+        transaction.query_one(include_str!("../sql/generations/lock_briefly.sql"), &[]).await?;
         let is_used =
             async |sql: &str| Ok::<bool, StoreError>(transaction.query_one(sql, &[&set.0]).await?.try_get(0)?);
         let used = include_str!("../sql/generations/is_used.sql");

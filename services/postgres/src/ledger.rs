@@ -75,10 +75,9 @@ impl Store {
             found.truncate(wanted);
             bytes += found.iter().map(|(_, weight)| weight).sum::<usize>();
             page.conflicts.extend(found.into_iter().map(|(view, _)| view));
-            (page.last, looked) = match (is_cut, bound) {
-                (false, Some(bound)) => (Some(bound), true),
-                _ => (page.conflicts.last().map(|view| view.conflict.clone()).or(page.last), false),
-            };
+            looked = !is_cut && bound.is_some();
+            let last = page.conflicts.last().map(|view| view.conflict.clone()).or(page.last);
+            page.last = if looked { later(last, bound) } else { last };
             page.more = is_cut || looked;
             let mean = bytes / page.conflicts.len().max(1);
             rows_max = (CHUNK_BYTES / mean.max(1)).clamp(1, CHUNK_ROWS_MAX);
@@ -166,6 +165,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// SEC-1: how far the look went is told by its position alone, since the caller may not see the row and its field. An op
+/// makes fewer rows than one look is long, so the next one gets on; what was given is not given again.
+fn later(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<ConflictId> {
+    let bound = bound.as_ref().and_then(ConflictId::parts).map(|(position, _)| (position, ""));
+    let last_place = last.as_ref().and_then(ConflictId::parts);
+    if bound > last_place { bound.map(|(position, field)| ConflictId::of(position, field)) } else { last }
 }
 
 fn bound_of(row: &Row) -> Result<Option<ConflictId>, StoreError> {

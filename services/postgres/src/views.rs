@@ -26,7 +26,7 @@ const FIELDS: &str = "fields";
 /// Most fields that have a column: Postgres has no room for many more. The others are in `fields`.
 const FIELD_COLUMNS_MAX: usize = 1_500;
 /// An arbitrary number that all versions of Tidelog share: whoever holds it makes the views.
-const LOCK: i64 = 0x7469_6465_6c6f_6702;
+const LOCK: i64 = 0x7469_6465_6c6f_6703;
 
 /// What making the views came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +44,9 @@ pub enum ViewsError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Postgres refused, for instance since something of somebody else's is made of a view that has to go.
-    #[error("the views of the tables could not be made: {0}; when that is seen to, `tidelog migrate` makes them")]
+    #[error(
+        "the views of the tables could not be made: {0}; when that is seen to, the same `tidelog catalog apply` again makes them"
+    )]
     Refused(String),
 }
 

@@ -240,8 +240,10 @@ impl Building {
                 refold: next.refold_position,
             })),
             (Ok(_), _) => Ok(None),
-            // Whoever has the live checkpoint had it for too long.
-            (Err(RebuildError::Step(StepError::Store(StoreError::Locked(_)))), _) => Ok(None),
+            // Whoever has the live checkpoint had it for too long, or the rest took longer than a transaction may idle.
+            (Err(RebuildError::Step(StepError::Store(StoreError::Locked(_) | StoreError::Unavailable(_)))), _) => {
+                Ok(None)
+            }
             (Err(error), _) => Err(error),
         }
     }

@@ -85,6 +85,12 @@ impl Projector {
                 tables: BTreeMap::new(),
                 faults,
             };
+            let places = self.store.catalog_places(workspace, now.position).await?;
+            let in_force = places.iter().map(|(position, _)| *position).filter(|at| *at >= now.refold_position).max();
+            if in_force.unwrap_or(Position::START) != now.catalog_position {
+                let at = now.catalog_position;
+                verified.faults.add(|| format!("the checkpoint names {at} as the catalog in force, which it is not"));
+            }
             let end = self.store.head(workspace, Position::START).await?.map_or(Position::START, |log| log.head);
             if now.position > end {
                 verified

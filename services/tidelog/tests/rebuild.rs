@@ -6,9 +6,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::RecordKey;
 use tidelog_core::table_digest::{RecordHash, TableDigest};
-use tidelog_core::wire::Status;
+use tidelog_core::wire::{RecordsAnswer, Status};
 use tidelog_testkit::{TestApp, tidelog_command};
 
 const CATALOG: &str = "roles = [\"member\"]\n[tables.notes]\n[tables.lists]\n";
@@ -112,6 +113,44 @@ async fn another_catalog_is_previewed_refolded_and_taken_back() {
     let in_force = app.store().catalog_in_force().await.unwrap().unwrap();
     assert_eq!(in_force.source, CATALOG);
     assert_eq!(good(&app, &["verify"]).await["workspaces"][0]["good"], true);
+}
+
+/// A cursor of `/sync/records` knows the records by the number of their making: none is ever given twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_that_was_dropped_leaves_its_number_to_nobody() {
+    let app = TestApp::build().catalog(CATALOG).start().await;
+    with_history(&app, 2, 5).await;
+    assert_eq!(good(&app, &["rebuild"]).await["rebuilt"][0]["generation"], 2);
+    let records: RecordsAnswer = app.analyst().await.get("/api/v1/sync/records").await.good();
+    good(&app, &["rebuild", "rollback"]).await;
+    good(&app, &["rebuild", "drop", "--unfinished"]).await;
+    assert_eq!(good(&app, &["rebuild"]).await["rebuilt"][0]["generation"], 3);
+    let after = format!("/api/v1/sync/records?after={}", records.end.cursor);
+    app.analyst().await.get(&after).await.refused(409, "cursor_diverged");
+}
+
+/// FOLD-3: between the event of a refold and the swap nobody begins to fold from records of the rules before. And whoever
+/// asked for it may be cut short: the next rebuild sees to every log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn until_a_refold_is_done_there_is_no_snapshot_to_fold_on_from() {
+    let app = TestApp::build().catalog(CATALOG).start().await;
+    with_history(&app, 1, 5).await;
+    let another = app.another_workspace().await;
+    let mut elsewhere = app.phone_of(another, "elsewhere", "member").await;
+    elsewhere.saves("notes", "n", json!({"by": "one"})).await;
+    let full = async || app.analyst().await.get("/api/v1/sync/records?state=full").await;
+    full().await.good::<RecordsAnswer>();
+    let other = Catalog::parse(OTHER).unwrap();
+    app.store().apply_catalog_to_all(OTHER, &other, app.now()).await.unwrap();
+    app.store().append_catalog(app.workspace, app.now()).await.unwrap();
+    app.folded().await;
+    full().await.refused(503, "unavailable");
+    let rebuilt = good(&app, &["rebuild"]).await;
+    assert!(rebuilt["rebuilt"].as_array().unwrap().iter().all(|row| row["refold"].as_i64() > Some(1)), "{rebuilt}");
+    full().await.good::<RecordsAnswer>();
+    let due = good(&app, &["rebuild", "rollback"]).await;
+    assert_eq!(due["refold_due"], true, "its rules are still in the log");
+    full().await.refused(503, "unavailable");
 }
 
 /// A phone computes the digest of what it has, and finds the server's.

@@ -5,7 +5,7 @@ use super::apply::{Applying, Opponent, side_of};
 use super::custom::Decision;
 use super::ledger::{ConflictStatus, Content, DecidedBy, Side};
 use super::record::{Delete, Record};
-use crate::catalog::OnDelete;
+use crate::catalog::{OnDelete, Table};
 use crate::wire::Verdict;
 
 impl Applying<'_> {
@@ -15,10 +15,7 @@ impl Applying<'_> {
             self.lose_delete(record, opponent);
             return Ok(());
         }
-        let rule = match self.table.on_delete {
-            OnDelete::Rule => DecidedBy::Rule(self.table.rule.name()),
-            on_delete => DecidedBy::OnDelete(on_delete),
-        };
+        let rule = delete_rule(self.table);
         for (field, loser) in self.losers(record) {
             self.won(record, &field, Content::Deleted, loser, rule);
         }
@@ -59,10 +56,7 @@ impl Applying<'_> {
                 }
             }
         }
-        let rule = match on_delete {
-            OnDelete::Rule => DecidedBy::Rule(self.table.rule.name()),
-            on_delete => DecidedBy::OnDelete(on_delete),
-        };
+        let rule = delete_rule(self.table);
         Ok(latest.map(|(winner, asks_a_person)| Opponent { winner: Some(winner), rule, asks_a_person }))
     }
 
@@ -87,5 +81,13 @@ impl Applying<'_> {
         let delete = Delete { writer: (*self.writer).clone(), received_at: self.event.received_at };
         record.delete_before = record.last_delete.replace(delete);
         self.overtake(record, |_| true);
+    }
+}
+
+/// What decides between deletes and puts of a table.
+pub(super) fn delete_rule(table: &Table) -> DecidedBy {
+    match table.on_delete {
+        OnDelete::Rule => DecidedBy::Rule(table.rule.name()),
+        on_delete => DecidedBy::OnDelete(on_delete),
     }
 }

@@ -124,10 +124,11 @@ impl Folder {
         }
         if event.table.as_str() == CATALOG_TABLE {
             let catalog = Catalog::from_event(event).map_err(|source| FoldError::Catalog { position, source })?;
-            if catalog.1.missing_resolver(&self.resolvers).is_some() {
-                return Err(FoldError::Unfolded(position));
-            }
+            // What a refold passes over may name rules that nobody has any more.
             if position >= self.refold_position {
+                if catalog.1.missing_resolver(&self.resolvers).is_some() {
+                    return Err(FoldError::Unfolded(position));
+                }
                 self.set_catalog(catalog.0, catalog.1);
             }
             return nothing(Verdict::Applied);

@@ -6,6 +6,7 @@ use super::FoldError;
 use super::apply::{Applying, Opponent, side_of};
 use super::contributors::FieldState;
 use super::custom::Decision;
+use super::delete::delete_rule;
 use super::ledger::{ConflictStatus, Content, DecidedBy};
 use super::merge;
 use super::record::{Delete, Record, Writer};
@@ -29,6 +30,8 @@ impl Applying<'_> {
             self.lose(record, given, |_, _| Some(opponent.clone()));
             return Ok(false);
         }
+        let undone =
+            unknown.as_ref().filter(|_| record.deleted).map(|delete| side_of(&delete.writer, Content::Deleted));
         let restores = record.deleted && unknown.is_some();
         if too_large(self, record, given, restores) {
             self.lose_to_limit(record, given, restores);
@@ -37,6 +40,10 @@ impl Applying<'_> {
         let mut changed = record.deleted || record.version == Position::START;
         if record.deleted {
             self.bring_back(record, restores);
+        }
+        if let Some(undone) = undone {
+            // The delete is a loser too, and one call deletes the record again.
+            self.won(record, "", Content::Nothing, undone, delete_rule(self.table));
         }
         if self.table.granularity == Granularity::Record
             && let Some(opponent) = self.beaten_as_a_whole(record, given)?

@@ -35,12 +35,15 @@ fn under_update_wins_a_put_that_did_not_know_of_the_delete_undoes_it() {
     assert_eq!(log.shows("kept", "r"), "deleted");
     log.put("tablet", "kept", "r", &[("title", "b")]).base(2);
     assert_eq!((log.shows("kept", "r").as_str(), log.verdict(4)), ("body=a@2 title=b@4", Applied));
-    assert_eq!(log.rows(4), Vec::<String>::new(), "it knew what it overwrote");
+    assert_eq!(log.rows(4), ["4. update_wins automatic: 4 over 3 deleted"], "it knew what it overwrote");
     assert_eq!(log.record("kept", "r").unwrap().last_delete, None);
 
     let mut log = deleted("kept");
     log.put("tablet", "kept", "r", &[("title", "b")]).base(1);
-    assert_eq!(log.rows(4), ["4.title last_write_wins automatic: 4 b over 2 a"], "fields come back with their writers");
+    let rows = ["4. update_wins automatic: 4 over 3 deleted", "4.title last_write_wins automatic: 4 b over 2 a"];
+    assert_eq!(log.rows(4), rows, "fields come back with their writers");
+    log.resolve_by_delete("phone", "kept", "r", "4.");
+    assert_eq!((log.shows("kept", "r").as_str(), log.closed(5)), ("deleted", vec!["4. resolved".to_owned()]));
 }
 
 #[test]

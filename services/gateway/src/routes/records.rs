@@ -65,12 +65,18 @@ fn cursor_of(params: &Params, full: bool) -> Result<Option<RecordsCursor>, ApiEr
     }
 }
 
+/// Where the first `_catalog` event of a log is.
+const FIRST: Position = Position(1);
+
 async fn page(gateway: &Gateway, reader: &Reader, asked: &Asked) -> Result<RecordsAnswer, ApiError> {
     let after = asked.after.map_or(Cursor::START, |cursor| cursor.at);
     let (_, mut catalog_version) = gateway.check_cursor(reader, after).await?;
     gateway.note_read(reader, Cursor::START);
-    let generation = gateway.store.checkpoint(reader.workspace()).await?.ok_or_else(revoked)?.generation;
-    check_generation(asked, generation)?;
+    let checkpoint = gateway.store.checkpoint(reader.workspace()).await?.ok_or_else(revoked)?;
+    check_generation(asked, checkpoint.generation)?;
+    if asked.full {
+        see_no_refold_is_due(gateway, reader, checkpoint.refold_position).await?;
+    }
     let (found, in_force) = loop {
         let in_force = gateway.catalog.of_log(catalog_version).await?;
         let filter = reader.filter(&in_force, asked.tables.as_deref());
@@ -97,6 +103,17 @@ async fn page(gateway: &Gateway, reader: &Reader, asked: &Asked) -> Result<Recor
     let full = asked.full;
     let views = found.records.into_iter().map(|(key, record)| record.to_view(key.table, key.scope, key.record, full));
     Ok(RecordsAnswer { records: views.collect(), end: RecordsEnd { resync, drop, ..end } })
+}
+
+/// FOLD-3: whoever folds on from these records has to have made them as the log says. Between the event of a refold and
+/// the swap it brings, they are still made by the rules of before.
+async fn see_no_refold_is_due(gateway: &Gateway, reader: &Reader, held: Position) -> Result<(), ApiError> {
+    let newest = gateway.store.newest_refold(reader.workspace()).await?;
+    // The first event's rules hold from there on by themselves.
+    if newest > held && newest > FIRST {
+        return Err(ApiError::unavailable("the records are to be made anew under other rules, try again later"));
+    }
+    Ok(())
 }
 
 /// How far a page goes.

@@ -1,7 +1,11 @@
--- Begins the next generation of a workspace in the set that its live one is not in, unless that set is taken. Relies on
--- checkpoints_pkey.
+-- Begins the next generation of a workspace in the set that its live one is not in, unless that set is taken. Its number
+-- was never given before, also where a generation was dropped: cursors know the records by it. Relies on checkpoints_pkey
+-- and workspaces_pkey.
+WITH made AS (
+    UPDATE tidelog.workspaces SET generations = generations + 1 WHERE workspace = $1 RETURNING generations
+)
 INSERT INTO tidelog.checkpoints (workspace, generation, refold_position, table_set, live)
-SELECT c.workspace, c.generation + 1, $2, 1 - c.table_set, false
-FROM tidelog.checkpoints c
+SELECT c.workspace, made.generations, $2, 1 - c.table_set, false
+FROM tidelog.checkpoints c CROSS JOIN made
 WHERE c.workspace = $1 AND c.live
 ON CONFLICT (workspace, table_set) DO NOTHING

@@ -58,6 +58,7 @@ fn damages() -> Vec<(String, &'static str)> {
         (format!("UPDATE tidelog.conflicts SET field = 'another' WHERE {conflict}"), "should not be there"),
         (format!("UPDATE tidelog.record_events SET positions[3] = positions[3] + 1 WHERE {block}"), stored),
         (format!("DELETE FROM tidelog.record_events WHERE {block}"), "is missing"),
+        ("UPDATE tidelog.checkpoints SET catalog_position = 0 WHERE workspace = $1".into(), "which it is not"),
         ("UPDATE tidelog.digests SET low = low # 1 WHERE workspace = $1".into(), "is not that of its records"),
         ("DELETE FROM tidelog.digests WHERE workspace = $1 AND scope = '*'".into(), "is not that of its records"),
     ]

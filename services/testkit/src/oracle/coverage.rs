@@ -102,6 +102,7 @@ pub fn all_branches() -> BTreeSet<String> {
         "row delete_wins OpWins",
         "row delete_wins StoredStays",
         "row update_wins StoredStays",
+        "row update_wins OpWins",
         "row retention StoredStays",
         "row resolved StoredStays",
         "row limit StoredStays",

@@ -11,7 +11,7 @@ use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
 
 use super::past::{Did, Onto, Past, Step, Stored, Take, contender, is_delete};
-use super::rules::{Choice, Custom, decide, is_mergeable, name_of};
+use super::rules::{Choice, Custom, clocked_name_of, decide, is_mergeable, name_of, table_without_words};
 use super::shapes::{OracleRow, OracleSide, RecordKey, Status};
 
 /// Closed conflicts that a record remembers.
@@ -131,8 +131,8 @@ impl<'a> Turn<'a> {
     // ---- put
 
     fn put(&mut self, given: &Given) -> Did {
-        let onto = match self.meets_delete() {
-            Ok(onto) => onto,
+        let (onto, undone) = match self.meets_delete() {
+            Ok(met) => met,
             Err((delete, rule, choice)) => {
                 for (field, value) in given {
                     self.row(field, &rule, choice, Some(side(delete, None)), self.own(Some(value)));
@@ -146,6 +146,9 @@ impl<'a> Turn<'a> {
             self.lose_to_the_limits(&standing, given);
             return Did::Nothing;
         }
+        if let Some((delete, rule)) = undone {
+            self.row("", &rule, Choice::OpWins, Some(self.own(None)), side(delete, None));
+        }
         if self.table.granularity == Granularity::Record && self.loses_as_a_whole(&standing, given) {
             return Did::Put { onto, takes: BTreeMap::new() };
         }
@@ -156,13 +159,13 @@ impl<'a> Turn<'a> {
     }
 
     /// The last delete's test: what the put comes onto, or the delete that it loses to, by which rule and how.
-    fn meets_delete(&mut self) -> Result<Onto, (&'a Step, String, Choice)> {
+    fn meets_delete(&mut self) -> Result<(Onto, Option<Undone<'a>>), (&'a Step, String, Choice)> {
         let (known, passed) =
             if self.is_deleted() { (Onto::Recreated, Onto::Restored) } else { (Onto::Living, Onto::Living) };
-        let Some(delete) = self.past.last_delete() else { return Ok(Onto::Living) };
+        let Some(delete) = self.past.last_delete() else { return Ok((Onto::Living, None)) };
         if !self.is_concurrent(delete) {
             self.note(format!("put that knew the delete: {known:?}"));
-            return Ok(known);
+            return Ok((known, None));
         }
         let (rule, choice) = if self.forgets {
             ("retention".to_owned(), Choice::StoredStays)
@@ -180,7 +183,10 @@ impl<'a> Turn<'a> {
         };
         let on = if self.is_deleted() { "a tombstone" } else { "a living record" };
         self.note(format!("on_delete {}: put on {on}: {rule} {choice:?}", self.table.on_delete));
-        if choice == Choice::OpWins { Ok(passed) } else { Err((delete, rule, choice)) }
+        match choice {
+            Choice::OpWins => Ok((passed, (passed == Onto::Restored).then_some((delete, rule)))),
+            _ => Err((delete, rule, choice)),
+        }
     }
 
     /// One field of a put under granularity field, or of one that beat all.
@@ -454,6 +460,9 @@ impl<'a> Turn<'a> {
     }
 }
 
+/// A delete that a put has undone, and by which rule: it has lost.
+type Undone<'a> = (&'a Step, String);
+
 /// The row of that id, open or among the latest closed ones.
 fn remembered<'a>(
     ledger: &[(&'a (Position, String), &'a OracleRow)],
@@ -474,26 +483,4 @@ fn side(step: &Step, value: Option<&Value>) -> OracleSide {
 
 fn side_of(event: &Event, value: Option<&Value>) -> OracleSide {
     OracleSide { event: Some((event.position, event.device)), value: value.cloned(), deleted: is_delete(event) }
-}
-
-/// As the catalog has it, so that the coverage tells the two clocks apart.
-fn clocked_name_of(rule: &Rule) -> String {
-    match rule {
-        Rule::LastWriteWins(clock) => format!("last_write_wins by {clock}"),
-        other => name_of(other),
-    }
-}
-
-fn table_without_words() -> Table {
-    Table {
-        rule: Rule::LastWriteWins(tidelog_core::catalog::Clock::Server),
-        has_merges: false,
-        granularity: Granularity::Field,
-        on_delete: OnDelete::DeleteWins,
-        write: Vec::new(),
-        read: Vec::new(),
-        retention: Retention::default(),
-        strict: false,
-        fields: BTreeMap::new(),
-    }
 }

@@ -8,13 +8,13 @@ use tidelog_core::catalog::Catalog as Parsed;
 use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::CatalogVersion;
 use tidelog_gateway::Runtime;
-use tidelog_postgres::{ApplyOutcome, Generations, Store, views};
+use tidelog_postgres::{ApplyOutcome, Store, views};
 
 use super::Global;
 use super::catalog_changes::{history, preview};
 use super::connect::with_database;
 use super::output::{Output, table};
-use super::rebuild::{POOL, find, rebuild, rebuilt_table, refuse_kept};
+use super::rebuild::{POOL, find, lock, rebuild_under, rebuilt_table, refuse_kept};
 
 #[derive(Subcommand)]
 pub(crate) enum Catalog {
@@ -134,17 +134,15 @@ async fn apply(
             false => format!("catalog {version} is in force already and says the same"),
         });
     }
-    let known = store.generations(None).await?;
-    let kept: Vec<_> = known.iter().filter_map(Generations::kept).collect();
-    if !refold.replace {
-        refuse_kept(&kept)?;
-    }
+    let lock = lock(store).await?;
+    refuse_kept(store, None, refold.replace).await?;
     let version = store.apply_catalog_to_all(source, catalog, clock.now()).await?;
-    for known in &known {
-        store.append_catalog(known.live.workspace, clock.now()).await?;
-    }
-    let rows = rebuild(store, global, None, refold.replace).await?;
-    views::apply(url).await.with_context(|| format!("catalog {version} is in force, and the records are made anew"))?;
+    let rebuilt = async {
+        views::apply(url).await?;
+        rebuild_under(lock, store, global, None).await
+    };
+    let unfinished = || format!("catalog {version} is in force, and `tidelog rebuild` makes the records anew under it");
+    let rows = rebuilt.await.with_context(unfinished)?;
     output.answer(&serde_json::json!({"version": version, "changed": true, "rebuilt": rows}), |_| {
         format!("catalog {version} is in force from the first event on\n\n{}", rebuilt_table(&rows))
     })

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use prometheus::Registry;
 use serde::Serialize;
 use tidelog_core::ids::WorkspaceId;
-use tidelog_postgres::{Generation, Generations, Hub, Store};
+use tidelog_gateway::Runtime;
+use tidelog_postgres::{Generation, Generations, Hub, RebuildLock, Store};
 use tidelog_projector::{Projector, RebuildProgress};
 
 use super::Global;
@@ -110,11 +111,11 @@ impl Rebuild {
                 }
                 let rows: Vec<_> =
                     back.iter().map(|(id, live)| serde_json::json!({"workspace": id, "generation": live})).collect();
-                output.answer(&serde_json::json!({ "live": rows }), |_| {
-                    table(
-                        &["WORKSPACE", "GENERATION"],
-                        back.iter().map(|(id, live)| [id.to_string(), live.to_string()]),
-                    )
+                let refold = refold_is_due(store, only).await?;
+                output.answer(&serde_json::json!({ "live": rows, "refold_due": refold }), |_| {
+                    let cells = back.iter().map(|(id, live)| [id.to_string(), live.to_string()]);
+                    let rows = table(&["WORKSPACE", "GENERATION"], cells);
+                    if refold { format!("{rows}\n\n{REFOLD_DUE}") } else { rows }
                 })
             }
             Some(Action::Drop { workspace, unfinished }) => {
@@ -131,20 +132,44 @@ impl Rebuild {
     }
 }
 
+/// What a rollback does not undo.
+const REFOLD_DUE: &str = "the log still asks for a refold: the next rebuild makes its records again, and replicas that fold \
+    themselves wait for that. `tidelog catalog rollback --refold` takes its rules back";
+
+/// Whether some log asks for a refold that its live records do not hold.
+async fn refold_is_due(store: &Store, only: Option<WorkspaceId>) -> anyhow::Result<bool> {
+    for known in store.generations(only).await? {
+        let newest = store.newest_refold(known.live.workspace).await?;
+        if newest > known.live.checkpoint.refold_position {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Makes the records of a workspace, or of all, anew and swaps them.
-pub(crate) async fn rebuild(
+async fn rebuild(store: &Store, global: &Global, only: Option<WorkspaceId>, replace: bool) -> anyhow::Result<Vec<Row>> {
+    let lock = lock(store).await?;
+    refuse_kept(store, only, replace).await?;
+    rebuild_under(lock, store, global, only).await
+}
+
+/// The same for whoever has the lock and has seen that nothing is kept that is not to go.
+pub(crate) async fn rebuild_under(
+    lock: RebuildLock,
     store: &Store,
     global: &Global,
     only: Option<WorkspaceId>,
-    replace: bool,
 ) -> anyhow::Result<Vec<Row>> {
-    let lock = lock(store).await?;
     let known = store.generations(only).await?;
     let kept: Vec<_> = known.iter().filter_map(Generations::kept).collect();
-    if !replace {
-        refuse_kept(&kept)?;
-    }
     store.drop_generations(&kept).await?;
+    if store.catalog_in_force().await?.is_some_and(|in_force| in_force.refold) {
+        // Whoever asked for the refold may have been cut short before every log had it.
+        for known in &known {
+            store.append_catalog(known.live.workspace, Runtime::default().clock.now()).await?;
+        }
+    }
     let workspaces: Vec<_> = known.iter().map(|known| known.live.workspace).collect();
     let projector = projector(store, global)?;
     let progress = Arc::new(RebuildProgress::default());
@@ -160,9 +185,11 @@ pub(crate) async fn rebuild(
     Ok(rows.collect())
 }
 
-/// Both table sets are in use: the next generation has no room.
-pub(crate) fn refuse_kept(kept: &[Generation]) -> anyhow::Result<()> {
-    let Some(one) = kept.first() else { return Ok(()) };
+/// Sees that there is room for the next generation: both table sets are in use while an older one is kept.
+pub(crate) async fn refuse_kept(store: &Store, only: Option<WorkspaceId>, replace: bool) -> anyhow::Result<()> {
+    let known = store.generations(only).await?;
+    let kept = known.iter().find_map(Generations::kept).filter(|_| !replace);
+    let Some(one) = kept else { return Ok(()) };
     bail!(
         "generation {} of workspace {} is kept from before: `tidelog rebuild drop` drops it, or pass --replace",
         one.checkpoint.generation,
@@ -190,7 +217,7 @@ pub(crate) async fn find(store: &Store, id_or_name: Option<&str>) -> anyhow::Res
     }
 }
 
-async fn lock(store: &Store) -> anyhow::Result<tidelog_postgres::RebuildLock> {
+pub(crate) async fn lock(store: &Store) -> anyhow::Result<RebuildLock> {
     store.lock_rebuilds().await?.context("another `tidelog rebuild` is under way on this database: wait for its end")
 }
 
