@@ -24,6 +24,8 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at a process.
 const LOOK: Duration = Duration::from_millis(50);
+/// Between two looks at a process whose answer may be measured.
+const ANSWER_LOOK: Duration = Duration::from_millis(10);
 /// Lines of the server's log in an error.
 const LAST_WORDS_LINES: usize = 20;
 
@@ -43,6 +45,16 @@ pub(crate) struct Server {
     data: [OsString; 2],
     dir: TempDir,
     process: Child,
+}
+
+/// How a command of the server's program that answers in JSON is run.
+pub(crate) struct Answering<'a> {
+    /// The program.
+    pub(crate) program: &'a Path,
+    /// Where the data is, as the program takes it.
+    pub(crate) data: &'a [OsString; 2],
+    /// Longest wait for the answer.
+    pub(crate) longest: Duration,
 }
 
 /// The server's program: the given one, or the `tidelog` beside this one.
@@ -111,24 +123,7 @@ impl Server {
 
     /// Runs a command of the server's program on the same data, which answers in JSON.
     pub(crate) async fn ask(&self, args: &[&str]) -> Result<serde_json::Value> {
-        let what = format!("tidelog {}", args.join(" "));
-        let mut command = Command::new(&self.program);
-        command.args(&self.data).args(args).stdin(Stdio::null());
-        let mut process =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| what.clone())?;
-        let started = Instant::now();
-        while process.try_wait()?.is_none() {
-            if started.elapsed() >= ANSWER_WAIT_MAX {
-                process.kill()?;
-                process.wait()?;
-                bail!("{what}: no answer after {} s", ANSWER_WAIT_MAX.as_secs());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        let output = process.wait_with_output()?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{what}: {}: {}", output.status, complaint.trim());
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{what}: the answer is no JSON"))
+        Answering { program: &self.program, data: &self.data, longest: ANSWER_WAIT_MAX }.ask(args).await
     }
 
     /// The end of the server's log, for an error.
@@ -162,6 +157,30 @@ impl Server {
         self.process.kill()?;
         self.process.wait()?;
         bail!("the server did not end {} s after SIGTERM, and was killed", STOP_WAIT_MAX.as_secs())
+    }
+}
+
+impl Answering<'_> {
+    /// Runs the command to its end; an error if that is not a good one.
+    pub(crate) async fn ask(&self, args: &[&str]) -> Result<serde_json::Value> {
+        let what = format!("tidelog {}", args.join(" "));
+        let mut command = Command::new(self.program);
+        command.args(self.data).args(args).stdin(Stdio::null());
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| what.clone())?;
+        let started = Instant::now();
+        while process.try_wait()?.is_none() {
+            if started.elapsed() >= self.longest {
+                process.kill()?;
+                process.wait()?;
+                bail!("{what}: no answer after {} s", self.longest.as_secs());
+            }
+            tokio::time::sleep(ANSWER_LOOK).await;
+        }
+        let output = process.wait_with_output()?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{what}: {}: {}", output.status, complaint.trim());
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{what}: the answer is no JSON"))
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) enum Row {
     ProjectOne,
     /// Gateway and projector together, until nothing lags.
     Lag,
+    /// `tidelog rebuild` of those 16 workspaces, alone and while devices push.
+    Rebuild,
     /// The memory of the server while many push, and while one reads slowly.
     Memory,
     /// The rows of push again, with 2 ms added to every commit.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,7 +11,7 @@ use super::cluster::{Database, Postgres};
 use super::fleet::Fleet;
 use super::http::{self, Connection};
 use crate::output;
-use crate::server::{Data, Server};
+use crate::server::{Answering, Data, Server};
 
 /// Ops of a group where the server does not tell.
 const GROUP_OPS_DEFAULT: f64 = 100.0;
@@ -60,6 +61,12 @@ impl Lab {
     pub(crate) fn project(&self, database: &Database) -> Result<Server> {
         let args = ["--roles", "projector"].map(str::to_owned);
         Server::spawn(&self.program, Data::Database(&database.url), &args)
+    }
+
+    /// Runs a command of the server's program on a database for so long at most; its answer in JSON.
+    pub(crate) async fn ask(&self, database: &Database, args: &[&str], longest: Duration) -> Result<serde_json::Value> {
+        let data = ["--database-url".into(), database.url.clone().into()];
+        Answering { program: &self.program, data: &data, longest }.ask(args).await
     }
 }
 

@@ -28,6 +28,11 @@ impl Pace {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Lets the clients end.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
     /// Whether clients should end.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
@@ -133,7 +138,7 @@ pub(crate) async fn measure(
 
 /// Ends clients and waits for them; the first error of one.
 pub(crate) async fn end(pace: &Pace, mut clients: Clients) -> Result<()> {
-    pace.over.store(true, Ordering::Relaxed);
+    pace.end();
     while let Some(ended) = clients.join_next().await {
         ended.context("a client of the load is gone")??;
     }

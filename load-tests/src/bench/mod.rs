@@ -66,6 +66,7 @@ async fn measure_rows(args: &BenchArgs) -> Result<Report> {
     rows::push::run(&lab, &lab.plan.rows, &mut report).await?;
     rows::pull::run(&lab, &lab.plan.rows, &mut report).await?;
     rows::project::run(&lab, &lab.plan.rows, &mut report).await?;
+    rows::rebuild::run(&lab, &lab.plan.rows, &mut report).await?;
     rows::memory::run(&lab, &lab.plan.rows, &mut report).await?;
     rows::push::run_with_commit_delay(&lab, &lab.plan.rows, &mut report).await?;
     Ok(report)

@@ -163,7 +163,8 @@ pub(crate) async fn batches(pushers: Vec<Pusher>, each: u64) -> Result<u64> {
     tokio::task::spawn_blocking(pushing).await?
 }
 
-/// An open loop: the devices together send so many ops a second, whatever the answers do.
+/// An open loop: the devices together send so many ops a second, whatever the answers do, until the window or their pace is
+/// over.
 pub(crate) async fn open_loop(
     pushers: Vec<Pusher>,
     ops_per_second: f64,
@@ -178,7 +179,7 @@ pub(crate) async fn open_loop(
         let mut latencies = Latencies::new()?;
         crew::run(
             pushers,
-            |index, number| schedule(index).due(number),
+            |index, number| schedule(index).due(number).filter(|_| !pace.is_over()),
             |batch, due| {
                 pace.add(batch);
                 if schedule(0).counts(due) {

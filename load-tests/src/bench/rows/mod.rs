@@ -4,3 +4,4 @@ pub(crate) mod memory;
 pub(crate) mod project;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod rebuild;

@@ -84,7 +84,7 @@ async fn round(lab: &Lab, one_workspace: bool) -> Result<Vec<(Kind, Run)>> {
     let (mut copy, mut runs) = (None, Vec::new());
     for (kind, pushed_before) in [(Kind::New, 0), (Kind::Updates, events)] {
         push_all(lab, &database, devices, (pushed_before, events)).await?;
-        let projected = project(lab, &database).await?;
+        let projected = fold_all(lab, &database).await?;
         let table = match copy.take() {
             Some(table) => table,
             None => Copy::create(&database).await?,
@@ -100,7 +100,12 @@ async fn round(lab: &Lab, one_workspace: bool) -> Result<Vec<(Kind, Run)>> {
 }
 
 /// Pushes so many ops of as many records, by a server without a projector. What was pushed before is written again.
-async fn push_all(lab: &Lab, database: &Database, devices: &[Device], (before, ops): (u64, u64)) -> Result<()> {
+pub(super) async fn push_all(
+    lab: &Lab,
+    database: &Database,
+    devices: &[Device],
+    (before, ops): (u64, u64),
+) -> Result<()> {
     let subject = lab.serve(database.clone(), "gateway").await?;
     let each = ops / devices.len() as u64;
     let encoding = Encoding::MessagePack;
@@ -114,7 +119,7 @@ async fn push_all(lab: &Lab, database: &Database, devices: &[Device], (before, o
 }
 
 /// Lets a projector fold what there is, and measures it from its first step on.
-async fn project(lab: &Lab, database: &Database) -> Result<Sample> {
+pub(super) async fn fold_all(lab: &Lab, database: &Database) -> Result<Sample> {
     let client = database.connect().await?;
     let head = head_of(&client).await?;
     let before = projected(&client).await?;

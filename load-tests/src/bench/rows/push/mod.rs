@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-pub(crate) use self::sides::Shape;
-use self::sides::{Run, Side};
+use self::sides::Run;
+pub(crate) use self::sides::{Shape, Side};
 use crate::bench::args::Row;
 use crate::bench::lab::Lab;
 use crate::bench::limits::table::Target as Table;
