@@ -26,6 +26,8 @@ const EVENTS_PER_SECOND: u64 = 256_000;
 const EVENTS_QUICK: u64 = 160_000;
 /// What is pushed meanwhile, of what can be pushed.
 const LOAD: f64 = 0.25;
+/// The roles of the server that takes the pushes: one that folds them too, and one that leaves that for later.
+const SERVERS: [&str; 2] = ["gateway,projector", "gateway"];
 /// Longest wait for a rebuild; pushes are offered for as long.
 const REBUILD_MAX: Duration = Duration::from_secs(600);
 
@@ -63,7 +65,8 @@ struct Round {
     /// Events a second of the projector, which folds the log from its start.
     normal: f64,
     alone: Rebuild,
-    loaded: Loaded,
+    /// Beside each of [`SERVERS`].
+    loaded: [Loaded; SERVERS.len()],
 }
 
 impl Rebuild {
@@ -81,19 +84,18 @@ pub(crate) async fn run(lab: &Lab, rows: &[Row], report: &mut Report) -> Result<
     let mut rounds = Vec::new();
     for number in 1..=lab.plan.rounds {
         let round = round(lab, events).await?;
-        let Round { normal, alone, loaded } = round;
-        output::note(format_args!(
-            "round {number}: rebuild: {:.0}/s alone, {:.0}/s beside {:.0} pushed ops/s, the projector {normal:.0}/s",
-            alone.per_second(),
-            loaded.rebuild.per_second(),
-            loaded.acknowledged,
-        ));
+        let (normal, alone) = (round.normal, round.alone.per_second());
+        output::note(format_args!("round {number}: rebuild: {alone:.0}/s alone, the projector {normal:.0}/s"));
+        for (roles, Loaded { rebuild, acknowledged, .. }) in SERVERS.iter().zip(round.loaded) {
+            let (rate, events) = (rebuild.per_second(), rebuild.events);
+            output::note(format_args!("  {rate:.0}/s, {events} events, beside {roles} with {acknowledged:.0} ops/s"));
+        }
         rounds.push(round);
     }
     add(events, &rounds, report)
 }
 
-/// How long a log is rebuilt.
+/// Events of the log that is rebuilt.
 fn events_of(plan: &Plan) -> u64 {
     match plan.quick {
         true => EVENTS_QUICK,
@@ -111,8 +113,11 @@ async fn round(lab: &Lab, events: u64) -> Result<Round> {
     ensure!(alone.events >= events, "{} of {events} events were rebuilt", alone.events);
     // Else dropping it would be part of the next one's time.
     lab.ask(&database, &["rebuild", "drop", "--json"], REBUILD_MAX).await?;
-    let loaded = rebuild_while_pushed(lab, &database, events, capacity * LOAD).await?;
-    lab.postgres.remove(database).await?;
+    let copy = lab.postgres.create(Some(&database)).await?;
+    let loaded = [
+        rebuild_while_pushed(lab, database, SERVERS[0], (events, capacity * LOAD)).await?,
+        rebuild_while_pushed(lab, copy, SERVERS[1], (events, capacity * LOAD)).await?,
+    ];
     Ok(Round { normal, alone, loaded })
 }
 
@@ -124,9 +129,14 @@ async fn rebuild(lab: &Lab, database: &Database) -> Result<Rebuild> {
     Ok(Rebuild { events: answer.rebuilt.iter().map(|one| one.position).sum(), seconds })
 }
 
-/// A rebuild beside a server that takes so many ops a second and folds them, as it is deployed.
-async fn rebuild_while_pushed(lab: &Lab, database: &Database, pushed: u64, offered: f64) -> Result<Loaded> {
-    let subject = lab.serve(database.clone(), "gateway,projector").await?;
+/// A rebuild beside a server of these roles that takes so many ops a second, after those that were `pushed` before.
+async fn rebuild_while_pushed(
+    lab: &Lab,
+    database: Database,
+    roles: &str,
+    (pushed, offered): (u64, f64),
+) -> Result<Loaded> {
+    let subject = lab.serve(database, roles).await?;
     let devices = PUSH_100.devices(lab);
     let last_seq = pushed / devices.len() as u64;
     let encoding = Encoding::MessagePack;
@@ -140,7 +150,7 @@ async fn rebuild_while_pushed(lab: &Lab, database: &Database, pushed: u64, offer
     let rebuilding = async {
         tokio::time::sleep(warmup).await;
         let (before, begin) = (pace.done(), Instant::now());
-        let rebuilt = rebuild(lab, database).await;
+        let rebuilt = rebuild(lab, &subject.database).await;
         let acknowledged = (pace.done() - before) as f64 / begin.elapsed().as_secs_f64();
         pace.end();
         Ok::<_, anyhow::Error>((rebuilt?, acknowledged))
@@ -148,28 +158,29 @@ async fn rebuild_while_pushed(lab: &Lab, database: &Database, pushed: u64, offer
     let (pushes, rebuilt) = tokio::join!(push::open_loop(pushers, offered, window, &pace), rebuilding);
     let (p99_ms, (rebuild, acknowledged)) = (pushes?.quantile_ms(0.99), rebuilt?);
     subject.check_events(pushed + pace.done()).await?;
-    subject.server.stop()?;
+    subject.end(lab).await?;
     Ok(Loaded { rebuild, offered, acknowledged, p99_ms })
 }
 
 fn add(events: u64, rounds: &[Round], report: &mut Report) -> Result<()> {
-    let values = |of: fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
     let spread = |values: &[f64]| Spread::of(values.iter().copied()).context("no rounds");
-    let normal = values(|round| round.normal);
     let beside = |name: &str, unit, (rates, limits): (&[f64], &[f64]), least| {
         let figure = Figure::new(name, spread(rates)?, unit).beside(spread(limits)?, ratios(rates, limits));
         Ok::<_, anyhow::Error>(figure.target(Target::RatioAtLeast(least)))
     };
+    let normal: Vec<f64> = rounds.iter().map(|round| round.normal).collect();
+    let alone: Vec<f64> = rounds.iter().map(|round| round.alone.per_second()).collect();
     let name = format!("rebuild of {events} events, 16 workspaces");
-    let alone = values(|round| round.alone.per_second());
     report.add(beside(&format!("{name}, alone"), "events/s", (&alone, &normal), 0.8)?);
-    let name = format!("{name}, while {:.0} % of capacity is pushed", LOAD * 100.0);
-    let loaded = values(|round| round.loaded.rebuild.per_second());
-    report.add(beside(&name, "events/s", (&loaded, &normal), 0.5)?);
-    let (acknowledged, offered) = (values(|round| round.loaded.acknowledged), values(|round| round.loaded.offered));
-    let pushed = format!("{name}: acknowledged of what is offered");
-    report.add(beside(&pushed, "ops/s", (&acknowledged, &offered), 0.95)?);
-    let p99 = values(|round| round.loaded.p99_ms);
-    report.add(Figure::new(format!("{name}: p99 of the pushes"), spread(&p99)?, "ms"));
+    for (number, roles) in SERVERS.iter().enumerate() {
+        let values = |of: fn(&Loaded) -> f64| rounds.iter().map(|round| of(&round.loaded[number])).collect::<Vec<_>>();
+        let name = format!("{name}, {:.0} % of capacity pushed to {roles}", LOAD * 100.0);
+        let rates = values(|loaded| loaded.rebuild.per_second());
+        report.add(beside(&name, "events/s", (&rates, &normal), 0.5)?);
+        let pushed = (values(|loaded| loaded.acknowledged), values(|loaded| loaded.offered));
+        report.add(beside(&format!("{name}: acknowledged"), "ops/s", (&pushed.0, &pushed.1), 0.95)?);
+        let p99 = spread(&values(|loaded| loaded.p99_ms))?;
+        report.add(Figure::new(format!("{name}: p99 of the pushes"), p99, "ms"));
+    }
     Ok(())
 }
