@@ -254,6 +254,6 @@ async fn an_unfinished_rebuild_starts_over_if_a_refold_came_meanwhile() {
     world.store.apply_catalog_to_all(OTHER, &Catalog::parse(OTHER).unwrap(), NOW).await.unwrap();
     let refold = world.store.append_catalog(workspace, NOW).await.unwrap().unwrap();
     let rebuilt = projector(&world).rebuild(&[workspace], &Arc::default()).await.unwrap();
-    assert_eq!((rebuilt[0].refold, rebuilt[0].generation), (refold, 2));
+    assert_eq!((rebuilt[0].refold, rebuilt[0].generation), (refold, 3), "what is begun anew has a new number");
     assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
 }

@@ -125,6 +125,20 @@ async fn devices_are_listed_with_what_they_said() {
     phone.http.get("/api/v1/devices/nonsense").await.refused(422, "id_invalid");
 }
 
+/// A resolve is a write: a revocation that came from elsewhere holds at once, whatever is remembered of the token.
+#[tokio::test]
+async fn a_device_that_was_revoked_resolves_nothing() {
+    let app = TestApp::start().await;
+    let (mut phone, mut tablet) = (app.phone("phone").await, app.phone("tablet").await);
+    phone.saves("notes", "n", json!({"text": "a"})).await;
+    let op = tablet.put("notes", "n", json!({"text": "b"}));
+    tablet.push_and_wait(&[op]).await;
+    app.store().revoke_device(app.workspace, phone.device, app.now()).await.unwrap();
+    let choice = json!({"choose": "loser"});
+    phone.http.post("/api/v1/conflicts/3.text/resolve", &choice).await.refused(401, "unauthorized");
+    tablet.http.post("/api/v1/conflicts/3.text/resolve", &choice).await.good::<Json>();
+}
+
 #[tokio::test]
 async fn tokens_are_not_stored() {
     let app = TestApp::start().await;
