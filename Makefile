@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check postgres demo bench bench-quick bench-growth bench-build soak-rules schema clean-data cargo
+.PHONY: help run test check postgres demo bench bench-quick bench-growth bench-rebuild bench-build soak-rules schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -40,6 +40,9 @@ bench-quick: bench-build ## a first look at the same, within a minute
 
 bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minutes to fill and 10 GB of disk
 	cargo run --release --locked -p tidelog-load -- bench --growth
+
+bench-rebuild: bench-build ## rebuilds of 1,000,000 events, alone and while devices push; takes about half an hour
+	cargo run --release --locked -p tidelog-load -- bench --rows rebuild
 
 bench-build: cargo postgres
 	cargo build --release --locked --bin tidelog --bin tidelog-load

@@ -118,13 +118,18 @@ impl Projector {
         Ok(rebuilt)
     }
 
-    /// Says whether the live projector is behind, for as long as it is let to.
+    /// Says whether the live projector is behind, for as long as it is let to. Where it does not move nobody runs one, and
+    /// there is nobody to give way to.
     async fn watch_the_live(self, gives_way: Arc<AtomicBool>) {
+        let mut projected_before = None;
         loop {
             let began = Instant::now();
             if let Ok(lagging) = self.store.lagging().await {
                 let behind: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
-                gives_way.store(behind > BEHIND_MAX, Ordering::Relaxed);
+                let projected: Vec<_> = lagging.iter().map(|lag| (lag.workspace, lag.projected)).collect();
+                let moves = projected_before.as_ref() != Some(&projected);
+                gives_way.store(behind > BEHIND_MAX && moves, Ordering::Relaxed);
+                projected_before = Some(projected);
             }
             // It reads the end of every log.
             sleep(LOOK.max(began.elapsed() * 20)).await;

@@ -135,7 +135,7 @@ async fn a_device_that_was_revoked_resolves_nothing() {
     tablet.push_and_wait(&[op]).await;
     app.store().revoke_device(app.workspace, phone.device, app.now()).await.unwrap();
     let choice = json!({"choose": "loser"});
-    phone.http.post("/api/v1/conflicts/3.text/resolve", &choice).await.refused(401, "unauthorized");
+    phone.http.post("/api/v1/conflicts/3.text/resolve", &choice).await.refused(401, "device_revoked");
     tablet.http.post("/api/v1/conflicts/3.text/resolve", &choice).await.good::<Json>();
 }
 

@@ -169,7 +169,7 @@ async fn a_view_that_somebody_builds_on_is_told_and_all_stay_as_they_were() {
     owner.batch_execute("CREATE VIEW public.mine AS SELECT x FROM tables.a").await.unwrap();
     app.apply_catalog("roles = [\"staff\"]\n[tables.a.fields]\nx = { type = \"integer\" }\n[tables.z]").await;
     let said = views::apply(app.database.url()).await.unwrap_err().to_string();
-    assert!(said.contains("mine") && said.contains("tidelog migrate"), "{said}");
+    assert!(said.contains("mine") && said.contains("tidelog catalog apply"), "{said}");
     assert_eq!(text(&owner, "SELECT to_regclass('tables.z')::text").await, None);
     owner.batch_execute("DROP VIEW public.mine").await.unwrap();
     views::apply(app.database.url()).await.unwrap();
