@@ -29,13 +29,16 @@ const TOGETHER: usize = 50;
 const CONNECTIONS: usize = 2;
 /// The same workspaces in every run.
 const SEED: u64 = 10_000_000;
-/// The tables that belong to workspaces, the log aside, with the columns to copy.
+/// The tables that belong to workspaces, the log aside, with the columns to copy: neither views nor parts of tables.
 const TABLES: &str =
     "SELECT c.table_name::text, string_agg(quote_ident(c.column_name), ', ' ORDER BY c.ordinal_position)
     FROM information_schema.columns c
     WHERE c.table_schema = 'tidelog' AND c.column_name <> 'workspace' AND EXISTS (
         SELECT FROM information_schema.columns w
         WHERE w.table_schema = 'tidelog' AND w.table_name = c.table_name AND w.column_name = 'workspace')
+        AND EXISTS (
+            SELECT FROM pg_class t WHERE t.relnamespace = 'tidelog'::regnamespace AND t.relname = c.table_name
+                AND t.relkind IN ('r', 'p') AND NOT t.relispartition)
     GROUP BY c.table_name";
 /// What the prefix of a device's token is followed by: workspace and device, and its secret.
 const TOKEN_PREFIX: &str = "tld_";
