@@ -27,9 +27,4 @@ impl History {
             self.blocks += 1;
         }
     }
-
-    /// How many events named the record.
-    pub fn events(&self) -> u64 {
-        u64::from(self.blocks) * HISTORY_BLOCK_EVENTS as u64 + self.recent.len() as u64
-    }
 }
