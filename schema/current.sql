@@ -189,7 +189,7 @@ CREATE TABLE tidelog.records (
 CREATE TABLE tidelog.records_0 PARTITION OF tidelog.records FOR VALUES IN (0) WITH (fillfactor = 80);
 CREATE TABLE tidelog.records_1 PARTITION OF tidelog.records FOR VALUES IN (1) WITH (fillfactor = 80);
 CREATE INDEX records_version ON tidelog.records (workspace, table_set, version);
-CREATE INDEX records_touched ON tidelog.records (workspace, table_set, touched);
+CREATE INDEX records_touched ON tidelog.records (workspace, table_set, touched) WHERE touched > version;
 CREATE INDEX records_open_conflicts ON tidelog.records (workspace, table_set) WHERE open_conflicts > 0;
 COMMENT ON TABLE tidelog.records IS 'FOLD-1: what the log up to the checkpoint folds to';
 COMMENT ON COLUMN tidelog.records.state IS 'Contributors, deletes, what a tombstone keeps, conflicts, the newest events: what folding on needs';

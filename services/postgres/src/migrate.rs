@@ -17,8 +17,12 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    migrations![1 "0001_log_and_records", 2 "0002_ledger_and_generations", 3 "0003_reading_by_sql"];
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_log_and_records",
+    2 "0002_ledger_and_generations",
+    3 "0003_reading_by_sql",
+    4 "0004_fewer_index_entries",
+];
 
 /// An arbitrary number that all versions of Tidelog share: whoever holds it migrates.
 const LOCK: i64 = 0x7469_6465_6c6f_6701;

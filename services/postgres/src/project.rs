@@ -49,8 +49,10 @@ pub struct RecordRows {
 /// What a step folded: everything that its transaction writes.
 #[derive(Debug)]
 pub struct Folding {
-    /// The records it changed, each once.
-    pub records: RecordRows,
+    /// The records it changed that were not stored before, each once: that one is would be damage, and nothing is written.
+    pub new: RecordRows,
+    /// The other records it changed, each once.
+    pub known: RecordRows,
     /// What became of its events, and the ledger of it.
     pub ledger: LedgerRows,
     /// The positions that left the records they are of.
@@ -143,7 +145,7 @@ async fn write(
     table_set: &i16,
     folding: &Folding,
 ) -> Result<(), StoreError> {
-    let Folding { records, ledger, events, digests, end, catalog_position } = folding;
+    let Folding { new, known, ledger, events, digests, end, catalog_position } = folding;
     let LedgerRows { verdicts, made, closed } = ledger;
     let run = async |is_empty: bool, sql: &str, params: &[&(dyn ToSql + Sync)]| {
         if is_empty {
@@ -152,12 +154,14 @@ async fn write(
         let statement = transaction.prepare_cached(sql).await?;
         transaction.execute(&statement, params).await
     };
-    let (saved, judged) = (records.params(workspace, table_set), verdicts.params(workspace, table_set));
+    let (added, saved) = (new.params(workspace, table_set), known.params(workspace, table_set));
+    let judged = verdicts.params(workspace, table_set);
     let (opened, settled) = (made.params(workspace, table_set), closed.params(workspace, table_set));
     let (left, counted) = (events.params(workspace, table_set), digests.params(workspace, table_set));
     let moved: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
     tokio::try_join!(
-        run(records.is_empty(), include_str!("../sql/records/save.sql"), &saved),
+        run(new.is_empty(), include_str!("../sql/records/add.sql"), &added),
+        run(known.is_empty(), include_str!("../sql/records/save.sql"), &saved),
         run(verdicts.is_empty(), include_str!("../sql/records/save_verdicts.sql"), &judged),
         async {
             run(made.is_empty(), include_str!("../sql/conflicts/save.sql"), &opened).await?;

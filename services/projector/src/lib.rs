@@ -12,6 +12,7 @@ mod queue;
 mod rebuild;
 mod replay;
 mod run;
+mod seen;
 mod step;
 mod stretch;
 mod turns;

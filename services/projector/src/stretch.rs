@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Folder, RecordKey};
+use tidelog_core::fold::{ChangedRecord, Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, TableName, WorkspaceId};
 use tidelog_core::table_digest::RecordHash;
 use tidelog_core::wire::Verdict;
@@ -17,6 +17,7 @@ use tidelog_postgres::{
 use tokio::time::Instant;
 
 use crate::run::Projector;
+use crate::seen::Seen;
 use crate::step::StepError;
 
 /// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
@@ -36,6 +37,8 @@ pub(crate) struct Place {
     folder: Folder,
     /// What each of these brings to its table's digest as it is stored, if anything.
     counted: Counted,
+    /// The records that events have named so far, of a rebuild that began with the first event.
+    seen: Option<Seen>,
 }
 
 /// What records bring to the digests of their tables.
@@ -73,7 +76,8 @@ impl Projector {
             let (version, catalog) = self.catalog(workspace, checkpoint.catalog_position, digest).await?;
             folder.set_catalog(version, catalog);
         }
-        Ok(Place { checkpoint, folder, counted: Counted::new() })
+        let is_from_start = set.is_some() && checkpoint.position == Position::START;
+        Ok(Place { checkpoint, folder, counted: Counted::new(), seen: is_from_start.then(Seen::default) })
     }
 
     /// A folder for events after a position, in a making that holds the rules of the `_catalog` event at `refold_position`
@@ -99,11 +103,12 @@ impl Projector {
     pub(crate) async fn fold_on(
         &self,
         workspace: WorkspaceId,
-        place: Place,
+        mut place: Place,
     ) -> Result<Option<(Folded, Place)>, StepError> {
-        let (began, Place { checkpoint, mut folder, mut counted }) = (Instant::now(), place);
-        let mut stretch = self.store.stretch(workspace, checkpoint.position, self.stretch_limits).await?;
-        let whole = self.load(workspace, checkpoint.table_set, (&mut folder, &mut counted), &stretch).await?;
+        let began = Instant::now();
+        let mut stretch = self.store.stretch(workspace, place.checkpoint.position, self.stretch_limits).await?;
+        let whole = self.load(workspace, &mut place, &stretch).await?;
+        let Place { checkpoint, mut folder, counted, seen } = place;
         stretch.batches.truncate(whole);
         let Some(end) = stretch.batches.last() else { return Ok(None) };
         let (events, end) = (&stretch.events[..end.events], end.cursor);
@@ -112,25 +117,20 @@ impl Projector {
         let in_force = catalogs.map(|event| event.position).filter(|position| *position >= checkpoint.refold_position);
         let catalog_position = in_force.max().unwrap_or(checkpoint.catalog_position);
         let (rows, counted) = rows(&folder, &counted).await;
-        let Rows { records, blocks, digests } = rows;
-        let folding = Folding { records, ledger, events: blocks, digests, end, catalog_position };
+        let Rows { new, known, blocks, digests } = rows;
+        let folding = Folding { new, known, ledger, events: blocks, digests, end, catalog_position };
         folder.keep_changed();
         let next = Checkpoint { position: end.position, catalog_position, ..checkpoint };
         let folded = Folded { expected: checkpoint, folding, head: stretch.head, counts, began };
-        Ok(Some((folded, Place { checkpoint: next, folder, counted })))
+        Ok(Some((folded, Place { checkpoint: next, folder, counted, seen })))
     }
 
     /// Loads the records that a stretch names and the folder does not hold. How many batches of it they are of: fewer than
     /// there are if all together weigh too much, one at least.
-    async fn load(
-        &self,
-        workspace: WorkspaceId,
-        table_set: TableSet,
-        (folder, counted): (&mut Folder, &mut Counted),
-        stretch: &Stretch,
-    ) -> Result<usize, StoreError> {
-        let table_set = Some(table_set);
-        let (keys, first_named) = keys_of(&stretch.events, folder);
+    async fn load(&self, workspace: WorkspaceId, place: &mut Place, stretch: &Stretch) -> Result<usize, StoreError> {
+        let Place { checkpoint, folder, counted, seen } = place;
+        let table_set = Some(checkpoint.table_set);
+        let (keys, first_named) = keys_of(&stretch.events, folder, seen.as_mut());
         let share = self.records_bytes_max / keys.len().max(1);
         let loaded = self.store.load(workspace, table_set, &keys, share).await?;
         take(loaded.records, loaded.hashes, folder, counted);
@@ -179,15 +179,16 @@ impl Projector {
     }
 }
 
-/// The records that events name and the folder does not hold, each once, with the event that is the first to name it.
-fn keys_of(events: &[Event], folder: &Folder) -> (Vec<RecordKey>, Vec<usize>) {
-    let mut seen = HashSet::with_capacity(events.len());
+/// The records that events name, that the folder does not hold, and of which something may be stored: each once, with the
+/// event that is the first to name it.
+fn keys_of(events: &[Event], folder: &Folder, mut seen: Option<&mut Seen>) -> (Vec<RecordKey>, Vec<usize>) {
+    let mut named = HashSet::with_capacity(events.len());
     let (mut keys, mut first_named) = (Vec::new(), Vec::new());
     for (number, event) in events.iter().enumerate() {
-        let is_new = seen.insert((event.table.as_str(), event.scope.as_str(), event.record.as_str()));
-        if is_new && !event.table.is_server_owned() {
+        let is_first = named.insert((event.table.as_str(), event.scope.as_str(), event.record.as_str()));
+        if is_first && !event.table.is_server_owned() && !folder.holds_named(event) {
             let key = RecordKey::of(event);
-            if !folder.holds(&key) {
+            if seen.as_mut().is_none_or(|seen| seen.meet(&key)) {
                 keys.push(key);
                 first_named.push(number);
             }
@@ -241,26 +242,28 @@ fn take(records: Vec<StoredRecord>, hashes: Vec<Option<RecordHash>>, folder: &mu
 
 /// What a step writes of records.
 struct Rows {
-    records: RecordRows,
+    new: RecordRows,
+    known: RecordRows,
     blocks: EventRows,
     digests: DigestRows,
 }
 
-/// The changed records in the order of their keys, the positions that leave them, and what they bring to the digests; and
-/// what is counted of them then.
+/// The changed records, the positions that leave them, and what they bring to the digests; and what is counted of them
+/// then.
 async fn rows(folder: &Folder, counted: &Counted) -> (Rows, Counted) {
-    let (mut records, mut blocks, mut changes) = (RecordRows::new(), EventRows::new(), DigestChanges::default());
+    let (mut new, mut known) = (RecordRows::new(), RecordRows::new());
+    let (mut blocks, mut changes) = (EventRows::new(), DigestChanges::default());
     let mut counted_now = Counted::new();
-    for (key, record) in folder.changed() {
-        let hash = records.push(key, record);
+    for ChangedRecord { key, record, is_new } in folder.changed() {
+        let hash = if is_new { &mut new } else { &mut known }.push(key, record);
         blocks.push(key, &record.history);
         changes.replace(key, counted.get(key).copied(), hash);
         if let Some(hash) = hash {
             counted_now.insert(key.clone(), hash);
         }
-        if records.len().is_multiple_of(EVENTS_IN_ONE_GO) {
+        if (new.len() + known.len()).is_multiple_of(EVENTS_IN_ONE_GO) {
             tokio::task::yield_now().await;
         }
     }
-    (Rows { records, blocks, digests: changes.rows() }, counted_now)
+    (Rows { new, known, blocks, digests: changes.rows() }, counted_now)
 }

@@ -1,8 +1,9 @@
 //! Folds a log event by event.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use indexmap::{Equivalent, IndexMap};
 
 use super::apply::{Applying, Folded};
 use super::custom::Resolvers;
@@ -27,6 +28,25 @@ impl RecordKey {
     /// The record that an event names.
     pub fn of(event: &Event) -> Self {
         Self { table: event.table.clone(), scope: event.scope.clone(), record: event.record.clone() }
+    }
+}
+
+/// The key of the record that an event names, as it stands in the event.
+struct Named<'a>(&'a Event);
+
+impl Hash for Named<'_> {
+    /// As [`RecordKey`] does it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Event { table, scope, record, .. } = self.0;
+        (table, scope, record).hash(state);
+    }
+}
+
+impl Equivalent<RecordKey> for Named<'_> {
+    fn equivalent(&self, key: &RecordKey) -> bool {
+        let Event { table, scope, record, .. } = self.0;
+        // The record first: it is what differs.
+        *record == key.record && *scope == key.scope && *table == key.table
     }
 }
 
@@ -60,16 +80,30 @@ pub struct Folder {
     /// Catalogs before this one, whose rules hold from the start, are passed over.
     refold_position: Position,
     resolvers: Resolvers,
-    records: BTreeMap<RecordKey, Held>,
-    /// The keys of the records that are marked as changed, each once.
-    changed: Vec<RecordKey>,
+    records: IndexMap<RecordKey, Held>,
+    /// The places among `records` of those that are marked as changed, each once.
+    changed: Vec<usize>,
 }
 
-/// A record, and whether an event has named it since the changed ones were last taken.
+/// A record, and what is known of it.
 #[derive(Debug)]
 struct Held {
     record: Record,
+    /// Whether an event has named it since the changed ones were last taken.
     is_changed: bool,
+    /// Whether it was loaded, or taken before.
+    is_stored: bool,
+}
+
+/// A record that events have named since the changed ones were last taken.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangedRecord<'a> {
+    /// Its address.
+    pub key: &'a RecordKey,
+    /// What it is now.
+    pub record: &'a Record,
+    /// Whether it was neither loaded nor taken before: whoever loads each record that an event names does not store it yet.
+    pub is_new: bool,
 }
 
 impl Folder {
@@ -102,12 +136,12 @@ impl Folder {
 
     /// Adds a stored record that later events may name.
     pub fn load(&mut self, key: RecordKey, record: Record) {
-        self.records.insert(key, Held { record, is_changed: false });
+        self.records.insert(key, Held { record, is_changed: false, is_stored: true });
     }
 
-    /// Whether it holds the record.
-    pub fn holds(&self, key: &RecordKey) -> bool {
-        self.records.contains_key(key)
+    /// Whether it holds the record that an event names.
+    pub fn holds_named(&self, event: &Event) -> bool {
+        self.records.contains_key(&Named(event))
     }
 
     /// The record of a key, if it holds it.
@@ -146,50 +180,46 @@ impl Folder {
             };
         };
         let applying = Applying::new(catalog, table, &self.resolvers, event);
-        let unseen = || Held { record: applying.unseen(), is_changed: false };
-        let held = match self.records.entry(RecordKey::of(event)) {
-            Entry::Occupied(held) if held.get().is_changed => held.into_mut(),
-            entry => {
-                self.changed.push(entry.key().clone());
-                entry.or_insert_with(unseen)
-            }
-        };
-        held.is_changed = true;
+        let place = self.records.get_index_of(&Named(event));
+        let place = place.unwrap_or_else(|| {
+            let unseen = Held { record: applying.unseen(), is_changed: false, is_stored: false };
+            self.records.insert_full(RecordKey::of(event), unseen).0
+        });
+        let held = &mut self.records[place];
+        if !held.is_changed {
+            held.is_changed = true;
+            self.changed.push(place);
+        }
         applying.apply(&mut held.record)
     }
 
     /// Every record held, in key order.
     pub fn records(&self) -> impl Iterator<Item = (&RecordKey, &Record)> {
-        self.records.iter().map(|(key, held)| (key, &held.record))
+        let mut records: Vec<_> = self.records.iter().collect();
+        records.sort_unstable_by_key(|(key, _)| *key);
+        records.into_iter().map(|(key, held)| (key, &held.record))
     }
 
-    /// The records that events have named since they were last taken, in key order.
-    pub fn changed(&self) -> impl Iterator<Item = (&RecordKey, &Record)> {
-        let changed = self.records.iter().filter(|(_, held)| held.is_changed);
-        changed.map(|(key, held)| (key, &held.record))
+    /// The records that events have named since they were last taken, in the order in which they were first named.
+    pub fn changed(&self) -> impl Iterator<Item = ChangedRecord<'_>> {
+        let changed = self.changed.iter().filter_map(|place| self.records.get_index(*place));
+        changed.map(|(key, held)| ChangedRecord { key, record: &held.record, is_new: !held.is_stored })
     }
 
     /// The records that events have named since the last call, in key order.
     pub fn take_changed(&mut self) -> Vec<(RecordKey, Record)> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        let taken = changed.into_iter().filter_map(|key| {
-            let held = self.records.get_mut(&key)?;
-            held.is_changed = false;
-            let taken = held.record.clone();
-            held.record.history.leaving.clear();
-            Some((key, taken))
-        });
-        taken.collect()
+        let mut taken: Vec<_> = self.changed().map(|it| (it.key.clone(), it.record.clone())).collect();
+        taken.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.forget_leaving();
+        taken
     }
 
-    /// Forgets where the events of records are as far as that left them, for whoever stores none of it.
+    /// Takes the changed records as stored, and forgets where their events are as far as that left them.
     pub fn forget_leaving(&mut self) {
-        for key in std::mem::take(&mut self.changed) {
-            if let Some(held) = self.records.get_mut(&key) {
-                held.record.history.leaving.clear();
-                held.is_changed = false;
-            }
+        for place in std::mem::take(&mut self.changed) {
+            let held = &mut self.records[place];
+            held.record.history.leaving.clear();
+            (held.is_changed, held.is_stored) = (false, true);
         }
     }
 
@@ -199,14 +229,14 @@ impl Folder {
         self.changed.clear();
         self.records.retain(|_, held| {
             held.record.history.leaving.clear();
+            held.is_stored = true;
             std::mem::take(&mut held.is_changed)
         });
     }
 
     /// Every record as it is read, in key order.
     pub fn views(&self, full: bool) -> impl Iterator<Item = RecordView> {
-        self.records
-            .iter()
-            .map(move |(key, held)| held.record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
+        self.records()
+            .map(move |(key, record)| record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
     }
 }

@@ -23,7 +23,7 @@ mod stored;
 pub use apply::Folded;
 pub use contributors::{FieldState, Merged};
 pub use custom::{Contender, Decision, Resolver, Resolvers};
-pub use folder::{FoldError, Folder, RecordKey};
+pub use folder::{ChangedRecord, FoldError, Folder, RecordKey};
 pub use history::History;
 pub use ledger::{Closed, Conflict, ConflictStatus, Content, DecidedBy, Side};
 pub use record::{ClosedConflict, Delete, OpenConflict, Record, Writer};

@@ -1,11 +1,21 @@
--- Records named after a position, tombstones and all, with the checkpoint of the same snapshot. Relies on records_touched.
+-- Records named after a position, tombstones and all, with the checkpoint of the same snapshot. Relies on records_version,
+-- for those that their last event changed, and records_touched, for the others.
 SELECT c.position AS projected, c.catalog_position, c.generation, r.*
 FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (
-    SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
+    (SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
     FROM tidelog.records
-    WHERE workspace = $1 AND table_set = c.table_set AND touched > $2
+    WHERE workspace = $1 AND table_set = c.table_set AND touched = version AND version > $2
         AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
+    ORDER BY version
+    LIMIT $5)
+    UNION ALL
+    (SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
+    FROM tidelog.records
+    WHERE workspace = $1 AND table_set = c.table_set AND touched > version AND touched > $2
+        AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
+    ORDER BY touched
+    LIMIT $5)
     ORDER BY touched
     LIMIT $5
 ) r ON true

@@ -141,11 +141,11 @@ async fn nothing_is_written_over_another_checkpoint_or_from_another_log() {
         ("another event at the end", checkpoint, other_check),
         ("no event at the end", checkpoint, not_there),
     ] {
-        let (records, ledger, events) = (RecordRows::new(), LedgerRows::new(), EventRows::new());
         let folding = Folding {
-            records,
-            ledger,
-            events,
+            new: RecordRows::new(),
+            known: RecordRows::new(),
+            ledger: LedgerRows::new(),
+            events: EventRows::new(),
             digests: DigestRows::default(),
             end,
             catalog_position: checkpoint.catalog_position,
