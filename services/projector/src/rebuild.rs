@@ -3,6 +3,7 @@
 //! FOLD-2: the same code folds into the other set of tables that folds into the live one, so the rows are the same bytes.
 //! What is made is resumable at any point: a generation that is being made is a checkpoint like any other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -20,9 +21,7 @@ use crate::step::StepError;
 const SIDE_BY_SIDE: usize = 2;
 /// How many events a new generation may lack for the swap to be tried: about what a step folds.
 const REACH: i64 = 2_000;
-/// Events the live projector may be behind, over all workspaces, before the rebuild gives way to it.
-const BEHIND_MAX: i64 = 4_000;
-/// How often it is looked how far behind it is.
+/// How often it is looked how far behind the live projector is.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a checkpoint that somebody else has is left alone.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
@@ -77,7 +76,8 @@ impl Projector {
     /// Makes the records of workspaces anew and swaps each when it has caught up; returns when all are swapped. Where a
     /// generation is being made already it goes on with that. None of them may have an older generation that is kept.
     ///
-    /// Some workspaces side by side; while the live projector is behind, each step is followed by as long a pause.
+    /// Some workspaces side by side; while the live projector is a second or more behind, each step is followed by as long a
+    /// pause.
     pub async fn rebuild(
         &self,
         workspaces: &[WorkspaceId],
@@ -118,18 +118,20 @@ impl Projector {
         Ok(rebuilt)
     }
 
-    /// Says whether the live projector is behind, for as long as it is let to. Where it does not move nobody runs one, and
-    /// there is nobody to give way to.
+    /// Says whether the live projector is behind by more than it folds between two looks, for as long as it is let to. Where
+    /// it folds nothing nobody runs one, and there is nobody to give way to.
     async fn watch_the_live(self, gives_way: Arc<AtomicBool>) {
-        let mut projected_before = None;
+        let mut projected_before: HashMap<WorkspaceId, Position> = HashMap::new();
         loop {
             let began = Instant::now();
             if let Ok(lagging) = self.store.lagging().await {
                 let behind: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
-                let projected: Vec<_> = lagging.iter().map(|lag| (lag.workspace, lag.projected)).collect();
-                let moves = projected_before.as_ref() != Some(&projected);
-                gives_way.store(behind > BEHIND_MAX && moves, Ordering::Relaxed);
-                projected_before = Some(projected);
+                let folded: i64 = lagging
+                    .iter()
+                    .filter_map(|lag| Some(lag.projected.0 - projected_before.get(&lag.workspace)?.0))
+                    .sum();
+                gives_way.store(folded > 0 && behind > folded, Ordering::Relaxed);
+                projected_before = lagging.into_iter().map(|lag| (lag.workspace, lag.projected)).collect();
             }
             // It reads the end of every log.
             sleep(LOOK.max(began.elapsed() * 20)).await;
