@@ -39,7 +39,7 @@ tidelog_postgres::metrics! {
         group_ops: HistogramVec("tidelog_group_commit_ops", [], count_buckets()),
         /// Pushes that wait to be appended.
         appends_waiting: IntGaugeVec("tidelog_appends_waiting", []),
-        /// Database connections in use.
+        /// Database connections in use, but for the projector's.
         pool_in_use: IntGaugeVec("tidelog_pool_connections_in_use", []),
         /// Callers that wait for a database connection.
         pool_waiting: IntGaugeVec("tidelog_pool_waiting", []),

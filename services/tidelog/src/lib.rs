@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod embedded;
+mod folding;
 mod server;
 
 pub use server::{InitialCatalog, Roles, Server, ServerConfig, ServerError};

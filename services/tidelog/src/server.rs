@@ -12,10 +12,10 @@ use tidelog_gateway::{Gateway, GatewayConfig, Runtime, admin_server, main_server
 use tidelog_postgres::{
     Durability, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate, views,
 };
-use tidelog_projector::Projector;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+
+use crate::folding::Folding;
 
 /// Which parts run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct ServerConfig {
     pub admin_listen: Option<SocketAddr>,
     /// What runs here.
     pub roles: Roles,
-    /// Most database connections.
+    /// Most database connections, those of the projector among them.
     pub pool_size: usize,
     /// Appends under way at once.
     pub append_lanes: usize,
@@ -110,6 +110,9 @@ pub enum ServerError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Threads for the projector.
+    #[error("cannot start the projector's threads: {0}")]
+    Threads(std::io::Error),
     /// A metric's name is taken: an error of the code.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -117,12 +120,10 @@ pub enum ServerError {
 
 /// How often what devices said of themselves is written.
 const PRESENCE_EVERY: Duration = Duration::from_secs(3);
-/// How long the projector's step at hand may take when the server stops.
-const STEP_WITHIN: Duration = Duration::from_secs(30);
 /// How long a lost connection for hints is waited for before the next attempt.
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 
-/// A running server. Dropped without [`Server::stop`] its tasks end with the runtime.
+/// A running server. Dropped without [`Server::stop`] its projector is cut short, and its other tasks end with the runtime.
 pub struct Server {
     store: Store,
     address: Option<SocketAddr>,
@@ -130,7 +131,7 @@ pub struct Server {
     gateway: Option<Arc<Gateway>>,
     http: Vec<actix_web::dev::ServerHandle>,
     stop: watch::Sender<bool>,
-    projector: Option<JoinHandle<()>>,
+    folding: Option<Folding>,
     beside: Vec<JoinHandle<()>>,
 }
 
@@ -139,7 +140,8 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         Durability::of(&config.database_url).await?.check(config.allow_unsafe_durability)?;
         migrate(&config.database_url).await?;
-        let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: config.pool_size })?;
+        let pool_size = config.pool_size - Folding::connections(&config);
+        let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size })?;
         see_to_catalog(&store, &config).await?;
         if let Err(error) = views::apply(&config.database_url).await {
             // Analysts read less or something older; the apps are not to wait for that.
@@ -156,14 +158,11 @@ impl Server {
             gateway: None,
             http: Vec::new(),
             stop,
-            projector: None,
+            folding: None,
             beside: Vec::new(),
         };
         if config.roles.projector {
-            let projector = Projector::new(store.clone(), Arc::clone(&hub), &registry)?;
-            let lanes = config.projector_lanes.min(config.pool_size / 4);
-            let projector = projector.with_lanes(lanes).with_resolvers(config.resolvers.clone());
-            server.projector = Some(tokio::spawn(async move { projector.run(stopping).await }));
+            server.folding = Some(Folding::start(&config, Arc::clone(&hub), &registry, stopping)?);
         }
         if config.shared_database {
             server.beside.push(tokio::spawn(tell(store.clone(), Arc::clone(&hub))));
@@ -225,10 +224,8 @@ impl Server {
             http.stop(true).await;
         }
         self.stop.send_replace(true);
-        if let Some(projector) = self.projector
-            && timeout(STEP_WITHIN, projector).await.is_err()
-        {
-            tracing::warn!("the projector's step was cut short; it is done again at the next start");
+        if let Some(folding) = self.folding {
+            folding.end().await;
         }
         if let Some(gateway) = self.gateway {
             gateway.flush_presence().await;

@@ -1,0 +1,75 @@
+//! The projector on threads and connections of its own: it has as much to do as there is, and who pushes must not stand in
+//! a row behind it.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tidelog_postgres::{Hub, Store, StoreConfig};
+use tidelog_projector::Projector;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::server::{ServerConfig, ServerError};
+
+/// How long the step at hand may take when the server stops.
+const STEP_WITHIN: Duration = Duration::from_secs(30);
+
+/// A projector that runs. Dropped, it is cut short.
+pub(crate) struct Folding {
+    /// Always there, until it is dropped: in async code it may not be dropped as it is.
+    runtime: Option<Runtime>,
+    task: JoinHandle<()>,
+}
+
+impl Folding {
+    /// How many connections a projector takes of the server's: two a lane, fewer lanes where they would take over half.
+    pub(crate) fn connections(config: &ServerConfig) -> usize {
+        if config.roles.projector { 2 * lanes(config) } else { 0 }
+    }
+
+    /// Runs a projector until `stopping` says so.
+    pub(crate) fn start(
+        config: &ServerConfig,
+        hub: Arc<Hub>,
+        registry: &Registry,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Self, ServerError> {
+        let lanes = lanes(config);
+        // Half of the processors, so that folding alone leaves the rest to the others.
+        let threads = (available_parallelism().map_or(1, usize::from) / 2).clamp(1, lanes);
+        let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("projector").enable_all().build();
+        let runtime = runtime.map_err(ServerError::Threads)?;
+        let store = {
+            // Its connections too are driven there.
+            let _entered = runtime.enter();
+            Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: Self::connections(config) })?
+        };
+        let projector = Projector::new(store, hub, registry)?;
+        let projector = projector.with_lanes(lanes).with_resolvers(config.resolvers.clone());
+        let task = runtime.spawn(async move { projector.run(stopping).await });
+        Ok(Self { runtime: Some(runtime), task })
+    }
+
+    /// Waits for the steps at hand, which are the last ones.
+    pub(crate) async fn end(mut self) {
+        if timeout(STEP_WITHIN, &mut self.task).await.is_err() {
+            tracing::warn!("the projector's step was cut short; it is done again at the next start");
+        }
+    }
+}
+
+impl Drop for Folding {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn lanes(config: &ServerConfig) -> usize {
+    config.projector_lanes.min(config.pool_size / 4).max(1)
+}
