@@ -23,7 +23,9 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
     gateway.flush_presence().await;
     let known = gateway.catalog.refresh().await?;
     let head = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
-    let filter = reader.filter(&known.0, None);
+    // What the caller's log does not let it read yet it cannot have pulled: neither is it in what it compares with.
+    let of_log = gateway.catalog.of_log(head.catalog_version).await?;
+    let filter = reader.filter(&of_log, None);
     let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
     let devices = gateway.store.devices(workspace, None).await?;
     let now = gateway.runtime.clock.now();

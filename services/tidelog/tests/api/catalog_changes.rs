@@ -77,6 +77,38 @@ async fn the_catalog_in_force_is_told_with_its_version() {
     assert_eq!((&status["catalog"], &status["tables"]), (&json!(2), &json!(["notes", "plans"])));
 }
 
+/// A replica compares the digests with the records that it was given, which are those that its log lets it read.
+#[tokio::test]
+async fn the_status_counts_what_the_log_lets_its_reader_see() {
+    let tables = |notes: &str, plans: &str| {
+        format!(
+            "roles = [\"staff\", \"boss\"]\n[tables.notes]\nrule = \"manual\"\nread = {notes}\n\
+            [tables.plans]\nrule = \"manual\"\nread = {plans}\n"
+        )
+    };
+    let (all, own) = ("[\"staff\", \"boss\"]", "[\"boss\"]");
+    let app = TestApp::build().catalog(&tables(all, own)).start().await;
+    let (mut boss, staff) = (app.phone_as("boss", "boss", &[]).await, app.phone_as("staff", "staff", &[]).await);
+    let mut other = app.phone_as("other boss", "boss", &[]).await;
+    for record in ["one", "two"] {
+        boss.saves("plans", record, json!({"by": "boss"})).await;
+        other.saves("plans", record, json!({"by": "other"})).await;
+    }
+    boss.saves("notes", "n", json!({"by": "boss"})).await;
+    other.saves("notes", "n", json!({"by": "other"})).await;
+    let told = async || {
+        app.folded().await;
+        let status: Json = staff.http.get("/api/v1/sync/status").await.good();
+        let digests: Vec<_> = status["digests"].as_object().unwrap().keys().cloned().collect();
+        (digests.join(","), status["open_conflicts"].as_i64().unwrap(), status["tables"].clone())
+    };
+    assert_eq!(told().await, ("notes".to_owned(), 1, json!(["notes"])));
+    app.apply_catalog(&tables(own, all)).await;
+    assert_eq!(told().await, ("notes".to_owned(), 1, json!(["plans"])), "in force, and not in the log yet");
+    boss.saves("plans", "one", json!({})).await;
+    assert_eq!(told().await, ("plans".to_owned(), 2, json!(["plans"])));
+}
+
 #[tokio::test]
 async fn records_fold_by_the_rules_of_their_time() {
     let app =
