@@ -68,6 +68,7 @@ impl Store {
         let key = RecordKey { table: row.table.clone(), scope: row.scope.clone(), record: row.record.clone() };
         let record = self.record(workspace, &key).await?.map(|(_, record)| record);
         let catalog = self.catalog_in_force().await?.map(|in_force| in_force.catalog);
+        let keeps = matches!(choice, Choice::Winner);
         let Some(put) = put_of(choice, &row, record.as_ref(), catalog.as_ref()) else {
             return Ok(ResolveOutcome::NoValue);
         };
@@ -80,7 +81,13 @@ impl Store {
             scopes: who.scopes,
             actor: who.actor,
         };
-        match self.append_as_system(workspace, &op, now).await? {
+        let mut appended = self.append_as_system(workspace, &op, now).await?;
+        if keeps && op.intent.fields().is_some() && matches!(appended, SystemAppend::Rejected(_)) {
+            // A later catalog does not take the value that stands. It need not be written to stay, nor to close the row.
+            let intent = Intent::Resolve { conflict: conflict.clone(), put: Some(Fields::default()) }.into();
+            appended = self.append_as_system(workspace, &SystemOp { intent, ..op }, now).await?;
+        }
+        match appended {
             SystemAppend::Appended { position, seq } => Ok(ResolveOutcome::Appended { position, seq }),
             SystemAppend::Rejected(code) => Ok(ResolveOutcome::Rejected(code)),
             SystemAppend::Withdrawn => Err(StoreError::corrupt("a resolve that nothing stood against")),

@@ -63,7 +63,7 @@ impl World {
     }
 
     /// Settles a conflict and sees it settled.
-    async fn settle(&self, id: &impl std::fmt::Display, body: Json) -> ResolveAnswer {
+    pub(crate) async fn settle(&self, id: &impl std::fmt::Display, body: Json) -> ResolveAnswer {
         let answer: ResolveAnswer = resolve(&self.office.http, id, &body).await.good();
         let row = self.conflict(id).await;
         assert_eq!((row.status.as_str(), row.resolved_by), ("resolved", Some(answer.position)));
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-async fn resolve(http: &Http, id: &impl std::fmt::Display, body: &Json) -> tidelog_testkit::Answer {
+pub(crate) async fn resolve(http: &Http, id: &impl std::fmt::Display, body: &Json) -> tidelog_testkit::Answer {
     http.post(&format!("/api/v1/conflicts/{id}/resolve?wait=10000"), body).await
 }
 
@@ -83,7 +83,7 @@ async fn list(http: &Http, query: &str) -> ConflictsAnswer {
     http.get(&format!("/api/v1/conflicts{query}")).await.good()
 }
 
-fn fields(json: Json) -> Fields {
+pub(crate) fn fields(json: Json) -> Fields {
     serde_json::from_value(json).unwrap()
 }
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod catalog_changes;
 mod conflicts;
 mod conflicts_cli;
+mod conflicts_kept;
 mod custom_rule;
 mod fold_property;
 mod history;
