@@ -314,12 +314,9 @@ pub(crate) async fn op_status(
     };
     let checkpoint = gateway.store.checkpoint(workspace).await?;
     let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
-    let stored = gateway.store.verdicts(workspace, event.position, event.position).await?;
-    let (verdict, conflicts) = match (event.rejected, stored.into_iter().next()) {
-        (Some(_), _) => (Verdict::Rejected, Vec::new()),
-        (None, Some(folded)) => (folded.verdict, folded.conflicts),
-        (None, None) if event.position > projected => (Verdict::Pending, Vec::new()),
-        (None, None) => (Verdict::Applied, Vec::new()),
+    let (verdict, conflicts) = match event.rejected {
+        Some(_) => (Verdict::Rejected, Vec::new()),
+        None => gateway.store.verdict(workspace, event.position, projected).await?,
     };
     let code = event.rejected.map(|code| code.as_str().to_owned());
     Ok(tidelog_core::wire::OpStatus { seq, position: event.position, verdict, code, conflicts })

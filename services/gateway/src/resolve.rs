@@ -6,7 +6,7 @@ use tidelog_core::error::Code;
 use tidelog_core::fold::ConflictStatus;
 use tidelog_core::ids::{Actor, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
-use tidelog_core::wire::{Choice, ConflictView, ResolveAnswer, Verdict};
+use tidelog_core::wire::{Choice, ConflictView, ResolveAnswer};
 use tidelog_postgres::{ResolveOutcome, Resolving};
 
 use crate::auth::{DevicePrincipal, Reader, revoked};
@@ -57,13 +57,8 @@ impl Gateway {
         let mut answer = ResolveAnswer { position, seq, verdict: None, conflicts: Vec::new() };
         if let Some(wait) = wait {
             let projected = self.wait_folded(workspace, position, wait).await?;
-            let stored = self.store.verdicts(workspace, position, position).await?.into_iter().next();
-            answer.verdict = Some(match &stored {
-                Some(folded) => folded.verdict,
-                None if position > projected => Verdict::Pending,
-                None => Verdict::Applied,
-            });
-            answer.conflicts = stored.map(|folded| folded.conflicts).unwrap_or_default();
+            let (verdict, conflicts) = self.store.verdict(workspace, position, projected).await?;
+            (answer.verdict, answer.conflicts) = (Some(verdict), conflicts);
         }
         Ok(answer)
     }

@@ -89,6 +89,23 @@ impl Store {
         row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(6)?.map(Digest)))).transpose()
     }
 
+    /// What became of an event that was not rejected, with the rows of the ledger that it made. `projected` is how far the
+    /// log was folded when that was looked at, before this.
+    pub async fn verdict(
+        &self,
+        workspace: WorkspaceId,
+        position: Position,
+        projected: Position,
+    ) -> Result<(Verdict, Vec<ConflictId>), StoreError> {
+        let stored = self.verdicts(workspace, position, position).await?.into_iter().next();
+        Ok(match stored {
+            Some(folded) => (folded.verdict, folded.conflicts),
+            None if position > projected => (Verdict::Pending, Vec::new()),
+            // What simply applied leaves no row.
+            None => (Verdict::Applied, Vec::new()),
+        })
+    }
+
     /// The workspaces that have something to fold.
     pub async fn lagging(&self) -> Result<Vec<Lagging>, StoreError> {
         let rows = self.query(include_str!("../sql/records/lagging.sql"), &[]).await?;

@@ -1,17 +1,16 @@
 //! `tidelog conflicts`
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::json;
 use tidelog_core::fold::ConflictStatus;
-use tidelog_core::ids::{Actor, ConflictId, Role, WorkspaceId};
-use tidelog_core::wire::{Choice, ConflictView, ConflictsAnswer, SideView};
-use tidelog_gateway::Runtime;
-use tidelog_postgres::{ConflictsQuery, EventFilter, ResolveOutcome, Resolving, Store};
+use tidelog_core::ids::{ConflictId, WorkspaceId};
+use tidelog_core::wire::{ConflictView, ConflictsAnswer, SideView};
+use tidelog_postgres::{ConflictsQuery, EventFilter, Store};
 
 use super::Global;
 use super::connect::with_store;
 use super::output::{Output, table};
+use super::resolve::Resolve;
 use super::workspace;
 
 /// Bytes of values that one answer holds, as a page of the API.
@@ -32,22 +31,7 @@ pub(crate) enum Conflicts {
         conflict: String,
     },
     /// Settle an open conflict, or restore what lost to a rule
-    Resolve {
-        /// The workspace, by id or name
-        #[arg(long)]
-        workspace: String,
-        /// The conflict's id, like `41.status`
-        conflict: String,
-        /// Keep what stands now, or restore what lost
-        #[arg(long, value_name = "SIDE", required_unless_present = "value")]
-        choose: Option<Side>,
-        /// Set neither of both but this, as JSON
-        #[arg(long, value_name = "JSON", conflicts_with = "choose")]
-        value: Option<String>,
-        /// Who decides, for the log
-        #[arg(long, value_name = "TEXT", default_value = "operator")]
-        actor: String,
-    },
+    Resolve(Resolve),
 }
 
 #[derive(Args)]
@@ -75,12 +59,6 @@ pub(crate) struct List {
     limit: usize,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub(crate) enum Side {
-    Winner,
-    Loser,
-}
-
 impl Conflicts {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
         with_store(global, async |store| self.run_with(store, output).await).await
@@ -93,16 +71,7 @@ impl Conflicts {
                 let workspace = workspace::find(store, &workspace).await?;
                 output.answer(&find(store, workspace, &conflict).await?, side_by_side)
             }
-            Self::Resolve { workspace, conflict, choose, value, actor } => {
-                let workspace = workspace::find(store, &workspace).await?;
-                let choice = match (choose, value) {
-                    (Some(Side::Winner), _) => Choice::Winner,
-                    (Some(Side::Loser), _) => Choice::Loser,
-                    (None, Some(value)) => Choice::Value(serde_json::from_str(&value).context("--value is JSON")?),
-                    (None, None) => bail!("give either --choose or --value"),
-                };
-                resolve(store, output, workspace, &conflict, choice, &actor).await
-            }
+            Self::Resolve(resolve) => resolve.run(store, output).await,
         }
     }
 }
@@ -145,32 +114,9 @@ impl List {
     }
 }
 
-async fn find(store: &Store, workspace: WorkspaceId, conflict: &str) -> anyhow::Result<ConflictView> {
+pub(crate) async fn find(store: &Store, workspace: WorkspaceId, conflict: &str) -> anyhow::Result<ConflictView> {
     let found = store.conflict(workspace, &ConflictId::parse(conflict)?).await?;
     found.with_context(|| format!("there is no conflict {conflict} here: `tidelog conflicts list` shows them"))
-}
-
-async fn resolve(
-    store: &Store,
-    output: &Output,
-    workspace: WorkspaceId,
-    conflict: &str,
-    choice: Choice,
-    actor: &str,
-) -> anyhow::Result<()> {
-    let found = find(store, workspace, conflict).await?;
-    let who = Resolving { role: Role::system(), scopes: None, actor: Actor::parse(actor)? };
-    let now = Runtime::default().clock.now();
-    match store.resolve(workspace, &found.conflict, choice, who, now).await? {
-        ResolveOutcome::Appended { position, seq } => {
-            let answer = json!({"conflict": found.conflict, "position": position, "seq": seq});
-            output.answer(&answer, |_| format!("resolved {conflict} by the event at {position}"))
-        }
-        ResolveOutcome::Closed(status) => bail!("conflict {conflict} is {} already", status.as_str()),
-        ResolveOutcome::NoValue => bail!("a delete that lost has no value: give --choose"),
-        ResolveOutcome::Rejected(code) => bail!("the catalog would reject it: {code}, {}", code.detail()),
-        ResolveOutcome::Unknown => bail!("there is no conflict {conflict} here any more"),
-    }
 }
 
 fn cells(view: &ConflictView) -> [String; 7] {

@@ -13,6 +13,7 @@ mod progress;
 mod rebuild;
 mod rejected;
 mod replay;
+mod resolve;
 mod serve;
 mod status;
 mod verify;

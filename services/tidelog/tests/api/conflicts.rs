@@ -33,7 +33,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let app = TestApp::build().catalog(CATALOG).start().await;
+        Self::on(TestApp::build().catalog(CATALOG).start().await).await
+    }
+
+    /// With nobody beside the server who folds, but whoever is started for it.
+    pub(crate) async fn start_without_projector() -> Self {
+        Self::on(TestApp::build().catalog(CATALOG).without_projector().start().await).await
+    }
+
+    async fn on(app: TestApp) -> Self {
         let (office, tablet) =
             (app.phone_as("office", "manager", &["*"]).await, app.phone_as("tablet", "manager", &["*"]).await);
         Self { app, office, tablet }
