@@ -9,6 +9,7 @@ mod catalog_changes;
 mod conflicts;
 mod conflicts_cli;
 mod conflicts_kept;
+mod conflicts_pages;
 mod custom_rule;
 mod fold_property;
 mod history;
