@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::time::{Duration, Instant};
+
 use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Actor, DeviceId, Position, RecordId, Role, Scope, Scopes, Seq, TableName, WorkspaceId};
@@ -10,7 +12,8 @@ use tidelog_core::op::Intent;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_postgres::{Store, StoreConfig, SystemAppend, SystemOp};
-use tidelog_testkit::TestDatabase;
+use tidelog_testkit::{DatabaseProxy, TestDatabase};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 const CATALOG: &str = "roles = [\"member\", \"guest\"]\n[tables.notes]\nwrite = [\"member\"]";
@@ -109,4 +112,62 @@ async fn many_at_once_have_a_place_each_though_they_say_the_same() {
     }
     places.sort_unstable();
     assert_eq!(places, (2..26).collect::<Vec<_>>());
+}
+
+/// Has the commit of every note wait while somebody has lock 1, and keeps which connection's commits happened.
+const GATE: &str = "
+CREATE TABLE public.commits (n bigserial, pid integer);
+CREATE FUNCTION public.at_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    INSERT INTO public.commits (pid) VALUES (pg_backend_pid());
+    PERFORM pg_advisory_xact_lock_shared(1);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON tidelog.log DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.table_name = 'notes') EXECUTE FUNCTION public.at_commit();
+";
+
+/// The connection that waits for a lock of this kind, `besides` aside.
+async fn waiting(owner: &Client, kind: &str, besides: i32) -> i32 {
+    let sql = format!(
+        "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()
+        WHERE NOT l.granted AND l.locktype {kind} AND l.pid <> $1"
+    );
+    let began = Instant::now();
+    loop {
+        if let Some(row) = owner.query_opt(&sql, &[&besides]).await.unwrap() {
+            return row.get(0);
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody waits");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// LOG-1. A commit that nobody hears of has happened or has not: the op is there once, at the place that is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_op_whose_commit_is_not_answered_is_in_the_log_once() {
+    let (store, database, workspace) = log().await;
+    let owner = database.connect().await;
+    owner.batch_execute(GATE).await.unwrap();
+    let proxy = DatabaseProxy::start(&database).await;
+    for (place, happens) in [(2, true), (3, false), (4, true)] {
+        owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+        let through = Store::new(&StoreConfig { url: proxy.url().to_owned(), pool_size: 2 }).unwrap();
+        let append = tokio::spawn(async move { through.append_as_system(workspace, &op("notes", 7), NOW).await });
+        let first = waiting(&owner, "= 'advisory'", 0).await;
+        if happens {
+            proxy.cut();
+            // The second attempt waits for the log, which the first one still has.
+            waiting(&owner, "<> 'advisory'", first).await;
+        } else {
+            owner.query("SELECT pg_terminate_backend($1)", &[&first]).await.unwrap();
+            waiting(&owner, "= 'advisory'", first).await;
+        }
+        owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+        let appended = append.await.unwrap().unwrap();
+        assert_eq!(appended, SystemAppend::Appended { position: Position(place), seq: Seq(place) });
+        let committed: i32 =
+            owner.query_one("SELECT pid FROM public.commits ORDER BY n DESC LIMIT 1", &[]).await.unwrap().get(0);
+        assert_eq!(committed == first, happens, "it was the one that nobody heard of, or the next");
+        assert_eq!(store.head(workspace, Position::START).await.unwrap().unwrap().head, Position(place));
+    }
 }

@@ -23,5 +23,5 @@ pub use cluster::TestDatabase;
 pub use http::{Answer, Http, whole_pages};
 pub use phone::{Phone, op_fields};
 pub use process::{Serving, tidelog_command};
-pub use proxy::FaultProxy;
+pub use proxy::{DatabaseProxy, FaultProxy};
 pub use stored::StoredEvent;

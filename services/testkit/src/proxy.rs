@@ -1,13 +1,19 @@
-//! A network that breaks: a TCP proxy that cuts connections after a random number of bytes in either direction, so also
-//! between a commit and its answer.
+//! Networks that break: a TCP proxy that cuts connections after a random number of bytes in either direction, so also
+//! between a commit and its answer, and one that cuts when it is told to.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use crate::cluster::TestDatabase;
 
 /// A proxy before a server. It stops when dropped.
 pub struct FaultProxy {
@@ -39,6 +45,66 @@ impl FaultProxy {
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// A proxy before a test's database. What Postgres is doing when a connection is cut it goes on with, and nobody hears how
+/// it ended. It stops when dropped.
+pub struct DatabaseProxy {
+    url: String,
+    cuts: watch::Sender<u64>,
+    task: JoinHandle<()>,
+}
+
+impl DatabaseProxy {
+    /// One that passes everything on.
+    pub async fn start(database: &TestDatabase) -> Self {
+        let config: Config = database.url().parse().expect("a URL of our own");
+        let [Host::Unix(dir)] = config.get_hosts() else { panic!("the tests' cluster is reached by a socket") };
+        let port = config.get_ports().first().expect("it has a port");
+        let socket = dir.join(format!(".s.PGSQL.{port}"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let (user, name) = (config.get_user().expect("a user"), config.get_dbname().expect("a database"));
+        let url = format!("postgresql://{user}@{}/{name}", listener.local_addr().expect("its address"));
+        let (cuts, cut) = watch::channel(0);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let mut cut = cut.clone();
+                // Those that were cut before are not meant.
+                cut.mark_unchanged();
+                tokio::spawn(pass_on(client, socket.clone(), cut));
+            }
+        });
+        Self { url, cuts, task }
+    }
+
+    /// The database's URL by way of the proxy, as its owner.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Cuts every connection there is. The next ones are passed on again.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+impl Drop for DatabaseProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Passes bytes both ways until one side ends or the connection is cut.
+async fn pass_on(mut client: TcpStream, socket: PathBuf, mut cut: watch::Receiver<u64>) {
+    let Ok(mut server) = UnixStream::connect(socket).await else { return };
+    let (client_read, client_write) = client.split();
+    let (server_read, server_write) = server.split();
+    tokio::select! {
+        () = copy(client_read, server_write, u64::MAX) => {}
+        () = copy(server_read, client_write, u64::MAX) => {}
+        // An error: the proxy is gone.
+        _ = cut.changed() => {}
     }
 }
 
