@@ -181,3 +181,88 @@ async fn a_client_with_plain_records_has_the_digests_of_the_status() {
     assert!(bad(&app, &["verify"]).await.contains("faults"), "it fails as cron sees it");
     assert_eq!(app.store().generation_sums().await.unwrap().verified_at, verified, "the last good run stays");
 }
+
+/// What `/metrics` says of generations: the live one's number, the workspaces with one being made and with one kept, the
+/// events that are in the one being made and those that it lacks.
+async fn gauges(app: &TestApp) -> [i64; 5] {
+    let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
+    let names = ["generation", "rebuild_workspaces", "generations_kept", "rebuild_events", "rebuild_lag_events"];
+    names.map(|name| {
+        let name = format!("tidelog_{name} ");
+        metrics.lines().find_map(|line| line.strip_prefix(name.as_str())).expect("it is shown").parse().unwrap()
+    })
+}
+
+/// They are looked at every few seconds.
+async fn gauges_become(app: &TestApp, expected: [i64; 5]) {
+    let began = Instant::now();
+    loop {
+        let gauges = gauges(app).await;
+        if gauges == expected {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{gauges:?} in place of {expected:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gauges_tell_of_a_generation_being_made_swapped_and_rolled_back() {
+    let app = TestApp::build().catalog(CATALOG).start().await;
+    with_history(&app, 2, 20).await;
+    // The catalog, and four pushes of 20 ops.
+    gauges_become(&app, [1, 0, 0, 0, 0]).await;
+    // Nothing is swapped while somebody has the live checkpoint.
+    let owner = app.database.connect().await;
+    owner.batch_execute("BEGIN; SELECT FROM tidelog.checkpoints FOR UPDATE").await.unwrap();
+    let mut rebuild = tidelog(&app, &["rebuild"]).stdout(Stdio::null()).spawn().unwrap();
+    gauges_become(&app, [1, 1, 0, 81, 0]).await;
+    owner.batch_execute("COMMIT").await.unwrap();
+    assert!(tokio::task::spawn_blocking(move || rebuild.wait().unwrap()).await.unwrap().success());
+    gauges_become(&app, [2, 0, 1, 0, 0]).await;
+    good(&app, &["rebuild", "rollback"]).await;
+    app.phone("three").await.saves("notes", "n", json!({})).await;
+    gauges_become(&app, [1, 1, 0, 81, 1]).await;
+}
+
+/// What a transaction sees of the records in the set that is live at first.
+const FIRST_SET: &str =
+    "SELECT coalesce(string_agg(r::text, ',' ORDER BY r::text), '') FROM tidelog.records r WHERE table_set = 0";
+
+/// Who is reading the old generation reads it to the end, and neither the drop nor anybody else waits for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_is_dropped_while_somebody_still_reads_it() {
+    let app = TestApp::build().catalog(CATALOG).start().await;
+    with_history(&app, 4, 20).await;
+    let before = status(&app).await;
+    let (reader, another) = (app.database.connect().await, app.database.connect().await);
+    reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    let read: String = reader.query_one(FIRST_SET, &[]).await.unwrap().get(0);
+    assert!(!read.is_empty());
+    good(&app, &["rebuild"]).await;
+    let dropping = tokio::time::timeout(Duration::from_secs(60), good(&app, &["rebuild", "drop"]));
+    assert_eq!(dropping.await.expect("it waits for no reader")["dropped"], 1);
+    assert_eq!(reader.query_one(FIRST_SET, &[]).await.unwrap().get::<_, String>(0), read);
+    assert_eq!(another.query_one(FIRST_SET, &[]).await.unwrap().get::<_, String>(0), "", "its rows went one by one");
+    assert_eq!(status(&app).await.digests, before.digests);
+    // The tables are free for the next one, reader or not.
+    assert_eq!(good(&app, &["rebuild"]).await["rebuilt"][0]["generation"], 3);
+    assert_eq!(reader.query_one(FIRST_SET, &[]).await.unwrap().get::<_, String>(0), read);
+    reader.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(good(&app, &["verify"]).await["workspaces"][0]["good"], true);
+}
+
+/// Who began before and reads it only now finds tables that were emptied: OPERATING.md says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_to_a_dropped_generation_with_an_old_snapshot_finds_nothing() {
+    let app = TestApp::build().catalog(CATALOG).start().await;
+    with_history(&app, 1, 20).await;
+    let reader = app.database.connect().await;
+    reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    let live = "SELECT table_set FROM tidelog.checkpoints WHERE live";
+    assert_eq!(reader.query_one(live, &[]).await.unwrap().get::<_, i16>(0), 0);
+    good(&app, &["rebuild"]).await;
+    assert_eq!(good(&app, &["rebuild", "drop"]).await["dropped"], 1);
+    assert_eq!(reader.query_one(live, &[]).await.unwrap().get::<_, i16>(0), 0, "in its time it was live");
+    assert_eq!(reader.query_one(FIRST_SET, &[]).await.unwrap().get::<_, String>(0), "");
+}
