@@ -63,18 +63,26 @@ impl Postgres {
         tokio::task::spawn_blocking(move || first.stop()).await??;
         let cluster = start(&config).await?;
         let postgres = Self { cluster, config, databases: AtomicU32::new(0), _dir: dir };
-        postgres.lay_out_wal().await?;
+        postgres.age().await?;
         Ok(postgres)
     }
 
-    /// Makes the segments of WAL that a cluster has which has run for a while: to make one anew is to write all of it twice,
-    /// and everybody who commits waits for that.
-    async fn lay_out_wal(&self) -> Result<()> {
+    /// Makes of it a cluster that has run for a while. To make a segment of WAL anew is to write all of it twice, and
+    /// everybody who commits waits for that; and memory that nobody has touched yet costs more than any other.
+    async fn age(&self) -> Result<()> {
         let client = self.connect_to(FIRST).await?;
         for _ in 0..WAL_SEGMENTS {
             client.query_one("SELECT pg_logical_emit_message(false, 'bench', '')", &[]).await?;
             client.query_one("SELECT pg_switch_wal()", &[]).await?;
         }
+        // Four rows a page.
+        let rows = "2 * 4 * (SELECT setting::bigint FROM pg_settings WHERE name = 'shared_buffers')";
+        client
+            .batch_execute(&format!(
+                "CREATE UNLOGGED TABLE filler AS SELECT repeat('x', 1900) FROM generate_series(1, {rows});
+                 DROP TABLE filler"
+            ))
+            .await?;
         self.checkpoint().await
     }
 
