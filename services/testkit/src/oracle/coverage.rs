@@ -11,7 +11,8 @@ use super::shapes::OracleState;
 /// unknown>`, `rule <rule> [by <clock>]: <differs | equal> <choice>`, `row <rule> <choice>`, `merge <merge>: <contributes |
 /// not mergeable>`, `granularity record: <beats all | loses by <rule> <choice>>`, `on_delete <word>: delete: <rule>
 /// <choice>`, `on_delete <word>: put on <a tombstone | a living record>: <rule> <choice>`, `put that knew the delete:
-/// <what it came onto>`, `delete without opponents`, `limit`.
+/// <what it came onto>`, `delete without opponents`, `limit`, `<catalog | refold>: a table <more | less>`, `refold: <what it
+/// does, or passes over>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Coverage(pub BTreeMap<String, u64>);
 
@@ -20,6 +21,19 @@ impl Coverage {
     pub fn add(&mut self, state: &OracleState) {
         for (branch, count) in &state.branches {
             *self.0.entry(branch.clone()).or_default() += count;
+        }
+    }
+
+    /// Adds what a refold has reached: in which ways a log came out otherwise than by the rules of their time.
+    pub fn add_refold(&mut self, of_their_time: &OracleState, refolded: &OracleState) {
+        self.add(refolded);
+        let changes = [
+            ("another verdict", of_their_time.verdicts != refolded.verdicts),
+            ("other records", of_their_time.records != refolded.records),
+            ("another ledger", of_their_time.ledger != refolded.ledger),
+        ];
+        for (change, _) in changes.iter().filter(|(_, is_so)| *is_so) {
+            *self.0.entry(format!("refold: {change}")).or_default() += 1;
         }
     }
 
@@ -112,6 +126,17 @@ pub fn all_branches() -> BTreeSet<String> {
         "put that knew the delete: Living",
         "delete without opponents",
         "limit",
+        "catalog: a table less",
+        "catalog: a table more",
+        "refold: a table less",
+        "refold: a table more",
+        "refold: a catalog before it",
+        "refold: another refold before it",
+        "refold: a catalog after it",
+        "refold: an event of a table that it lacks",
+        "refold: another verdict",
+        "refold: other records",
+        "refold: another ledger",
     ];
     others.into_iter().for_each(|branch| add(branch.to_owned()));
     all

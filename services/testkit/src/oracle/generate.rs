@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::shapes::{RecordKey, Status};
 use super::{Choice, Contender, Oracle};
-use catalogs::{FIELDS, ROLES, random_catalog};
+use catalogs::{FIELDS, ROLES, TABLES, random_catalog};
 
 /// 2026-11-20T08:00:00Z
 const START_MS: i64 = 1_795_161_600_000;
@@ -29,7 +29,9 @@ pub fn generate(seed: u64, length: usize) -> Vec<Event> {
     let mut log = Log::new(seed);
     log.append_catalog();
     while log.events.len() < length {
-        if log.random.random_ratio(1, 25) {
+        // Without one of its tables a log mostly stands still.
+        let is_soon = log.oracle.catalog.as_ref().is_some_and(|catalog| catalog.tables.len() < TABLES.len());
+        if log.random.random_ratio(1, if is_soon { 6 } else { 25 }) {
             log.append_catalog();
         } else {
             log.append_batch(length);
@@ -91,7 +93,7 @@ impl Log {
         let devices = devices.collect();
         let records = (0..random.random_range(1..=3)).map(|number| RecordKey {
             scope: parsed(Scope::parse(if number == 2 { "north" } else { "" })),
-            table: parsed(TableName::parse(["notes", "tasks"][random.random_range(0..2)])),
+            table: parsed(TableName::parse(TABLES[random.random_range(0..TABLES.len())])),
             record: parsed(RecordId::parse(format!("r{number}"))),
         });
         let records = records.collect();
@@ -114,7 +116,8 @@ impl Log {
     fn append_catalog(&mut self) {
         self.catalogs += 1;
         let catalog = parsed(Catalog::parse(&random_catalog(&mut self.random)));
-        let op = parsed(catalog_op(CatalogVersion(self.catalogs), &catalog, false));
+        let refold = self.random.random_ratio(1, 4);
+        let op = parsed(catalog_op(CatalogVersion(self.catalogs), &catalog, refold));
         let batch = self.head() + 1;
         let base = Position(self.head());
         self.devices[0].base = base.0;
@@ -144,7 +147,7 @@ impl Log {
                     _ => {}
                 }
                 let op = self.op(device);
-                let rejected = self.random.random_ratio(1, 20).then(|| self.reject_code());
+                let rejected = self.rejected(&op);
                 self.append(device, head + 1, op, rejected);
             }
         }
@@ -241,8 +244,11 @@ impl Log {
         }
     }
 
-    fn reject_code(&mut self) -> RejectCode {
-        RejectCode::ALL[self.random.random_range(0..RejectCode::ALL.len())]
+    /// Whether an op is rejected: always if the catalog in force lacks its table, else now and then.
+    fn rejected(&mut self, op: &Op) -> Option<RejectCode> {
+        let is_listed = self.oracle.catalog.as_ref().is_some_and(|catalog| catalog.tables.contains_key(&op.table));
+        let code = RejectCode::ALL[self.random.random_range(0..RejectCode::ALL.len())];
+        if is_listed { self.random.random_ratio(1, 20).then_some(code) } else { Some(RejectCode::TableUnknown) }
     }
 
     fn append(&mut self, device: usize, batch: i64, op: Op, rejected: Option<RejectCode>) {

@@ -28,20 +28,36 @@ pub use rules::{Choice, Contender, Custom};
 pub use shapes::{OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Status};
 use turn::Turn;
 
-/// Folds a whole log. `custom` decides for every `custom` rule, by the name in the catalog.
+/// Folds a whole log, each event by the rules of its time. `custom` decides for every `custom` rule, by the name in the
+/// catalog.
 ///
 /// # Panics
 ///
-/// If the log does not start with a `_catalog` event, or one of these cannot be read.
+/// If the log does not start with a `_catalog` event, if one of these cannot be read, or if an op that is not rejected names
+/// a table that the catalog in force lacks.
 pub fn fold(events: &[Event], custom: Custom<'_>) -> OracleState {
-    let mut oracle = Oracle::new(custom);
-    // A refold's rules hold from position 1: until it is reached, whatever other catalogs come on the way.
-    if let Some(refold) = events.iter().rev().find(|event| is_refold(event)) {
-        oracle.refold = Some((refold.position, catalog_of(refold)));
-    }
-    for event in events {
-        oracle.take(event);
-    }
+    fold_all(Oracle::new(custom), events)
+}
+
+/// Folds a whole log by the rules that the `_catalog` event at `refold` asked for: they hold from position 1, whatever
+/// other catalogs come before it, and a table that they lack has no records.
+///
+/// # Panics
+///
+/// As [`fold`], or if there is no `_catalog` event at `refold`.
+pub fn refold(events: &[Event], refold: Position, custom: Custom<'_>) -> OracleState {
+    let event = events.iter().find(|event| event.position == refold).expect("a refold is an event of the log");
+    fold_all(Oracle { refold: Some((refold, catalog_of(event))), ..Oracle::new(custom) }, events)
+}
+
+/// Where the events are that ask for a refold, in their order. The records that are served hold the last one, once it is
+/// swapped in.
+pub fn refolds(events: &[Event]) -> Vec<Position> {
+    events.iter().filter(|event| is_refold(event)).map(|event| event.position).collect()
+}
+
+fn fold_all(mut oracle: Oracle<'_>, events: &[Event]) -> OracleState {
+    events.iter().for_each(|event| oracle.take(event));
     oracle.state()
 }
 
@@ -77,21 +93,62 @@ impl<'a> Oracle<'a> {
     ///
     /// # Panics
     ///
-    /// If no `_catalog` event came before it.
+    /// If no `_catalog` event came before it, or the catalog in force lacks its table.
     pub fn take(&mut self, event: &Event) {
         let (verdict, conflicts) = if event.rejected.is_some() {
             (Verdict::Rejected, Vec::new())
         } else if event.table.is_server_owned() {
             if event.table.as_str() == CATALOG_TABLE {
-                let refold = self.refold.as_ref().filter(|(until, _)| event.position <= *until);
-                self.catalog = Some(refold.map_or_else(|| catalog_of(event), |(_, catalog)| catalog.clone()));
+                self.take_catalog(event);
             }
+            (Verdict::Applied, Vec::new())
+        } else if self.is_passed_over(event) {
+            self.note("refold: an event of a table that it lacks".to_owned());
             (Verdict::Applied, Vec::new())
         } else {
             self.take_of_record(event)
         };
         self.note(format!("verdict {}", verdict.as_str()));
         self.verdicts.insert(event.position, (verdict, conflicts));
+    }
+
+    /// Puts a catalog in force, unless a refold passes it over.
+    fn take_catalog(&mut self, event: &Event) {
+        let (refold, catalog) = (self.refold.clone(), catalog_of(event));
+        let in_force = match refold {
+            Some((until, refolded)) if event.position <= until => {
+                let passes_over = event.position < until;
+                let what = if is_refold(event) { "another refold" } else { "a catalog" };
+                if passes_over {
+                    self.note(format!("refold: {what} before it"));
+                }
+                refolded
+            }
+            Some(_) => {
+                self.note("refold: a catalog after it".to_owned());
+                catalog
+            }
+            None => {
+                self.note_tables(if is_refold(event) { "refold" } else { "catalog" }, &catalog);
+                catalog
+            }
+        };
+        self.catalog = Some(in_force);
+    }
+
+    fn note_tables(&mut self, what: &str, catalog: &Catalog) {
+        let Some(before) = &self.catalog else { return };
+        let has_less = before.tables.keys().any(|table| !catalog.tables.contains_key(table));
+        let has_more = catalog.tables.keys().any(|table| !before.tables.contains_key(table));
+        for (_, change) in [(has_less, "a table less"), (has_more, "a table more")].iter().filter(|(is_so, _)| *is_so) {
+            self.note(format!("{what}: {change}"));
+        }
+    }
+
+    /// Whether a refold's catalog has dropped the event's table: its records are not, as if it had never been there.
+    fn is_passed_over(&self, event: &Event) -> bool {
+        let lacks = |catalog: &Catalog| !catalog.tables.contains_key(&event.table);
+        self.refold.as_ref().is_some_and(|(until, catalog)| event.position < *until && lacks(catalog))
     }
 
     fn take_of_record(&mut self, event: &Event) -> (Verdict, Vec<ConflictId>) {

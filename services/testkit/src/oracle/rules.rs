@@ -1,8 +1,6 @@
 //! Who wins between an op and one that it did not know of.
 
-use std::collections::BTreeMap;
-
-use tidelog_core::catalog::{Clock, Granularity, Merge, OnDelete, Retention, Rule, RuleName, Table};
+use tidelog_core::catalog::{Clock, Merge, Rule, RuleName};
 use tidelog_core::ids::{DeviceId, Position, Role};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
@@ -79,20 +77,5 @@ pub(super) fn clocked_name_of(rule: &Rule) -> String {
     match rule {
         Rule::LastWriteWins(clock) => format!("last_write_wins by {clock}"),
         other => name_of(other),
-    }
-}
-
-/// What a table that the catalog lacks is judged by.
-pub(super) fn table_without_words() -> Table {
-    Table {
-        rule: Rule::LastWriteWins(Clock::Server),
-        has_merges: false,
-        granularity: Granularity::Field,
-        on_delete: OnDelete::DeleteWins,
-        write: Vec::new(),
-        read: Vec::new(),
-        retention: Retention::default(),
-        strict: false,
-        fields: BTreeMap::new(),
     }
 }

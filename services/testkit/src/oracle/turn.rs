@@ -11,7 +11,7 @@ use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
 
 use super::past::{Did, Onto, Past, Step, Stored, Take, contender, is_delete};
-use super::rules::{Choice, Custom, clocked_name_of, decide, is_mergeable, name_of, table_without_words};
+use super::rules::{Choice, Custom, clocked_name_of, decide, is_mergeable, name_of};
 use super::shapes::{OracleRow, OracleSide, RecordKey, Status};
 
 /// Closed conflicts that a record remembers.
@@ -64,8 +64,8 @@ impl<'a> Turn<'a> {
         ledger: &'a Ledger,
     ) -> Self {
         let past = Past::of(steps);
-        // No text says what rules a table has that the catalog no longer lists: those of a table that says nothing.
-        let table = catalog.tables.get(&event.table).cloned().unwrap_or_else(table_without_words);
+        // What the catalog in force does not list is rejected when it is appended.
+        let table = catalog.tables.get(&event.table).cloned().expect("an op that is not rejected is of a listed table");
         let record = RecordKey::of(event);
         let ledger: Vec<_> = ledger.iter().filter(|(_, row)| row.record == record).collect();
         let skew_ms = i64::from(catalog.clock_skew_s) * 1_000;

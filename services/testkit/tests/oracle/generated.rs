@@ -4,14 +4,19 @@ use tidelog_core::event::Event;
 use tidelog_core::ids::Position;
 use tidelog_testkit::oracle::accounting::account;
 use tidelog_testkit::oracle::coverage::Coverage;
-use tidelog_testkit::oracle::fold;
 use tidelog_testkit::oracle::generate::{example_resolver, generate};
+use tidelog_testkit::oracle::{fold, refold, refolds};
 
 #[test]
 fn the_generator_reaches_every_branch_of_the_rules() {
     let mut coverage = Coverage::default();
-    for seed in 0..200 {
-        coverage.add(&fold(&generate(seed, 60), &example_resolver));
+    for seed in 0..300 {
+        let log = generate(seed, 60);
+        let of_their_time = fold(&log, &example_resolver);
+        coverage.add(&of_their_time);
+        for at in refolds(&log) {
+            coverage.add_refold(&of_their_time, &refold(&log, at, &example_resolver));
+        }
     }
     assert_eq!((coverage.missing(), coverage.unlisted()), (Vec::new(), Vec::new()), "{coverage}");
 }

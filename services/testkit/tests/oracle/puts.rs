@@ -158,6 +158,31 @@ fn the_rules_of_a_refold_hold_from_position_1() {
     assert_eq!(log.rows(), ["3.a last_write_wins automatic: 3=2 beats 2=1"]);
 }
 
+#[test]
+fn a_table_that_a_refold_lacks_has_no_records_and_its_ops_no_effect() {
+    let mut log = Script::new("rule = \"manual\"");
+    let first = log.put(1, 1, json!({"a": 1}));
+    let second = log.put(2, 1, json!({"a": 2}));
+    log.catalog_of("[tables.other]", true);
+    assert_eq!((log.shown(), log.rows()), (json!("none"), vec![]));
+    assert_eq!((log.verdict(first), log.verdict(second)), ("applied", "applied"));
+    // It begins anew when a later catalog has it again.
+    log.catalog("rule = \"first_write_wins\"", false);
+    log.put(3, 0, json!({"b": 3}));
+    assert_eq!((log.shown(), log.rows()), (json!({"b": 3}), vec![]));
+}
+
+#[test]
+fn a_table_that_is_removed_keeps_its_records_for_when_it_is_back() {
+    let mut log = Script::new("rule = \"manual\"");
+    log.put(1, 1, json!({"a": 1}));
+    log.catalog_of("[tables.other]", false);
+    assert_eq!(log.shown(), json!({"a": 1}));
+    log.catalog("rule = \"first_write_wins\"", false);
+    log.put(2, 1, json!({"a": 2}));
+    assert_eq!(log.rows(), ["5.a first_write_wins automatic: 2=1 beats 5=2"]);
+}
+
 const MERGES: &str = "[tables.t.fields.n]\nmerge = \"sum\"\n[tables.t.fields.u]\nmerge = \"union\"";
 
 #[test]

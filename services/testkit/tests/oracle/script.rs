@@ -11,7 +11,7 @@ use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tidelog_testkit::oracle::generate::example_resolver;
-use tidelog_testkit::oracle::{OracleRow, OracleSide, OracleState, fold};
+use tidelog_testkit::oracle::{OracleRow, OracleSide, OracleState, fold, refold, refolds};
 use uuid::Uuid;
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -36,7 +36,12 @@ impl Script {
     }
 
     pub(crate) fn catalog(&mut self, table: &str, refold: bool) -> i64 {
-        let text = format!("roles = [\"manager\", \"clerk\", \"guest\"]\n[tables.t]\n{table}");
+        self.catalog_of(&format!("[tables.t]\n{table}"), refold)
+    }
+
+    /// A catalog of other tables than `t`, or of more.
+    pub(crate) fn catalog_of(&mut self, tables: &str, refold: bool) -> i64 {
+        let text = format!("roles = [\"manager\", \"clerk\", \"guest\"]\n{tables}");
         let catalog = Catalog::parse(&text).unwrap();
         let op = catalog_op(CatalogVersion(self.head() + 1), &catalog, refold).unwrap();
         self.append(0, self.head(), op)
@@ -104,8 +109,12 @@ impl Script {
         position.0
     }
 
+    /// By the rules of the last refold, if there is one.
     pub(crate) fn state(&self) -> OracleState {
-        fold(&self.events, &example_resolver)
+        match refolds(&self.events).last() {
+            Some(last) => refold(&self.events, *last, &example_resolver),
+            None => fold(&self.events, &example_resolver),
+        }
     }
 
     /// The record as JSON, `"deleted"` or `"none"`.

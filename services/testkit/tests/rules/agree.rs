@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Folder, Record, RecordKey};
-use tidelog_core::ids::CATALOG_TABLE;
+use tidelog_core::fold::{Record, RecordKey};
+use tidelog_core::ids::{CATALOG_TABLE, Position};
 use tidelog_core::value::Fields;
 use tidelog_core::wire::RecordView;
+use tidelog_testkit::oracle::OracleState;
 use tidelog_testkit::oracle::accounting::account;
 use tidelog_testkit::oracle::coverage::Coverage;
-use tidelog_testkit::oracle::generate::{example_resolver, generate};
-use tidelog_testkit::oracle::{self, OracleState};
+use tidelog_testkit::oracle::generate::generate;
 
-use crate::fold::{Outcome, fold, resolvers};
+use crate::fold::{Generation, Outcome, resolvers};
 
 /// Logs of a test run.
 const SEEDS: u64 = 600;
@@ -31,70 +31,88 @@ fn every_replica_of_every_log_comes_to_what_the_oracle_says_and_no_value_is_lost
     let (began, mut coverage) = (Instant::now(), Coverage::default());
     for seed in first..first + seeds {
         let events = generate(seed, EVENTS);
-        let expected = oracle::fold(&events, &example_resolver);
-        let folded = fold(&events);
-        same(seed, &events, &expected, &folded);
-        let rows: Vec<_> = folded.ledger.values().cloned().collect();
-        if let Err(lost) = account(&events, &folded.records, &rows) {
-            panic!("seed {seed}: {}", lost[0]);
+        let mut of_their_time = None;
+        for generation in Generation::all_of(&events) {
+            let expected = generation.expected(&events);
+            let sizes = [seed as usize % 7 + 1, seed as usize % 3 + 1, EVENTS];
+            every_replica_agrees(&format!("seed {seed}, {generation}"), &events, &generation, &expected, &sizes);
+            match &of_their_time {
+                None => {
+                    coverage.add(&expected);
+                    of_their_time = Some(expected);
+                }
+                Some(of_their_time) => coverage.add_refold(of_their_time, &expected),
+            }
         }
-        let sizes = [seed as usize % 7 + 1, seed as usize % 3 + 1, EVENTS];
-        assert_eq!(
-            fold_in_pages(&events, &sizes, stored_and_read),
-            folded,
-            "seed {seed}: a projector in steps of {sizes:?}"
-        );
-        assert_eq!(
-            fold_in_pages(&events, &sizes, viewed),
-            folded,
-            "seed {seed}: a replica that begins anew at each of {sizes:?}"
-        );
-        coverage.add(&expected);
         if (seed + 1 - first) % 10_000 == 0 {
             println!("{} logs in {:?}", seed + 1 - first, began.elapsed());
         }
     }
+    println!("{coverage}");
     assert_eq!(coverage.unlisted(), Vec::<String>::new());
     assert!(seeds < SEEDS || coverage.missing().is_empty(), "no log reached {:?}", coverage.missing());
 }
 
+/// Whoever folds the generation comes to what the oracle says: the whole log at once, a projector in steps of these sizes,
+/// and a replica that begins anew behind each of them; and no value is lost.
+fn every_replica_agrees(
+    what: &str,
+    events: &[Event],
+    generation: &Generation,
+    expected: &OracleState,
+    sizes: &[usize],
+) {
+    let folded = generation.fold(events);
+    same(what, events, expected, &folded);
+    let rows: Vec<_> = folded.ledger.values().cloned().collect();
+    if let Err(lost) = account(&generation.as_if_of_their_time(events), &folded.records, &rows) {
+        panic!("{what}: {}", lost[0]);
+    }
+    for (who, keep) in [("a projector", stored_and_read as Keep), ("a replica that begins anew", viewed)] {
+        let in_pages = fold_in_pages(events, generation, sizes, keep);
+        assert_eq!(in_pages, folded, "{what}: {who} in steps of {sizes:?}");
+    }
+}
+
 /// Says where it first differs: the whole would fill pages.
-fn same(seed: u64, events: &[Event], expected: &OracleState, folded: &Outcome) {
+fn same(what: &str, events: &[Event], expected: &OracleState, folded: &Outcome) {
     for event in events {
         let (told, position) = (&folded.verdicts[&event.position], event.position);
-        let (device, base) = (event.device, event.base);
-        let what = format!("{:?} of {device} at {position}, base {base}", event.intent.kind());
-        assert_eq!(told, &expected.verdicts[&position], "seed {seed}: the verdict of the {what}");
+        let (kind, device, base) = (event.intent.kind(), event.device, event.base);
+        let told_of = || format!("{what}: the verdict of the {kind:?} of {device} at {position}, base {base}");
+        assert_eq!(told, &expected.verdicts[&position], "{}", told_of());
     }
     let ledger: BTreeMap<_, _> = expected.ledger.iter().map(|row| (row.id.clone(), row)).collect();
     for row in folded.ledger.values() {
-        assert_eq!(Some(&row), ledger.get(&row.id), "seed {seed}");
+        assert_eq!(Some(&row), ledger.get(&row.id), "{what}");
     }
-    assert_eq!(folded.ledger.len(), ledger.len(), "seed {seed}");
+    assert_eq!(folded.ledger.len(), ledger.len(), "{what}");
     for (key, record) in &folded.records {
-        assert_eq!(Some(record), expected.records.get(key), "seed {seed}: {key:?}");
+        assert_eq!(Some(record), expected.records.get(key), "{what}: {key:?}");
     }
-    assert_eq!(folded.records.len(), expected.records.len(), "seed {seed}");
+    assert_eq!(folded.records.len(), expected.records.len(), "{what}");
 }
 
+/// How a record comes from one page to the next.
+type Keep = fn(&RecordKey, &Record) -> Record;
+
 /// Folds page by page, each time with the records as they come through `keep`, and what else a fold needs.
-fn fold_in_pages(events: &[Event], sizes: &[usize], keep: fn(&RecordKey, &Record) -> Record) -> Outcome {
-    let (mut records, mut outcome, mut catalog) = (BTreeMap::<RecordKey, Record>::new(), Outcome::default(), None);
+fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], keep: Keep) -> Outcome {
+    let (mut records, mut outcome) = (BTreeMap::<RecordKey, Record>::new(), Outcome::default());
+    let (mut in_force, mut after) = (None, Position::START);
     let (mut rest, mut sizes) = (events, sizes.iter().cycle());
     while !rest.is_empty() {
         let (page, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
-        let mut folder = Folder::with_resolvers(resolvers());
-        if let Some((version, catalog)) = catalog.clone() {
-            folder.set_catalog(version, catalog);
-        }
+        let mut folder = generation.folder(after, in_force.as_ref(), resolvers());
         for (key, record) in &records {
             folder.load(key.clone(), keep(key, record));
         }
         for event in page {
             outcome.take(event, &folder.fold(event).unwrap());
             if event.table.as_str() == CATALOG_TABLE {
-                catalog = Some(Catalog::from_event(event).unwrap());
+                in_force = Some(Catalog::from_event(event).unwrap());
             }
+            after = event.position;
         }
         records.extend(folder.take_changed());
         rest = later;

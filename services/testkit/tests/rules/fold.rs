@@ -1,13 +1,17 @@
 //! Core's fold in the oracle's shapes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::event::Event;
 use tidelog_core::fold::{self, ConflictStatus, Content, Decision, Folded, Folder, Record, Resolvers, Side};
-use tidelog_core::ids::{ConflictId, Position};
+use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, ConflictId, Position};
+use tidelog_core::judge::RejectCode;
 use tidelog_core::wire::Verdict;
 use tidelog_testkit::oracle::{
-    Choice, Contender, OracleRecord, OracleRow, OracleSide, RecordKey, Status, generate::example_resolver,
+    self, Choice, Contender, OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Status,
+    generate::example_resolver,
 };
 
 /// What a fold came to, to be compared with the oracle's.
@@ -100,14 +104,90 @@ fn side(side: &Side) -> OracleSide {
     OracleSide { event: Some((side.position, side.device)), value, deleted: side.content == Content::Deleted }
 }
 
-/// The whole log at once.
+/// Which rules the events before some position are folded by.
+#[derive(Debug, Clone)]
+pub(crate) struct Generation {
+    /// The `_catalog` event whose rules hold from the start; `None`: each event has those of its time.
+    pub(crate) refold: Option<Position>,
+    catalog: Option<(CatalogVersion, Catalog)>,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.refold {
+            Some(refold) => write!(f, "by the refold at {refold}"),
+            None => write!(f, "by the rules of their time"),
+        }
+    }
+}
+
+impl Generation {
+    /// That of the rules of their time, and one of every refold of the log.
+    pub(crate) fn all_of(events: &[Event]) -> Vec<Self> {
+        let refolded = oracle::refolds(events).into_iter().map(|position| {
+            let event = events.iter().find(|event| event.position == position).unwrap();
+            Self { refold: Some(position), catalog: Some(Catalog::from_event(event).unwrap()) }
+        });
+        [Self { refold: None, catalog: None }].into_iter().chain(refolded).collect()
+    }
+
+    /// A folder for the events after a position, with the catalog of the last `_catalog` event up to it.
+    pub(crate) fn folder(
+        &self,
+        after: Position,
+        in_force: Option<&(CatalogVersion, Catalog)>,
+        resolvers: Resolvers,
+    ) -> Folder {
+        let mut folder = Folder::with_resolvers(resolvers);
+        match (&self.catalog, self.refold.filter(|refold| *refold > after), in_force) {
+            (Some((version, catalog)), Some(refold), _) => folder.refold(refold, *version, catalog.clone()),
+            (_, _, Some((version, catalog))) => folder.set_catalog(*version, catalog.clone()),
+            (_, _, None) => {}
+        }
+        folder
+    }
+
+    /// The log as if the refold's catalog had been there from the start, with what that lacks rejected.
+    pub(crate) fn as_if_of_their_time(&self, events: &[Event]) -> Vec<Event> {
+        let mut events = events.to_vec();
+        let (Some(refold), Some((version, catalog))) = (self.refold, &self.catalog) else { return events };
+        let intent = catalog_op(*version, catalog, false).unwrap().intent.unpack();
+        for event in events.iter_mut().filter(|event| event.position < refold) {
+            if event.table.as_str() == CATALOG_TABLE {
+                event.intent = intent.clone();
+            } else if !catalog.tables.contains_key(&event.table) {
+                event.rejected = Some(RejectCode::TableUnknown);
+            }
+        }
+        events
+    }
+
+    /// What the oracle says.
+    pub(crate) fn expected(&self, events: &[Event]) -> OracleState {
+        match self.refold {
+            Some(refold) => oracle::refold(events, refold, &example_resolver),
+            None => oracle::fold(events, &example_resolver),
+        }
+    }
+
+    /// The whole log at once.
+    pub(crate) fn fold(&self, events: &[Event]) -> Outcome {
+        fold_with(self.folder(Position::START, None, resolvers()), events)
+    }
+}
+
+/// The whole log at once, by the rules of their time.
 pub(crate) fn fold(events: &[Event]) -> Outcome {
     fold_by(events, resolvers())
 }
 
 /// The same by other resolvers.
 pub(crate) fn fold_by(events: &[Event], resolvers: Resolvers) -> Outcome {
-    let (mut folder, mut outcome) = (Folder::with_resolvers(resolvers), Outcome::default());
+    fold_with(Folder::with_resolvers(resolvers), events)
+}
+
+fn fold_with(mut folder: Folder, events: &[Event]) -> Outcome {
+    let mut outcome = Outcome::default();
     for event in events {
         outcome.take(event, &folder.fold(event).unwrap());
     }

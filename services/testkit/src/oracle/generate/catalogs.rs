@@ -6,6 +6,9 @@ use rand::rngs::StdRng;
 /// The roles of every catalog, in its order.
 pub(super) const ROLES: [&str; 3] = ["manager", "clerk", "guest"];
 
+/// The tables that a catalog may have.
+pub(super) const TABLES: [&str; 2] = ["notes", "tasks"];
+
 /// The fields that ops give. `a` has its table's rule, `b` and `c` may have one of their own, `n` and `u` may merge.
 pub(super) const FIELDS: [&str; 5] = ["a", "b", "c", "n", "u"];
 
@@ -20,11 +23,12 @@ const RULES: [&str; 8] = [
     "rule = \"custom\"\nname = \"asks\"",
 ];
 
-/// A catalog of the tables `notes` and `tasks`, as TOML.
+/// A catalog of all tables, or now and then of one alone, as TOML.
 pub(super) fn random_catalog(random: &mut StdRng) -> String {
     let skew = [0, 60, 60, 600][random.random_range(0..4)];
     let mut text = format!("roles = {ROLES:?}\nclock_skew_s = {skew}\n");
-    for table in ["notes", "tasks"] {
+    let lacks = random.random_ratio(1, 6).then(|| TABLES[random.random_range(0..TABLES.len())]);
+    for table in TABLES.into_iter().filter(|table| Some(*table) != lacks) {
         let granularity = ["field", "field", "record"][random.random_range(0..3)];
         let on_delete = ["delete_wins", "update_wins", "rule", "manual"][random.random_range(0..4)];
         let retention = ["1h", "1h", "90d", "forever"][random.random_range(0..4)];
