@@ -3,20 +3,26 @@
 //! Takes what any fold has handed out and says of every value ever pushed where it went. It replays nothing, so it is
 //! more lenient than a fold: a value that a later event knew of counts as overwritten by that one, unless another, which
 //! did not know it, has come between; and an addition to a merge field counts as merged where a total that can hold it is
-//! accounted for. Only a sum that nothing but additions ever met is added up.
+//! accounted for. Only a sum that nothing but additions ever met is added up. [`losses`] is stricter, for whoever has seen
+//! the records after each event.
 
-use std::collections::BTreeMap;
+mod known;
+mod losses;
+
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use tidelog_core::catalog::{Catalog, Granularity, Merge, OnDelete, Resolution};
+use tidelog_core::catalog::{Catalog, Granularity, Merge};
 use tidelog_core::event::Event;
-use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position};
+use tidelog_core::ids::{ConflictId, Position};
 use tidelog_core::op::Kind;
 use tidelog_core::value::Value;
 
 use super::past::is_delete;
 use super::rules::is_mergeable;
-use super::shapes::{OracleRecord, OracleRow, OracleSide, RecordKey};
+use super::shapes::{OracleRecord, OracleRow, RecordKey};
+use known::{Known, merge_by};
+pub use losses::losses;
 
 /// Where a pushed value went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,42 +68,37 @@ pub fn account(
     records: &BTreeMap<RecordKey, OracleRecord>,
     ledger: &[OracleRow],
 ) -> Result<BTreeMap<(Position, String), Fate>, Vec<Unaccounted>> {
-    let is_catalog = |event: &&Event| event.table.as_str() == CATALOG_TABLE && event.rejected.is_none();
-    let catalogs: Vec<(Position, Catalog)> = events.iter().filter(is_catalog).map(catalog_at).collect();
-    let mut fields: BTreeMap<(RecordKey, String), Vec<Given<'_>>> = BTreeMap::new();
+    let known = Known::of(events, ledger);
+    let mut fields: BTreeMap<(RecordKey, &str), Vec<Given<'_>>> = BTreeMap::new();
+    let mut named: BTreeMap<RecordKey, Vec<&Event>> = BTreeMap::new();
     for event in events.iter().filter(|event| !event.table.is_server_owned()) {
+        let of_record = named.entry(RecordKey::of(event)).or_default();
+        of_record.extend(event.rejected.is_none().then_some(event));
         for (field, value) in event.intent.fields().into_iter().flat_map(|fields| &fields.0) {
-            fields.entry((RecordKey::of(event), field.clone())).or_default().push(Given { event, value });
+            fields.entry((RecordKey::of(event), field)).or_default().push(Given { event, value });
         }
     }
     let (mut fates, mut faults) = (BTreeMap::new(), Vec::new());
     for ((record, field), given) in fields {
-        let named: Vec<&Event> =
-            events.iter().filter(|event| event.rejected.is_none() && RecordKey::of(event) == record).collect();
         let standing = records.get(&record).filter(|record| !record.deleted);
         let account = Account {
-            field: &field,
+            field,
             given,
-            named,
-            standing: standing.and_then(|record| record.fields.get(&field)),
-            rows: ledger.iter().filter(|row| row.record == record).collect(),
-            catalogs: &catalogs,
+            named: &named[&record],
+            standing: standing.and_then(|record| record.fields.get(field)),
+            rows: known.rows(&record, field),
+            known: &known,
         };
         for (position, fate) in account.fates() {
-            let place = (position, field.clone());
+            let place = (position, field.to_owned());
             match fate {
                 Some(fate) => drop(fates.insert(place, fate)),
                 None => faults.push(Unaccounted { position, field: place.1, fault: "the value is nowhere".to_owned() }),
             }
         }
         faults.extend(account.wrong_sum());
-        faults.extend(account.lost_without_a_row());
     }
     if faults.is_empty() { Ok(fates) } else { Err(faults) }
-}
-
-fn catalog_at(event: &Event) -> (Position, Catalog) {
-    (event.position, Catalog::from_event(event).expect("a _catalog event holds a catalog").1)
 }
 
 struct Given<'a> {
@@ -110,11 +111,10 @@ struct Account<'a> {
     field: &'a str,
     given: Vec<Given<'a>>,
     /// Every event that named the record, but for rejected ones.
-    named: Vec<&'a Event>,
+    named: &'a [&'a Event],
     standing: Option<&'a Value>,
-    /// Of the record.
-    rows: Vec<&'a OracleRow>,
-    catalogs: &'a [(Position, Catalog)],
+    rows: &'a [&'a OracleRow],
+    known: &'a Known<'a>,
 }
 
 impl Account<'_> {
@@ -169,7 +169,7 @@ impl Account<'_> {
         }
         let later_totals = self.rows.iter().filter(|row| {
             let lost_at = row.loser.event.map(|(position, _)| position);
-            row.field == self.field && lost_at >= Some(given.event.position)
+            lost_at >= Some(given.event.position)
         });
         let totals = later_totals.filter_map(|row| row.loser.value.as_ref());
         let homes: Vec<&Value> = others.iter().map(|other| other.value).chain(totals).collect();
@@ -211,95 +211,20 @@ impl Account<'_> {
         })
     }
 
-    /// Whether an event is not concurrent with an earlier one. Of a merge field each device's newest contribution stands
-    /// for all of them: who names a conflict with that one counts as knowing the earlier ones.
     fn knows(&self, later: &Event, earlier: &Event) -> bool {
-        let is_it = |side: &OracleSide| {
-            let stands_for_it = |(at, device)| self.ever_merges() && device == earlier.device && at >= earlier.position;
-            side.is(earlier.position) || side.event.is_some_and(stands_for_it)
-        };
-        let names_it = |row: &&OracleRow| {
-            Some(&row.id) == later.intent.conflict() && (is_it(&row.loser) || row.winner.as_ref().is_some_and(is_it))
-        };
-        earlier.position <= later.base
-            || (earlier.device == later.device && !later.device.is_system())
-            || self.rows.iter().copied().any(|row| names_it(&row))
+        self.known.knows(later, earlier, self.ever_merges())
     }
 
     fn row_lost(&self, event: &Event, field: &str) -> Option<&OracleRow> {
-        self.rows.iter().copied().find(|row| row.field == field && row.loser.is(event.position))
+        self.known.row_lost(event, field)
     }
 
-    /// The merge that the field had when the event came.
     fn merge_at(&self, event: &Event) -> Option<Merge> {
-        let (_, catalog) = self.catalogs.iter().rev().find(|(since, _)| *since <= event.position)?;
-        self.merge_by(catalog)
-    }
-
-    fn merge_by(&self, catalog: &Catalog) -> Option<Merge> {
-        let table = catalog.tables.get(&self.given.first()?.event.table)?;
-        match table.resolution_of(self.field) {
-            Resolution::Merge(merge) => Some(merge),
-            Resolution::Rule(_) => None,
-        }
+        self.known.merge_at(&event.table, self.field, event.position)
     }
 
     fn ever_merges(&self) -> bool {
-        self.catalogs.iter().any(|(_, catalog)| self.merge_by(catalog).is_some())
-    }
-
-    /// Values of a field that never merges of which nobody could say that they lost, though they must have.
-    fn lost_without_a_row(&self) -> Vec<Unaccounted> {
-        if self.ever_merges() {
-            return Vec::new();
-        }
-        let (mut faults, mut stands, mut deleted): (Vec<Unaccounted>, Option<&Event>, Option<&Event>) =
-            (Vec::new(), None, None);
-        for event in self.named.iter().copied() {
-            let value = self.value_in(event);
-            let is_delete = is_delete(event);
-            if (value.is_none() && !is_delete) || !self.took_effect(event, if is_delete { "" } else { self.field }) {
-                continue;
-            }
-            let mut fault = |event: &Event, fault: String| {
-                faults.push(Unaccounted { position: event.position, field: self.field.to_owned(), fault });
-            };
-            // A put takes a field or has a row to say that it did not, unless it gives what was there already.
-            let met = stands.filter(|met| self.value_in(met) != value && !self.knows(event, met) && self.is_new(met));
-            if let Some(met) = met.filter(|met| self.row_lost(met, self.field).is_none()) {
-                fault(met, format!("the event at {} took its place without a row", event.position));
-            }
-            let is_plain_put = event.intent.kind() == Kind::Put && self.deletes_win_always();
-            if let Some(delete) = deleted.filter(|delete| is_plain_put && !self.knows(event, delete)) {
-                fault(event, format!("it did not know the delete at {} and has no row", delete.position));
-            }
-            if is_delete {
-                (stands, deleted) = (None, Some(event));
-            } else {
-                stands = Some(event);
-            }
-        }
-        faults
-    }
-
-    /// What an event gives the field.
-    fn value_in<'e>(&self, event: &'e Event) -> Option<&'e Value> {
-        event.intent.fields()?.0.get(self.field)
-    }
-
-    /// Whether no earlier event gave the same value.
-    fn is_new(&self, event: &Event) -> bool {
-        let value = self.value_in(event);
-        !self.given.iter().any(|given| given.event.position < event.position && Some(given.value) == value)
-    }
-
-    /// Whether no catalog has let a put get past a delete that it did not know.
-    fn deletes_win_always(&self) -> bool {
-        let Some(table) = self.given.first().map(|given| &given.event.table) else { return false };
-        self.catalogs.iter().all(|(_, catalog)| {
-            let table = catalog.tables.get(table);
-            table.is_some_and(|table| matches!(table.on_delete, OnDelete::DeleteWins | OnDelete::Manual))
-        })
+        self.given.first().is_some_and(|given| self.known.ever_merges(&given.event.table, self.field))
     }
 
     /// A sum that always was one, and that met no delete, no resolve, no other rule: what was pushed has to add up.
@@ -307,13 +232,13 @@ impl Account<'_> {
         let table = &self.given.first()?.event.table;
         let plainly = |catalog: &Catalog| {
             let by_field = |table: &tidelog_core::catalog::Table| table.granularity == Granularity::Field;
-            self.merge_by(catalog) == Some(Merge::Sum) && catalog.tables.get(table).is_some_and(by_field)
+            merge_by(catalog, table, self.field) == Some(Merge::Sum) && catalog.tables.get(table).is_some_and(by_field)
         };
         let taken: Vec<&Given<'_>> = self.given.iter().filter(|given| given.event.rejected.is_none()).collect();
-        let is_plain = self.catalogs.iter().all(|(_, catalog)| plainly(catalog))
+        let is_plain = self.known.catalogs().all(plainly)
             && self.named.iter().all(|event| event.intent.kind() == Kind::Put)
             && taken.iter().all(|given| is_mergeable(Merge::Sum, given.value))
-            && !self.rows.iter().any(|row| row.field == self.field);
+            && self.rows.is_empty();
         let last = taken.last()?;
         let total: i128 =
             taken.iter().map(|given| if let Value::Int(n) = given.value { i128::from(*n) } else { 0 }).sum();
@@ -334,9 +259,16 @@ fn holds(totals: &[&Value], addition: &Value) -> bool {
         Value::Null => any(&|total| matches!(total, Value::Int(_) | Value::Array(_))),
         // Nulls alone add up to 0.
         Value::Int(number) => any(&|total| matches!(total, Value::Int(_)) || (*number == 0 && *total == Value::Null)),
-        Value::Array(elements) => elements
-            .iter()
-            .all(|element| any(&|total| if let Value::Array(known) = total { known.contains(element) } else { false })),
+        Value::Array(elements) => has_all(totals.iter().copied(), elements),
         Value::Bool(_) | Value::Float(_) | Value::Text(_) | Value::Binary(_) | Value::Map(_) => false,
     }
+}
+
+/// Whether every element is in one of the arrays.
+fn has_all<'v>(arrays: impl Iterator<Item = &'v Value>, elements: &[Value]) -> bool {
+    // Equal values have equal bytes, and others others.
+    let bytes = |value: &Value| rmp_serde::to_vec(value).unwrap_or_default();
+    let elements_of = |array: &'v Value| if let Value::Array(elements) = array { elements.as_slice() } else { &[] };
+    let known: HashSet<Vec<u8>> = arrays.flat_map(elements_of).map(bytes).collect();
+    elements.iter().all(|element| known.contains(&bytes(element)))
 }

@@ -25,7 +25,7 @@ use tidelog_core::wire::Verdict;
 
 use past::{Past, Step};
 pub use rules::{Choice, Contender, Custom};
-pub use shapes::{OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Status};
+pub use shapes::{OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Shown, Status};
 use turn::Turn;
 
 /// Folds a whole log, each event by the rules of its time. `custom` decides for every `custom` rule, by the name in the
@@ -182,6 +182,11 @@ impl<'a> Oracle<'a> {
         }
         self.histories.insert(key, steps);
         (outcome.verdict, ids)
+    }
+
+    /// What a reader sees of a record by now.
+    pub fn shown(&self, key: &RecordKey) -> Shown {
+        Past::of(self.histories.get(key).map_or(&[][..], Vec::as_slice)).shown()
     }
 
     fn close(&mut self, row: &(Position, String), status: Status, by: Position) {

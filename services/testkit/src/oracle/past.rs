@@ -8,9 +8,10 @@ use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
 
 use super::rules::Contender;
+use super::shapes::Shown;
 
 /// Contributors that a field remembers.
-const CONTRIBUTORS_MAX: usize = 64;
+pub(super) const CONTRIBUTORS_MAX: usize = 64;
 
 /// One event of a record and what it did.
 pub(super) struct Step {
@@ -91,7 +92,7 @@ impl<'a> Past<'a> {
     }
 
     /// What a reader sees: deleted or not, and the fields. `None` if there is no record.
-    pub(super) fn shown(self) -> Option<(bool, BTreeMap<String, Value>)> {
+    pub(super) fn shown(self) -> Shown {
         match self.deleted()? {
             true => Some((true, BTreeMap::new())),
             false => Some((false, self.fields().into_iter().map(|(name, stored)| (name, stored.value)).collect())),
@@ -100,15 +101,14 @@ impl<'a> Past<'a> {
 
     /// The fields of the record, or those that its tombstone keeps.
     pub(super) fn fields(self) -> BTreeMap<String, Stored<'a>> {
-        let life = self.since_last_beginning();
-        let takes_of = |step: &'a Step| match &step.did {
-            Did::Put { takes, .. } => Some(takes),
-            Did::Nothing | Did::Deleted => None,
-        };
-        let names: BTreeSet<&String> = life.iter().filter_map(takes_of).flat_map(BTreeMap::keys).collect();
-        let stored = names.into_iter().map(|name| {
-            let took: Vec<(&Step, &Take)> =
-                life.iter().filter_map(|step| Some((step, takes_of(step)?.get(name)?))).collect();
+        let mut taken: BTreeMap<&String, Vec<(&Step, &Take)>> = BTreeMap::new();
+        for step in self.since_last_beginning() {
+            let Did::Put { takes, .. } = &step.did else { continue };
+            for (name, take) in takes {
+                taken.entry(name).or_default().push((step, take));
+            }
+        }
+        let stored = taken.into_iter().map(|(name, took)| {
             let set = took.iter().rposition(|(_, take)| matches!(take, Take::Sets(_))).unwrap_or(0);
             let took = &took[set..];
             let takes: Vec<&Take> = took.iter().map(|(_, take)| *take).collect();

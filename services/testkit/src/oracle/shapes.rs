@@ -25,6 +25,9 @@ impl RecordKey {
     }
 }
 
+/// What a reader sees of a record: whether it is deleted, and its fields. `None` if there is no record.
+pub type Shown = Option<(bool, BTreeMap<String, Value>)>;
+
 /// A record as a reader sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleRecord {

@@ -2,10 +2,10 @@
 
 use tidelog_core::event::Event;
 use tidelog_core::ids::Position;
-use tidelog_testkit::oracle::accounting::account;
+use tidelog_testkit::oracle::accounting::{account, losses};
 use tidelog_testkit::oracle::coverage::Coverage;
 use tidelog_testkit::oracle::generate::{example_resolver, generate};
-use tidelog_testkit::oracle::{fold, refold, refolds};
+use tidelog_testkit::oracle::{Oracle, RecordKey, Shown, fold, refold, refolds};
 
 #[test]
 fn the_generator_reaches_every_branch_of_the_rules() {
@@ -38,12 +38,23 @@ fn a_seed_is_one_log_and_positions_and_seqs_are_dense() {
     }
 }
 
+/// What a reader sees of each event's record after it.
+fn shown(log: &[Event]) -> Vec<Shown> {
+    let mut oracle = Oracle::new(&example_resolver);
+    let after = |event: &Event| {
+        oracle.take(event);
+        oracle.shown(&RecordKey::of(event))
+    };
+    log.iter().map(after).collect()
+}
+
 #[test]
 fn rule_1_holds_for_the_oracle() {
     for seed in 0..200 {
         let log = generate(seed, 60);
         let state = fold(&log, &example_resolver);
-        let faults = account(&log, &state.records, &state.ledger).err().unwrap_or_default();
+        let mut faults = account(&log, &state.records, &state.ledger).err().unwrap_or_default();
+        faults.extend(losses(&log, &shown(&log), &state.ledger));
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert!(faults.is_empty(), "seed {seed}: {faults:#?}\n{:#?}\n{:#?}", brief(&log), state.ledger);
     }
@@ -54,12 +65,13 @@ fn rule_1_shows_a_row_or_a_value_that_is_missing() {
     let (mut rows, mut missed, mut values, mut unseen) = (0, 0, 0, 0);
     for seed in 0..60 {
         let log = generate(seed, 40);
-        let state = fold(&log, &example_resolver);
+        let (state, shown) = (fold(&log, &example_resolver), shown(&log));
         for without in 0..state.ledger.len() {
             let mut ledger = state.ledger.clone();
             ledger.remove(without);
             rows += 1;
-            missed += usize::from(account(&log, &state.records, &ledger).is_ok());
+            let is_missed = losses(&log, &shown, &ledger).is_empty();
+            missed += usize::from(is_missed && account(&log, &state.records, &ledger).is_ok());
         }
         for (key, record) in &state.records {
             for field in record.fields.keys() {
@@ -70,8 +82,9 @@ fn rule_1_shows_a_row_or_a_value_that_is_missing() {
             }
         }
     }
-    // Not all: a value that lost may also have been known to a later event, or stand, or be another's.
-    assert!(missed * 2 < rows && unseen * 2 < values, "{missed} of {rows} rows, {unseen} of {values} values");
+    // Not all: a row may have a value that stands or was given twice; a value may have been known to a later event, or be
+    // another's too.
+    assert!(missed * 10 < rows && unseen * 2 < values, "{missed} of {rows} rows, {unseen} of {values} values");
 }
 
 /// The events of a log, a line each.
