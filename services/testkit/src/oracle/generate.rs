@@ -1,6 +1,7 @@
 //! Random logs of one workspace: short, crowded, and plausible enough that a server could have written them.
 
 mod catalogs;
+mod heavy;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::shapes::{RecordKey, Status};
 use super::{Choice, Contender, Oracle};
 use catalogs::{FIELDS, ROLES, TABLES, random_catalog};
+pub use heavy::Weight;
 
 /// 2026-11-20T08:00:00Z
 const START_MS: i64 = 1_795_161_600_000;
@@ -26,12 +28,20 @@ const TEN_YEARS_MS: i64 = 10 * 365 * 24 * HOUR_MS;
 /// A log of `length` events from a seed: the same seed, the same log. Catalogs name the `custom` rules `larger` and
 /// `asks`, which [`example_resolver`] decides.
 pub fn generate(seed: u64, length: usize) -> Vec<Event> {
-    let mut log = Log::new(seed);
+    grow(Log::new(seed, Weight::Light), length)
+}
+
+/// The same for a log that comes to one of the limits of a record, [`Weight::events`] long.
+pub fn generate_heavy(seed: u64, weight: Weight) -> Vec<Event> {
+    grow(Log::new(seed, weight), weight.events())
+}
+
+fn grow(mut log: Log, length: usize) -> Vec<Event> {
     log.append_catalog();
     while log.events.len() < length {
         // Without one of its tables a log mostly stands still.
         let is_soon = log.oracle.catalog.as_ref().is_some_and(|catalog| catalog.tables.len() < TABLES.len());
-        if log.random.random_ratio(1, if is_soon { 6 } else { 25 }) {
+        if log.random.random_ratio(1, if is_soon { 6 } else { log.weight.batches_of_a_catalog() }) {
             log.append_catalog();
         } else {
             log.append_batch(length);
@@ -66,8 +76,7 @@ struct Log {
     received_at: i64,
     devices: Vec<Device>,
     records: Vec<RecordKey>,
-    /// Whether its unions are of thousands: a few logs meet the limit.
-    has_long_unions: bool,
+    weight: Weight,
 }
 
 struct Device {
@@ -80,9 +89,9 @@ struct Device {
 }
 
 impl Log {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, weight: Weight) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let count = random.random_range(3..=5u128);
+        let count = random.random_range(weight.devices());
         let devices = (0..=count).map(|number| Device {
             id: DeviceId(Uuid::from_u128(number)),
             role: if number == 0 { Role::system() } else { role(&mut random) },
@@ -91,7 +100,7 @@ impl Log {
             seq: 0,
         });
         let devices = devices.collect();
-        let records = (0..random.random_range(1..=3)).map(|number| RecordKey {
+        let records = (0..random.random_range(weight.records())).map(|number| RecordKey {
             scope: parsed(Scope::parse(if number == 2 { "north" } else { "" })),
             table: parsed(TableName::parse(TABLES[random.random_range(0..TABLES.len())])),
             record: parsed(RecordId::parse(format!("r{number}"))),
@@ -104,7 +113,7 @@ impl Log {
             oracle: Oracle::new(&example_resolver),
             catalogs: 0,
             received_at: START_MS,
-            has_long_unions: random.random_ratio(1, 40),
+            weight,
             random,
         }
     }
@@ -138,7 +147,8 @@ impl Log {
             self.devices[device].role = role(&mut self.random);
         }
         let head = self.head();
-        for _ in 0..[1, 1, 1, 2, 3][self.random.random_range(0..5)] {
+        let counts = self.weight.batch_ops();
+        for _ in 0..counts[self.random.random_range(0..counts.len())] {
             if self.events.len() < length {
                 let known = &mut self.devices[device].base;
                 match self.random.random_range(0..10) {
@@ -155,16 +165,17 @@ impl Log {
 
     fn op(&mut self, device: usize) -> Op {
         let record = self.records[self.random.random_range(0..self.records.len())].clone();
+        let (deletes, resolves) = (self.weight.deletes(), self.weight.resolves());
         let intent = match self.random.random_range(0..100) {
-            0..=11 => Intent::Delete,
-            12..=29 => match self.conflict(&record) {
+            number if number < deletes => Intent::Delete,
+            number if number < deletes + resolves => match self.conflict(&record) {
                 Some(conflict) => {
-                    let put = self.random.random_ratio(4, 5).then(|| self.fields());
+                    let put = self.random.random_ratio(4, 5).then(|| self.fields(&record));
                     Intent::Resolve { conflict, put }
                 }
-                None => Intent::Put(self.fields()),
+                None => Intent::Put(self.fields(&record)),
             },
-            _ => Intent::Put(self.fields()),
+            _ => Intent::Put(self.fields(&record)),
         };
         let device = &self.devices[device];
         let (base, at) = (Position(device.base), self.received_at + device.skew_ms);
@@ -199,7 +210,10 @@ impl Log {
         fits.choose(&mut self.random).map(|row| row.id.clone())
     }
 
-    fn fields(&mut self) -> Fields {
+    fn fields(&mut self, record: &RecordKey) -> Fields {
+        if let Some(fields) = self.heavy_fields(record) {
+            return fields;
+        }
         let count = [0, 1, 1, 1, 2, 2, 3, 5][self.random.random_range(0..8)];
         let names = FIELDS.sample(&mut self.random, count).copied().collect::<Vec<_>>();
         names.into_iter().map(|name| (name, self.value(name))).collect()
@@ -216,10 +230,6 @@ impl Log {
         let is_usual = random.random_ratio(9, 10);
         match field {
             "n" if is_usual => Value::Int(integer(random)),
-            "u" if is_usual && self.has_long_unions => {
-                let from = 3_000 * random.random_range(0..3);
-                Value::Array((from..from + 5_001).map(Value::Int).collect())
-            }
             "u" if is_usual => {
                 let elements = ["x", "y", "z"].map(|text| Value::Text(text.to_owned()));
                 let count = random.random_range(0..4);

@@ -10,7 +10,7 @@ use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
 
-use super::past::{Did, Onto, Past, Step, Stored, Take, contender, is_delete};
+use super::past::{CONTRIBUTORS_MAX, Did, Onto, Past, Step, Stored, Take, contender, is_delete};
 use super::rules::{Choice, Custom, clocked_name_of, decide, is_mergeable, name_of};
 use super::shapes::{OracleRow, OracleSide, RecordKey, Status};
 
@@ -47,6 +47,8 @@ pub(super) struct Turn<'a> {
     /// The row that it names, if the record remembers it.
     named: Option<(&'a (Position, String), &'a OracleRow)>,
     rows: Vec<OracleRow>,
+    /// How many of the record there are by now, without the one that it settles.
+    open_conflicts: usize,
     overtakes: Vec<(Position, String)>,
     branches: Vec<String>,
     /// It lost to the limits: then a conflict that it names stays as it is.
@@ -68,6 +70,11 @@ impl<'a> Turn<'a> {
         let table = catalog.tables.get(&event.table).cloned().expect("an op that is not rejected is of a listed table");
         let record = RecordKey::of(event);
         let ledger: Vec<_> = ledger.iter().filter(|(_, row)| row.record == record).collect();
+        let named = event.intent.conflict().and_then(|id| remembered(&ledger, id));
+        let is_open = |(place, row): &&(&(Position, String), &OracleRow)| {
+            row.status == Status::Open && named.is_none_or(|(named, _)| named != *place)
+        };
+        let open_conflicts = ledger.iter().filter(is_open).count();
         let skew_ms = i64::from(catalog.clock_skew_s) * 1_000;
         let mut turn = Self {
             event,
@@ -76,9 +83,10 @@ impl<'a> Turn<'a> {
             table,
             custom,
             past,
-            named: event.intent.conflict().and_then(|id| remembered(&ledger, id)),
+            named,
             ledger,
             rows: Vec::new(),
+            open_conflicts,
             overtakes: Vec::new(),
             branches: Vec::new(),
             too_large: false,
@@ -95,8 +103,9 @@ impl<'a> Turn<'a> {
                 self.lose_to_the_resolved();
                 return Did::Nothing;
             }
-        } else if self.event.intent.conflict().is_some() {
-            self.note("resolve unknown");
+        } else if let Some(id) = self.event.intent.conflict() {
+            let is_forgotten = self.ledger.iter().any(|(_, row)| row.id == *id);
+            self.note(if is_forgotten { "resolve forgotten" } else { "resolve unknown" });
         }
         let did = match self.event.intent.fields() {
             Some(Fields(given)) => self.put(given),
@@ -197,6 +206,10 @@ impl<'a> Turn<'a> {
             Resolution::Merge(merge) => {
                 if is_mergeable(merge, value) && stored.is_none_or(|stored| is_mergeable(merge, &stored.value)) {
                     self.note(format!("merge {merge}: contributes"));
+                    let own = |step: &&Step| step.event.device == self.event.device;
+                    if stored.is_some_and(|stored| is_full(stored) && !stored.contributors.iter().any(own)) {
+                        self.note(format!("merge {merge}: forgets a contributor"));
+                    }
                     return Some(Take::Adds(merge, value.clone()));
                 }
                 self.note(format!("merge {merge}: not mergeable"));
@@ -208,6 +221,9 @@ impl<'a> Turn<'a> {
             }
             Resolution::Rule(rule) => {
                 let Some((stored, opponent)) = opponent else { return sets };
+                if is_full(stored) {
+                    self.note("rule: meets one of the most contributors");
+                }
                 let choice = self.decide(&rule, opponent, Some(&stored.value), Some(value));
                 let is_equal = stored.value == *value;
                 let how = if is_equal { "equal" } else { "differs" };
@@ -255,9 +271,9 @@ impl<'a> Turn<'a> {
 
     // ---- limits
 
-    fn is_too_large(&self, standing: &Standing<'a>, given: &Given) -> bool {
+    fn is_too_large(&mut self, standing: &Standing<'a>, given: &Given) -> bool {
         let mut after: Given = standing.iter().map(|(field, stored)| (field.clone(), stored.value.clone())).collect();
-        let mut long_union = false;
+        let mut longest_union = 0;
         for (field, value) in given {
             let stored = standing.get(field);
             let value = match self.resolution_of(field) {
@@ -265,7 +281,9 @@ impl<'a> Turn<'a> {
                     if is_mergeable(merge, value) && stored.is_none_or(|s| is_mergeable(merge, &s.value)) =>
                 {
                     let united = Stored::plus(stored, merge, value);
-                    long_union |= matches!(&united, Value::Array(elements) if elements.len() > UNION_ELEMENTS_MAX);
+                    if let Value::Array(elements) = &united {
+                        longest_union = elements.len().max(longest_union);
+                    }
                     united
                 }
                 Resolution::Merge(_) | Resolution::Rule(_) => value.clone(),
@@ -273,12 +291,25 @@ impl<'a> Turn<'a> {
             after.insert(field.clone(), value);
         }
         let after = Fields(after);
-        !given.is_empty() && (long_union || after.0.len() > RECORD_FIELDS_MAX || after.weight() > RECORD_BYTES_MAX)
+        let [longest, fields, bytes] = [longest_union, after.0.len(), after.weight()];
+        let mut is_too_large = false;
+        let limits = [
+            ("elements", longest, UNION_ELEMENTS_MAX),
+            ("fields", fields, RECORD_FIELDS_MAX),
+            ("bytes", bytes, RECORD_BYTES_MAX),
+        ];
+        for (what, size, most) in limits {
+            is_too_large |= size > most && !given.is_empty();
+            if size == most || size == most + 1 {
+                self.note(format!("limit of {what}: {}", if size == most { "just in" } else { "just past" }));
+            }
+        }
+        is_too_large
     }
 
     fn lose_to_the_limits(&mut self, standing: &Standing<'a>, given: &Given) {
         self.too_large = true;
-        self.note("limit");
+        self.note(if self.event.intent.conflict().is_some() { "limit: a resolve" } else { "limit: a put" });
         let newest = newest_writer(standing);
         for (field, value) in given {
             let winner = newest.map(|step| side(step, standing.get(field).map(|stored| &stored.value)));
@@ -292,7 +323,11 @@ impl<'a> Turn<'a> {
         let standing = if self.is_deleted() { Standing::new() } else { self.kept() };
         let mut met = Vec::new();
         for (field, stored) in standing {
-            for opponent in self.opponents(&stored) {
+            let opponents = self.opponents(&stored);
+            if is_full(&stored) && !opponents.is_empty() {
+                self.note("delete: meets the most contributors");
+            }
+            for opponent in opponents {
                 met.push((field.clone(), opponent, stored.value.clone()));
             }
         }
@@ -375,12 +410,13 @@ impl<'a> Turn<'a> {
     }
 
     fn row(&mut self, field: &str, rule: &str, choice: Choice, winner: Option<OracleSide>, loser: OracleSide) {
-        let settled = self.named.map(|(place, _)| place);
-        let open_before =
-            self.ledger.iter().filter(|(place, row)| row.status == Status::Open && Some(*place) != settled);
-        let open = open_before.count() + self.rows.iter().filter(|row| row.status == Status::Open).count();
-        let may_open = winner.is_some() && open < OPEN_CONFLICTS_MAX;
+        let has_room = self.open_conflicts < OPEN_CONFLICTS_MAX;
+        if choice == Choice::PersonChooses && !has_room {
+            self.note("manual: no room for one more");
+        }
+        let may_open = winner.is_some() && has_room;
         let is_open = choice == Choice::PersonChooses && may_open;
+        self.open_conflicts += usize::from(is_open);
         self.note(format!("row {rule} {choice:?}"));
         self.rows.push(OracleRow {
             id: ConflictId::of(self.event.position, field),
@@ -458,6 +494,11 @@ impl<'a> Turn<'a> {
     fn note(&mut self, branch: impl Into<String>) {
         self.branches.push(branch.into());
     }
+}
+
+/// Whether no more contributors of a field are remembered.
+fn is_full(stored: &Stored<'_>) -> bool {
+    stored.contributors.len() == CONTRIBUTORS_MAX
 }
 
 /// A delete that a put has undone, and by which rule: it has lost.

@@ -10,9 +10,9 @@ use tidelog_core::ids::{CATALOG_TABLE, Position};
 use tidelog_core::value::Fields;
 use tidelog_core::wire::RecordView;
 use tidelog_testkit::oracle::OracleState;
-use tidelog_testkit::oracle::accounting::account;
+use tidelog_testkit::oracle::accounting::{account, losses};
 use tidelog_testkit::oracle::coverage::Coverage;
-use tidelog_testkit::oracle::generate::generate;
+use tidelog_testkit::oracle::generate::{Weight, generate, generate_heavy};
 
 use crate::fold::{Generation, Outcome, resolvers};
 
@@ -20,6 +20,14 @@ use crate::fold::{Generation, Outcome, resolvers};
 const SEEDS: u64 = 600;
 /// Events of each.
 const EVENTS: usize = 40;
+/// Heavy logs of a test run; a soak takes as many more as it takes of the others.
+const HEAVY_SEEDS: [(Weight, u64); 5] = [
+    (Weight::Contributors, 24),
+    (Weight::Fields, 2),
+    (Weight::Bytes, 10),
+    (Weight::Elements, 4),
+    (Weight::Conflicts, 8),
+];
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
@@ -30,20 +38,7 @@ fn every_replica_of_every_log_comes_to_what_the_oracle_says_and_no_value_is_lost
     let (first, seeds) = (number("TIDELOG_SOAK_FIRST", 0), number("TIDELOG_SOAK_SEEDS", SEEDS));
     let (began, mut coverage) = (Instant::now(), Coverage::default());
     for seed in first..first + seeds {
-        let events = generate(seed, EVENTS);
-        let mut of_their_time = None;
-        for generation in Generation::all_of(&events) {
-            let expected = generation.expected(&events);
-            let sizes = [seed as usize % 7 + 1, seed as usize % 3 + 1, EVENTS];
-            every_replica_agrees(&format!("seed {seed}, {generation}"), &events, &generation, &expected, &sizes);
-            match &of_their_time {
-                None => {
-                    coverage.add(&expected);
-                    of_their_time = Some(expected);
-                }
-                Some(of_their_time) => coverage.add_refold(of_their_time, &expected),
-            }
-        }
+        every_generation_agrees(&format!("seed {seed}"), &generate(seed, EVENTS), seed, &mut coverage);
         if (seed + 1 - first) % 10_000 == 0 {
             println!("{} logs in {:?}", seed + 1 - first, began.elapsed());
         }
@@ -51,6 +46,39 @@ fn every_replica_of_every_log_comes_to_what_the_oracle_says_and_no_value_is_lost
     println!("{coverage}");
     assert_eq!(coverage.unlisted(), Vec::<String>::new());
     assert!(seeds < SEEDS || coverage.missing().is_empty(), "no log reached {:?}", coverage.missing());
+}
+
+#[test]
+fn every_replica_agrees_at_the_limits_of_a_record() {
+    let (first, rounds) = (number("TIDELOG_SOAK_FIRST", 0), number("TIDELOG_SOAK_SEEDS", SEEDS).div_ceil(SEEDS));
+    let mut coverage = Coverage::default();
+    for (weight, seeds) in HEAVY_SEEDS {
+        let began = Instant::now();
+        for seed in first..first + seeds * rounds {
+            let what = format!("{weight:?}, seed {seed}");
+            every_generation_agrees(&what, &generate_heavy(seed, weight), seed, &mut coverage);
+        }
+        println!("{} logs with many {weight:?} in {:?}", seeds * rounds, began.elapsed());
+    }
+    println!("{coverage}");
+    assert_eq!((coverage.missing_heavy(), coverage.unlisted()), (Vec::new(), Vec::new()));
+}
+
+/// A log under the rules of their time and under those of each of its refolds.
+fn every_generation_agrees(what: &str, events: &[Event], seed: u64, coverage: &mut Coverage) {
+    let sizes = [seed as usize % 7 + 1, seed as usize % 3 + 1, EVENTS];
+    let mut of_their_time = None;
+    for generation in Generation::all_of(events) {
+        let expected = generation.expected(events);
+        every_replica_agrees(&format!("{what}, {generation}"), events, &generation, &expected, &sizes);
+        match &of_their_time {
+            None => {
+                coverage.add(&expected);
+                of_their_time = Some(expected);
+            }
+            Some(of_their_time) => coverage.add_refold(of_their_time, &expected),
+        }
+    }
 }
 
 /// Whoever folds the generation comes to what the oracle says: the whole log at once, a projector in steps of these sizes,
@@ -65,8 +93,11 @@ fn every_replica_agrees(
     let folded = generation.fold(events);
     same(what, events, expected, &folded);
     let rows: Vec<_> = folded.ledger.values().cloned().collect();
-    if let Err(lost) = account(&generation.as_if_of_their_time(events), &folded.records, &rows) {
-        panic!("{what}: {}", lost[0]);
+    let judged = generation.as_if_of_their_time(events);
+    let mut lost = account(&judged, &folded.records, &rows).err().unwrap_or_default();
+    lost.extend(losses(&judged, &generation.shown(events), &rows));
+    if let Some(lost) = lost.first() {
+        panic!("{what}: {lost}");
     }
     for (who, keep) in [("a projector", stored_and_read as Keep), ("a replica that begins anew", viewed)] {
         let in_pages = fold_in_pages(events, generation, sizes, keep);
@@ -114,7 +145,12 @@ fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], kee
             }
             after = event.position;
         }
-        records.extend(folder.take_changed());
+        // Where its older events are leaves the record, into rows of their own.
+        let without_blocks = |(key, mut record): (RecordKey, Record)| {
+            record.history.leaving.clear();
+            (key, record)
+        };
+        records.extend(folder.take_changed().into_iter().map(without_blocks));
         rest = later;
     }
     outcome.take_records(records.iter());

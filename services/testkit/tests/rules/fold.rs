@@ -10,7 +10,7 @@ use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::wire::Verdict;
 use tidelog_testkit::oracle::{
-    self, Choice, Contender, OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Status,
+    self, Choice, Contender, OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Shown, Status,
     generate::example_resolver,
 };
 
@@ -145,6 +145,18 @@ impl Generation {
             (_, _, None) => {}
         }
         folder
+    }
+
+    /// What a reader sees of each event's record after it.
+    pub(crate) fn shown(&self, events: &[Event]) -> Vec<Shown> {
+        let mut folder = self.folder(Position::START, None, resolvers());
+        let after = |event: &Event| {
+            folder.fold(event).unwrap();
+            let record =
+                folder.record(&fold::RecordKey::of(event)).filter(|record| record.version > Position::START)?;
+            Some((record.deleted, record.plain().0))
+        };
+        events.iter().map(after).collect()
     }
 
     /// The log as if the refold's catalog had been there from the start, with what that lacks rejected.
