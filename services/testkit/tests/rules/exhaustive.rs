@@ -41,7 +41,7 @@ fn catalog(rule: &str, on_delete: &str) -> Catalog {
     Catalog::parse(&text).unwrap()
 }
 
-fn event(position: i64, device: u128, intent: Intent, base: i64, at: i64) -> Event {
+pub(crate) fn event(position: i64, device: u128, intent: Intent, base: i64, at: i64) -> Event {
     let table = if device == 0 { TableName::catalog() } else { TableName::parse("t").unwrap() };
     Event {
         position: Position(position),

@@ -9,3 +9,4 @@ mod agree;
 mod controls;
 mod exhaustive;
 mod fold;
+mod limits;
