@@ -1,40 +1,109 @@
-//! Where core weighs a record otherwise than the text says.
+//! What a record remembers at most, one below and one past it; and where core weighs a record otherwise than the text says.
 
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::event::Event;
-use tidelog_core::ids::{CatalogVersion, Position};
+use tidelog_core::ids::{CatalogVersion, ConflictId, DeviceId, Position, Role, Seq};
 use tidelog_core::limits::RECORD_BYTES_MAX;
 use tidelog_core::op::Intent;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
-use tidelog_testkit::oracle::{self, generate::example_resolver};
+use tidelog_testkit::oracle::{self, OracleState, Status, generate::example_resolver};
+use uuid::Uuid;
 
 use crate::exhaustive::event;
-use crate::fold::fold;
+use crate::fold::{Outcome, fold};
+
+/// A log of one record.
+struct Log(Vec<Event>);
+
+impl Log {
+    /// `table` is what stands below `[tables.t]`.
+    fn of(table: &str) -> Self {
+        let mut log = Self(Vec::new());
+        log.catalog(table);
+        log
+    }
+
+    fn catalog(&mut self, table: &str) {
+        let text = format!("roles = [\"manager\", \"staff\"]\n[tables.t]\n{table}");
+        let op = catalog_op(CatalogVersion(1), &Catalog::parse(&text).unwrap(), false).unwrap();
+        let at = self.head() + 1;
+        self.0.push(event(at, 0, op.intent.unpack(), at - 1, at));
+    }
+
+    fn head(&self) -> i64 {
+        self.0.len() as i64
+    }
+
+    /// Device 1 is a manager's, the others are staff's.
+    fn op(&mut self, device: u128, base: i64, intent: Intent) -> Position {
+        let at = self.head() + 1;
+        let like = event(at, device.min(2), intent, base, at);
+        let role = Role::parse(if device == 1 { "manager" } else { "staff" }).unwrap();
+        self.0.push(Event { device: DeviceId(Uuid::from_u128(device)), seq: Seq(at), role, ..like });
+        Position(at)
+    }
+
+    fn put(&mut self, device: u128, base: i64, fields: impl IntoIterator<Item = (String, Value)>) -> Position {
+        self.op(device, base, Intent::Put(fields.into_iter().collect()))
+    }
+
+    fn folds(&self) -> (Outcome, OracleState) {
+        (fold(&self.0), oracle::fold(&self.0, &example_resolver))
+    }
+
+    /// What both folds come to.
+    fn agreed(&self) -> OracleState {
+        let (core, oracle) = self.folds();
+        let rows: Vec<_> = core.ledger.into_values().collect();
+        assert_eq!(
+            (core.records, rows, core.verdicts),
+            (oracle.records.clone(), oracle.ledger.clone(), oracle.verdicts.clone())
+        );
+        oracle
+    }
+}
+
+fn one(field: &str, value: Value) -> [(String, Value); 1] {
+    [(field.to_owned(), value)]
+}
+
+/// The manager adds first, then so many others; a delete of staff that knew nobody has to beat all who are remembered.
+#[test]
+fn of_65_contributors_the_oldest_is_forgotten() {
+    for (others, verdict) in [(63, Verdict::Superseded), (64, Verdict::Applied)] {
+        let table = "rule = \"role_priority\"\non_delete = \"rule\"\n[tables.t.fields.n]\nmerge = \"sum\"\n";
+        let mut log = Log::of(table);
+        for device in 1..=1 + others {
+            log.put(device, 1, one("n", Value::Int(1)));
+        }
+        let delete = log.op(1_000, 1, Intent::Delete);
+        assert_eq!(log.agreed().verdicts[&delete].0, verdict, "{others} others");
+    }
+}
+
+/// A row of its own first, then so many more: the first is there to be resolved, or is not any more.
+#[test]
+fn of_1001_closed_conflicts_the_oldest_is_forgotten() {
+    for (later, status) in [(999, Status::Resolved), (1_000, Status::Automatic)] {
+        let fields = |value: i64| (0..later).map(move |number| (format!("f{number}"), Value::Int(value)));
+        let mut log = Log::of("");
+        log.put(1, 1, one("first", Value::Int(1)).into_iter().chain(fields(1)));
+        let met = log.put(2, 1, one("first", Value::Int(2)));
+        log.put(2, 1, fields(2));
+        let (conflict, put) = (ConflictId::of(met, "first"), Some(Fields::from_iter(one("first", Value::Int(3)))));
+        log.op(1, log.head(), Intent::Resolve { conflict, put });
+        let state = log.agreed();
+        assert_eq!((state.ledger.len(), state.ledger[0].status), (later + 1, status), "{later} later ones");
+    }
+}
 
 const UNION: &str = "[tables.t.fields.u]\nmerge = \"union\"\n";
 
-/// One device puts these, one after the other, and knows all that it did; the verdicts by core and by the oracle.
-fn verdicts(catalogs: &[&str], puts: &[Value]) -> Vec<(Verdict, Verdict)> {
-    let (mut events, mut catalogs) = (Vec::<Event>::new(), catalogs.iter());
-    for value in puts {
-        if let Some(text) = catalogs.next() {
-            let op = catalog_op(
-                CatalogVersion(1),
-                &Catalog::parse(&format!("roles = [\"staff\"]\n[tables.t]\n{text}")).unwrap(),
-                false,
-            );
-            let at = events.len() as i64 + 1;
-            events.push(event(at, 0, op.unwrap().intent.unpack(), at - 1, at));
-        }
-        let at = events.len() as i64 + 1;
-        let fields = Fields::from_iter([("u", value.clone())]);
-        events.push(event(at, 1, Intent::Put(fields), at - 1, at));
-    }
-    let (core, oracle) = (fold(&events), oracle::fold(&events, &example_resolver));
-    let of_put = |event: &&Event| event.device.0.as_u128() == 1;
-    let both = |at: Position| (core.verdicts[&at].0, oracle.verdicts[&at].0);
-    events.iter().filter(of_put).map(|event| both(event.position)).collect()
+/// The verdicts on an event by core and by the oracle.
+fn verdicts(log: &Log, at: Position) -> (Verdict, Verdict) {
+    let (core, oracle) = log.folds();
+    (core.verdicts[&at].0, oracle.verdicts[&at].0)
 }
 
 /// ADR 0012: a put *after which its record had* more than 4 MiB loses whole. After this one it has as much as before.
@@ -45,8 +114,10 @@ fn verdicts(catalogs: &[&str], puts: &[Value]) -> Vec<(Verdict, Verdict)> {
 #[test]
 fn a_union_of_half_a_record_takes_none_of_its_own_elements_again() {
     let elements = Value::Array(vec![Value::Text("x".repeat(RECORD_BYTES_MAX / 2))]);
-    let both = verdicts(&[UNION], &[elements.clone(), elements]);
-    assert_eq!(both, [(Verdict::Applied, Verdict::Applied), (Verdict::Superseded, Verdict::Applied)]);
+    let mut log = Log::of(UNION);
+    log.put(2, 1, one("u", elements.clone()));
+    let again = log.put(2, 2, one("u", elements));
+    assert_eq!(verdicts(&log, again), (Verdict::Superseded, Verdict::Applied));
 }
 
 /// The same where the union's field holds what cannot be merged, which the put replaces.
@@ -55,6 +126,9 @@ fn a_union_of_half_a_record_takes_none_of_its_own_elements_again() {
 #[test]
 fn what_a_put_on_a_union_replaces_weighs_beside_it() {
     let text = Value::Text("x".repeat(RECORD_BYTES_MAX / 2));
-    let both = verdicts(&["", UNION], &[text.clone(), Value::Array(vec![text])]);
-    assert_eq!(both, [(Verdict::Applied, Verdict::Applied), (Verdict::Superseded, Verdict::Applied)]);
+    let mut log = Log::of("");
+    log.put(2, 1, one("u", text.clone()));
+    log.catalog(UNION);
+    let replacing = log.put(2, 3, one("u", Value::Array(vec![text])));
+    assert_eq!(verdicts(&log, replacing), (Verdict::Superseded, Verdict::Applied));
 }

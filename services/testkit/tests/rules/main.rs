@@ -1,7 +1,8 @@
 //! The fold against the oracle: records, ledger and verdicts of random logs and of every order of a few ops.
 //!
 //! `TIDELOG_SOAK_SEEDS=n cargo test --release -p tidelog-testkit --test rules` plays n random logs instead of the few that
-//! fit a test run; `make soak-rules SEEDS=n` does. A failure prints its seed, and `TIDELOG_SOAK_FIRST=seed` starts there.
+//! fit a test run, and as many times more of the heavy ones; `make soak-rules SEEDS=n` does. A failure prints its seed, and
+//! `TIDELOG_SOAK_FIRST=seed` starts there.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
