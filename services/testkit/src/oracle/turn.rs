@@ -1,11 +1,13 @@
 //! One event against its record's past: what it does, which rows it makes, which conflicts it closes.
 
+mod limits;
+
 use std::collections::BTreeMap;
 
 use tidelog_core::catalog::{Catalog, Granularity, OnDelete, Resolution, Retention, Rule, Table};
 use tidelog_core::event::Event;
 use tidelog_core::ids::{ConflictId, DeviceId, Position};
-use tidelog_core::limits::{OPEN_CONFLICTS_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use tidelog_core::limits::OPEN_CONFLICTS_MAX;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
@@ -16,8 +18,6 @@ use super::shapes::{OracleRow, OracleSide, RecordKey, Status};
 
 /// Closed conflicts that a record remembers.
 const CLOSED_CONFLICTS_MAX: usize = 1_000;
-/// Elements that a union may have.
-const UNION_ELEMENTS_MAX: usize = 10_000;
 
 type Ledger = BTreeMap<(Position, String), OracleRow>;
 type Given = BTreeMap<String, Value>;
@@ -267,54 +267,6 @@ impl<'a> Turn<'a> {
             }
         }
         true
-    }
-
-    // ---- limits
-
-    fn is_too_large(&mut self, standing: &Standing<'a>, given: &Given) -> bool {
-        let mut after: Given = standing.iter().map(|(field, stored)| (field.clone(), stored.value.clone())).collect();
-        let mut longest_union = 0;
-        for (field, value) in given {
-            let stored = standing.get(field);
-            let value = match self.resolution_of(field) {
-                Resolution::Merge(merge)
-                    if is_mergeable(merge, value) && stored.is_none_or(|s| is_mergeable(merge, &s.value)) =>
-                {
-                    let united = Stored::plus(stored, merge, value);
-                    if let Value::Array(elements) = &united {
-                        longest_union = elements.len().max(longest_union);
-                    }
-                    united
-                }
-                Resolution::Merge(_) | Resolution::Rule(_) => value.clone(),
-            };
-            after.insert(field.clone(), value);
-        }
-        let after = Fields(after);
-        let [longest, fields, bytes] = [longest_union, after.0.len(), after.weight()];
-        let mut is_too_large = false;
-        let limits = [
-            ("elements", longest, UNION_ELEMENTS_MAX),
-            ("fields", fields, RECORD_FIELDS_MAX),
-            ("bytes", bytes, RECORD_BYTES_MAX),
-        ];
-        for (what, size, most) in limits {
-            is_too_large |= size > most && !given.is_empty();
-            if size == most || size == most + 1 {
-                self.note(format!("limit of {what}: {}", if size == most { "just in" } else { "just past" }));
-            }
-        }
-        is_too_large
-    }
-
-    fn lose_to_the_limits(&mut self, standing: &Standing<'a>, given: &Given) {
-        self.too_large = true;
-        self.note(if self.event.intent.conflict().is_some() { "limit: a resolve" } else { "limit: a put" });
-        let newest = newest_writer(standing);
-        for (field, value) in given {
-            let winner = newest.map(|step| side(step, standing.get(field).map(|stored| &stored.value)));
-            self.row(field, "limit", Choice::StoredStays, winner, self.own(Some(value)));
-        }
     }
 
     // ---- delete

@@ -136,7 +136,7 @@ impl Log {
 
     /// A megabyte, or what there is room for in a field, or a byte more or less.
     ///
-    /// FIXME: never of a field that a union may merge (`n`, `u`). Core and the text weigh these in two ways, see
+    /// Never of a field that a union may merge (`n`, `u`): core and the text weigh these in two ways, see
     /// `tests/rules/limits.rs`.
     fn many_bytes(&mut self, record: &RecordKey) -> Fields {
         let name = ["p", "q", "r", "s", "a", "b"][self.random.random_range(0..6)];

@@ -1,0 +1,60 @@
+//! Whether a put would make its record too large, and how it loses then.
+
+use tidelog_core::catalog::Resolution;
+use tidelog_core::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use tidelog_core::value::{Fields, Value};
+
+use super::{Given, Standing, Turn, newest_writer, side};
+use crate::oracle::past::Stored;
+use crate::oracle::rules::{Choice, is_mergeable};
+
+/// Elements that a union may have.
+const UNION_ELEMENTS_MAX: usize = 10_000;
+
+impl<'a> Turn<'a> {
+    pub(super) fn is_too_large(&mut self, standing: &Standing<'a>, given: &Given) -> bool {
+        let mut after: Given = standing.iter().map(|(field, stored)| (field.clone(), stored.value.clone())).collect();
+        let mut longest_union = 0;
+        for (field, value) in given {
+            let stored = standing.get(field);
+            let value = match self.resolution_of(field) {
+                Resolution::Merge(merge)
+                    if is_mergeable(merge, value) && stored.is_none_or(|s| is_mergeable(merge, &s.value)) =>
+                {
+                    let united = Stored::plus(stored, merge, value);
+                    if let Value::Array(elements) = &united {
+                        longest_union = elements.len().max(longest_union);
+                    }
+                    united
+                }
+                Resolution::Merge(_) | Resolution::Rule(_) => value.clone(),
+            };
+            after.insert(field.clone(), value);
+        }
+        let after = Fields(after);
+        let [longest, fields, bytes] = [longest_union, after.0.len(), after.weight()];
+        let mut is_too_large = false;
+        let limits = [
+            ("elements", longest, UNION_ELEMENTS_MAX),
+            ("fields", fields, RECORD_FIELDS_MAX),
+            ("bytes", bytes, RECORD_BYTES_MAX),
+        ];
+        for (what, size, most) in limits {
+            is_too_large |= size > most && !given.is_empty();
+            if size == most || size == most + 1 {
+                self.note(format!("limit of {what}: {}", if size == most { "just in" } else { "just past" }));
+            }
+        }
+        is_too_large
+    }
+
+    pub(super) fn lose_to_the_limits(&mut self, standing: &Standing<'a>, given: &Given) {
+        self.too_large = true;
+        self.note(if self.event.intent.conflict().is_some() { "limit: a resolve" } else { "limit: a put" });
+        let newest = newest_writer(standing);
+        for (field, value) in given {
+            let winner = newest.map(|step| side(step, standing.get(field).map(|stored| &stored.value)));
+            self.row(field, "limit", Choice::StoredStays, winner, self.own(Some(value)));
+        }
+    }
+}
