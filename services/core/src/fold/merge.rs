@@ -32,9 +32,23 @@ pub(super) fn contribution(merge: Merge, stored: Option<&FieldState>, given: &Va
     }
 }
 
-/// How many elements a union would have.
-pub(super) fn union_len(stored: Option<&Value>, given: &Value) -> usize {
-    united(stored, given).len()
+/// How large a union is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnionSize {
+    pub(super) elements: usize,
+    pub(super) weight: usize,
+}
+
+/// How large a union would be.
+pub(super) fn union_size(stored: Option<&Value>, given: &Value) -> UnionSize {
+    let united = united(stored, given);
+    UnionSize { elements: united.len(), weight: Value::Array(united).weight() }
+}
+
+/// How large a union would be if nothing of what is given were in it, which takes no look at the elements.
+pub(super) fn union_size_at_most(stored: Option<&Value>, given: &Value) -> UnionSize {
+    let (count, weight) = (|value| elements(value).len(), Value::weight);
+    UnionSize { elements: stored.map_or(0, count) + count(given), weight: stored.map_or(0, weight) + weight(given) }
 }
 
 fn exact(value: &Value, sum: Option<i128>) -> i128 {

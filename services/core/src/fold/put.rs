@@ -8,7 +8,7 @@ use super::contributors::FieldState;
 use super::custom::Decision;
 use super::delete::delete_rule;
 use super::ledger::{ConflictStatus, Content, DecidedBy};
-use super::merge;
+use super::merge::{self, UnionSize};
 use super::record::{Delete, Record, Writer};
 use crate::catalog::{Granularity, Merge, OnDelete, Resolution, Rule};
 use crate::ids::Position;
@@ -268,40 +268,38 @@ impl Applying<'_> {
 }
 
 /// Whether a record with these fields beside its own would pass the limits, whoever wins in each field. Judged before the
-/// rules, so that it needs no second look at what they decided; a union counts as if nothing of it were there yet.
+/// rules, so that it needs no second look at what they decided. Only where a union might be too much is it united for that.
 fn too_large(op: &Applying<'_>, record: &Record, given: &Fields, restores: bool) -> bool {
-    if record.deleted && !restores {
-        let unions = given.0.iter().any(|(name, value)| is_union_too_long(op, name, None, value));
-        return unions || given.0.len() > RECORD_FIELDS_MAX || given.weight() > RECORD_BYTES_MAX;
-    }
-    let (mut known, mut replaced) = (0, 0);
-    for (name, value) in &given.0 {
-        let stored = record.fields.get(name);
-        let Some(stored) = stored else {
-            if is_union_too_long(op, name, None, value) {
-                return true;
-            }
-            continue;
-        };
-        known += 1;
-        if op.table.merge_of(name) == Some(Merge::Union) {
-            if is_union_too_long(op, name, Some(&stored.value), value) {
-                return true;
-            }
-            replaced += name.len();
-        } else {
-            replaced += name.len() + stored.value.weight();
-        }
-    }
-    let fields = record.fields.len() - known + given.0.len();
-    fields > RECORD_FIELDS_MAX || record.weight - replaced + given.weight() > RECORD_BYTES_MAX
+    let is_too_large = |size_of| would_be_too_large(op, record, given, restores, size_of);
+    is_too_large(merge::union_size_at_most) && is_too_large(merge::union_size)
 }
 
-fn is_union_too_long(op: &Applying<'_>, field: &str, stored: Option<&Value>, given: &Value) -> bool {
-    let count = |value: &Value| if let Value::Array(elements) = value { elements.len() } else { 0 };
-    op.table.merge_of(field) == Some(Merge::Union)
-        && merge::is_mergeable(Merge::Union, given)
-        && stored.map_or(0, count) + count(given) > UNION_ELEMENTS_MAX
-        && merge::union_len(stored.filter(|stored| merge::is_mergeable(Merge::Union, stored)), given)
-            > UNION_ELEMENTS_MAX
+/// The same, with the size of each union as `size_of` says it of what is stored and given.
+fn would_be_too_large(
+    op: &Applying<'_>,
+    record: &Record,
+    given: &Fields,
+    restores: bool,
+    size_of: fn(Option<&Value>, &Value) -> UnionSize,
+) -> bool {
+    let is_with_fields = !record.deleted || restores;
+    let (mut fields, mut weight) = if is_with_fields { (record.fields.len(), record.weight) } else { (0, 0) };
+    for (name, value) in &given.0 {
+        let stored = record.fields.get(name).filter(|_| is_with_fields).map(|stored| &stored.value);
+        match stored {
+            Some(stored) => weight -= stored.weight(),
+            None => (fields, weight) = (fields + 1, weight + name.len()),
+        }
+        let is_mergeable = |value| merge::is_mergeable(Merge::Union, value);
+        if op.table.merge_of(name) == Some(Merge::Union) && is_mergeable(value) && stored.is_none_or(is_mergeable) {
+            let union = size_of(stored, value);
+            if union.elements > UNION_ELEMENTS_MAX {
+                return true;
+            }
+            weight += union.weight;
+        } else {
+            weight += value.weight();
+        }
+    }
+    fields > RECORD_FIELDS_MAX || weight > RECORD_BYTES_MAX
 }

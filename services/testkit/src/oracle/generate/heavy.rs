@@ -134,21 +134,25 @@ impl Log {
         names.take(count).map(|name| (name, value.clone())).collect()
     }
 
-    /// A megabyte, or what there is room for in a field, or a byte more or less.
-    ///
-    /// Never of a field that a union may merge (`n`, `u`): core and the text weigh these in two ways, see
-    /// `tests/rules/limits.rs`.
+    /// A megabyte, or what there is room for in a field, or a byte more or less; of a union also all that is in it again.
     fn many_bytes(&mut self, record: &RecordKey) -> Fields {
-        let name = ["p", "q", "r", "s", "a", "b"][self.random.random_range(0..6)];
+        let name = ["p", "q", "r", "s", "a", "b", "u", "u"][self.random.random_range(0..8)];
         let mut others = self.living(record);
-        others.remove(name);
+        let stored = others.remove(name);
         let taken = Fields(others).weight() + name.len() + Value::Null.weight();
         let bytes = match self.random.random_range(0..5) {
             0 | 1 => self.random.random_range(900_000..1_500_000),
             _ => (RECORD_BYTES_MAX + 1).saturating_sub(taken).saturating_sub(self.random.random_range(0..3)),
         };
         let letter = ["x", "y"][self.random.random_range(0..2)];
-        let value = if self.random.random_ratio(1, 3) {
+        let value = if name == "u" {
+            let mut elements = match stored {
+                Some(Value::Array(elements)) if self.random.random_ratio(1, 2) => elements,
+                _ => Vec::new(),
+            };
+            elements.push(Value::Text(letter.repeat(bytes)));
+            Value::Array(elements)
+        } else if self.random.random_ratio(1, 3) {
             Value::Binary(vec![7; bytes])
         } else {
             Value::Text(letter.repeat(bytes))
