@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::{Checkpoint, Generation, Generations, StoreError, Swapped, TableSet};
+use tidelog_postgres::{Checkpoint, Generation, Generations, Lagging, StoreError, Swapped, TableSet};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -118,25 +118,28 @@ impl Projector {
         Ok(rebuilt)
     }
 
-    /// Says whether the live projector is behind by more than it folds between two looks, for as long as it is let to. Where
-    /// it folds nothing nobody runs one, and there is nobody to give way to.
+    /// Says whether the live projector is behind, for as long as it is let to.
     async fn watch_the_live(self, gives_way: Arc<AtomicBool>) {
         let mut projected_before: HashMap<WorkspaceId, Position> = HashMap::new();
         loop {
             let began = Instant::now();
             if let Ok(lagging) = self.store.lagging().await {
-                let behind: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
-                let folded: i64 = lagging
-                    .iter()
-                    .filter_map(|lag| Some(lag.projected.0 - projected_before.get(&lag.workspace)?.0))
-                    .sum();
-                gives_way.store(folded > 0 && behind > folded, Ordering::Relaxed);
+                gives_way.store(is_behind(&projected_before, &lagging), Ordering::Relaxed);
                 projected_before = lagging.into_iter().map(|lag| (lag.workspace, lag.projected)).collect();
             }
             // It reads the end of every log.
             sleep(LOOK.max(began.elapsed() * 20)).await;
         }
     }
+}
+
+/// Whether the live projector has more to fold than it folded since the last look. Where it folded nothing nobody runs one,
+/// and there is nobody to give way to.
+fn is_behind(projected_before: &HashMap<WorkspaceId, Position>, lagging: &[Lagging]) -> bool {
+    let behind: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
+    let folded = |lag: &Lagging| Some(lag.projected.0 - projected_before.get(&lag.workspace)?.0);
+    let folded: i64 = lagging.iter().filter_map(folded).sum();
+    folded > 0 && behind > folded
 }
 
 /// The rebuild of one workspace.
@@ -274,5 +277,26 @@ impl Building {
     fn count(&self, counted: &mut Position, position: Position) {
         self.progress.folded.fetch_add(position.0 - counted.0, Ordering::Relaxed);
         *counted = position;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_core::time::UnixMs;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_rebuild_gives_way_to_a_projector_that_folds_and_has_more_to_fold_than_it_did() {
+        let workspace = WorkspaceId(Uuid::from_u128(1));
+        let lagging = |projected, head| {
+            [Lagging { workspace, head: Position(head), projected: Position(projected), waiting_since: UnixMs(0) }]
+        };
+        let before = HashMap::from([(workspace, Position(1_000))]);
+        assert!(is_behind(&before, &lagging(1_100, 1_201)), "101 to go after 100");
+        assert!(!is_behind(&before, &lagging(1_100, 1_200)), "as many as it folded");
+        assert!(!is_behind(&before, &lagging(1_000, 9_000)), "nobody folds");
+        assert!(!is_behind(&HashMap::new(), &lagging(1_100, 9_000)), "it was not seen before");
     }
 }
