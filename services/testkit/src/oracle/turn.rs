@@ -111,7 +111,9 @@ impl<'a> Turn<'a> {
             Some(Fields(given)) => self.put(given),
             None => self.delete(),
         };
-        self.overtake(&did);
+        if matches!(did, Did::Deleted) {
+            self.overtake(None);
+        }
         did
     }
 
@@ -161,10 +163,14 @@ impl<'a> Turn<'a> {
         if self.table.granularity == Granularity::Record && self.loses_as_a_whole(&standing, given) {
             return Did::Put { onto, takes: BTreeMap::new() };
         }
-        let takes = given
-            .iter()
-            .filter_map(|(field, value)| Some((field.clone(), self.take(field, value, standing.get(field))?)));
-        Did::Put { onto, takes: takes.collect() }
+        let mut takes = BTreeMap::new();
+        for (field, value) in given {
+            if let Some(take) = self.take(field, value, standing.get(field)) {
+                takes.insert(field.clone(), take);
+                self.overtake(Some(field));
+            }
+        }
+        Did::Put { onto, takes }
     }
 
     /// The last delete's test: what the put comes onto, or the delete that it loses to, by which rule and how.
@@ -343,13 +349,10 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Finds the open conflicts of which the event knew both sides, and whose question it has answered.
-    fn overtake(&mut self, did: &Did) {
-        let answers = |field: &str| match did {
-            Did::Nothing => false,
-            Did::Put { takes, .. } => takes.contains_key(field),
-            Did::Deleted => true,
-        };
+    /// Finds the open conflicts of a field, or all, of which the event knew both sides: it has answered their question. Each
+    /// makes room for another one.
+    fn overtake(&mut self, answered: Option<&str>) {
+        let answers = |field: &str| answered.is_none_or(|answered| answered == field);
         let is_news = |side: &OracleSide| side.event.is_some_and(|(at, device)| self.is_foreign_news(at, device));
         let overtaken = self.ledger.iter().filter(|(place, row)| {
             row.status == Status::Open
@@ -358,7 +361,9 @@ impl<'a> Turn<'a> {
                 && !is_news(&row.loser)
                 && !row.winner.as_ref().is_some_and(is_news)
         });
-        self.overtakes = overtaken.map(|(place, _)| (*place).clone()).collect();
+        let overtaken: Vec<_> = overtaken.map(|(place, _)| (*place).clone()).collect();
+        self.open_conflicts -= overtaken.len();
+        self.overtakes.extend(overtaken);
     }
 
     fn row(&mut self, field: &str, rule: &str, choice: Choice, winner: Option<OracleSide>, loser: OracleSide) {
