@@ -79,7 +79,8 @@ impl Postgres {
         let rows = "2 * 4 * (SELECT setting::bigint FROM pg_settings WHERE name = 'shared_buffers')";
         client
             .batch_execute(&format!(
-                "CREATE UNLOGGED TABLE filler AS SELECT repeat('x', 1900) FROM generate_series(1, {rows});
+                "CREATE UNLOGGED TABLE filler (filler text);
+                 INSERT INTO filler SELECT repeat('x', 1900) FROM generate_series(1, {rows});
                  DROP TABLE filler"
             ))
             .await?;

@@ -152,6 +152,20 @@ struct Building {
 
 impl Building {
     async fn run(&self) -> Result<Rebuilt, RebuildError> {
+        let before = self.generations().await?.live.checkpoint.generation;
+        let made = match self.make().await {
+            // Somebody who was killed with the swap under way has swapped after all.
+            Err(RebuildError::Gone(_)) => {
+                let live = self.generations().await?.live.checkpoint;
+                if live.generation == before { Err(RebuildError::Gone(self.workspace)) } else { Ok(self.rebuilt(live)) }
+            }
+            made => made,
+        };
+        self.progress.swapped.fetch_add(i64::from(made.is_ok()), Ordering::Relaxed);
+        made
+    }
+
+    async fn make(&self) -> Result<Rebuilt, RebuildError> {
         let mut swaps_failed = 0;
         let mut counted = Position::START;
         loop {
@@ -159,7 +173,6 @@ impl Building {
             self.count(&mut counted, building.position);
             self.fold_near(building.table_set, &mut counted).await?;
             if let Some(done) = self.swap(building.table_set).await? {
-                self.progress.swapped.fetch_add(1, Ordering::Relaxed);
                 return Ok(done);
             }
             swaps_failed += 1;
@@ -185,8 +198,11 @@ impl Building {
         let refold = store.newest_refold(self.workspace).await?;
         match self.generations().await?.building() {
             None => store.start_generation(self.workspace, refold).await?,
-            Some(building) if building.checkpoint.refold_position < refold => {
-                store.restart_generation(self.workspace, building.checkpoint.table_set, refold).await?;
+            // Also at its start: the first step of somebody who was killed may still be under way, and must not find it.
+            Some(Generation { checkpoint, .. })
+                if checkpoint.refold_position < refold || checkpoint.position == Position::START =>
+            {
+                store.restart_generation(self.workspace, checkpoint.table_set, refold).await?;
             }
             Some(_) => {}
         }
@@ -243,12 +259,7 @@ impl Building {
             Ok::<_, RebuildError>(swapped_at)
         });
         match (swapped.await, swapped_at) {
-            (Ok(Swapped::Swapped), Some(next)) => Ok(Some(Rebuilt {
-                workspace: self.workspace,
-                generation: next.generation,
-                position: next.position,
-                refold: next.refold_position,
-            })),
+            (Ok(Swapped::Swapped), Some(next)) => Ok(Some(self.rebuilt(next))),
             (Ok(_), _) => Ok(None),
             // Whoever has the live checkpoint had it for too long, or the rest took longer than a transaction may idle.
             (Err(RebuildError::Step(StepError::Store(StoreError::Locked(_) | StoreError::Unavailable(_)))), _) => {
@@ -272,6 +283,11 @@ impl Building {
             }
         }
         Ok(None)
+    }
+
+    fn rebuilt(&self, swapped: Checkpoint) -> Rebuilt {
+        let Checkpoint { generation, position, refold_position: refold, .. } = swapped;
+        Rebuilt { workspace: self.workspace, generation, position, refold }
     }
 
     fn count(&self, counted: &mut Position, position: Position) {

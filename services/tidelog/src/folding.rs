@@ -20,10 +20,12 @@ const STEP_WITHIN: Duration = Duration::from_secs(30);
 
 /// A projector that runs. Dropped, it is cut short.
 pub(crate) struct Folding {
-    /// Always there, until it is dropped: in async code it may not be dropped as it is.
-    runtime: Option<Runtime>,
+    _threads: Threads,
     task: JoinHandle<()>,
 }
+
+/// A runtime that may be dropped in async code.
+struct Threads(Option<Runtime>);
 
 impl Folding {
     /// How many connections a projector takes of the server's: two a lane, fewer lanes where they would take over half.
@@ -42,16 +44,14 @@ impl Folding {
         // Half of the processors, so that folding alone leaves the rest to the others.
         let threads = (available_parallelism().map_or(1, usize::from) / 2).clamp(1, lanes);
         let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("projector").enable_all().build();
-        let runtime = runtime.map_err(ServerError::Threads)?;
-        let store = {
-            // Its connections too are driven there.
-            let _entered = runtime.enter();
-            Store::new(&StoreConfig { url: config.database_url.clone(), pool_size: Self::connections(config) })?
-        };
+        let threads = Threads(Some(runtime.map_err(ServerError::Threads)?));
+        let store = StoreConfig { url: config.database_url.clone(), pool_size: Self::connections(config) };
+        // Its connections too are driven there.
+        let store = threads.within(|| Store::new(&store))?;
         let projector = Projector::new(store, hub, registry)?;
         let projector = projector.with_lanes(lanes).with_resolvers(config.resolvers.clone());
-        let task = runtime.spawn(async move { projector.run(stopping).await });
-        Ok(Self { runtime: Some(runtime), task })
+        let task = threads.within(|| tokio::spawn(async move { projector.run(stopping).await }));
+        Ok(Self { _threads: threads, task })
     }
 
     /// Waits for the steps at hand, which are the last ones.
@@ -62,9 +62,18 @@ impl Folding {
     }
 }
 
-impl Drop for Folding {
+impl Threads {
+    /// Does something that belongs to this runtime.
+    fn within<T>(&self, something: impl FnOnce() -> T) -> T {
+        // There until it is dropped.
+        let _entered = self.0.as_ref().map(Runtime::enter);
+        something()
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }

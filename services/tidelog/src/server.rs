@@ -140,7 +140,7 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         Durability::of(&config.database_url).await?.check(config.allow_unsafe_durability)?;
         migrate(&config.database_url).await?;
-        let pool_size = config.pool_size - Folding::connections(&config);
+        let pool_size = config.pool_size.saturating_sub(Folding::connections(&config)).max(1);
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size })?;
         see_to_catalog(&store, &config).await?;
         if let Err(error) = views::apply(&config.database_url).await {

@@ -81,7 +81,8 @@ fn bytes_of(value: &Value) -> Vec<u8> {
     bytes
 }
 
-fn elements(value: &Value) -> &[Value] {
+/// Those of an array; of any other value none.
+pub(super) fn elements(value: &Value) -> &[Value] {
     match value {
         Value::Array(elements) => elements,
         _ => &[],

@@ -298,6 +298,9 @@ fn would_be_too_large(
             }
             weight += union.weight;
         } else {
+            if op.table.merge_of(name) == Some(Merge::Union) && merge::elements(value).len() > UNION_ELEMENTS_MAX {
+                return true;
+            }
             weight += value.weight();
         }
     }

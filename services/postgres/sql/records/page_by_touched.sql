@@ -1,20 +1,27 @@
--- Records named after a position, tombstones and all, with the checkpoint of the same snapshot. Relies on records_version,
--- for those that their last event changed, and records_touched, for the others.
+-- Records named after a position, tombstones and all, with the checkpoint of the same snapshot. Those that their last event
+-- did not change, and then, up to the last of these if there are enough, those that it did. Relies on records_touched for
+-- the former and on records_version for the latter.
 SELECT c.position AS projected, c.catalog_position, c.generation, r.*
 FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (
-    (SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
-    FROM tidelog.records
-    WHERE workspace = $1 AND table_set = c.table_set AND touched = version AND version > $2
-        AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
-    ORDER BY version
-    LIMIT $5)
+    WITH kept AS MATERIALIZED (
+        SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
+        FROM tidelog.records
+        WHERE workspace = $1 AND table_set = c.table_set AND touched > version AND touched > $2
+            AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
+        ORDER BY touched
+        LIMIT $5
+    ), reach AS MATERIALIZED (
+        SELECT CASE WHEN count(*) < $5 THEN c.position ELSE max(touched) END AS position FROM kept
+    )
+    SELECT * FROM kept
     UNION ALL
     (SELECT table_name, scope, record, version, touched, updated_at_ms, deleted, fields, state
     FROM tidelog.records
-    WHERE workspace = $1 AND table_set = c.table_set AND touched > version AND touched > $2
+    WHERE workspace = $1 AND table_set = c.table_set AND touched = version
+        AND version > $2 AND version <= (SELECT position FROM reach)
         AND ($3::text[] IS NULL OR table_name = ANY ($3)) AND ($4::text[] IS NULL OR scope = ANY ($4))
-    ORDER BY touched
+    ORDER BY version
     LIMIT $5)
     ORDER BY touched
     LIMIT $5

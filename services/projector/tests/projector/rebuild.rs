@@ -94,7 +94,8 @@ async fn a_log_rebuilt_in_steps_of_any_size_and_with_kills_gives_the_same_rows()
         fold_all(&projector(&world), workspace).await;
         let expected = live_rows(&world, workspace).await;
         assert!(TABLES.iter().all(|table| expected.iter().any(|row| row.starts_with(table))), "nothing is empty");
-        for (number, events) in [1, 7, 1_000].into_iter().enumerate() {
+        for events in [1, 7, 1_000] {
+            let before = generations(&world, workspace).await.live.checkpoint.generation;
             for attempt in 1.. {
                 let projector = projector(&world).with_step_events(events);
                 let progress = Arc::new(RebuildProgress::default());
@@ -103,12 +104,13 @@ async fn a_log_rebuilt_in_steps_of_any_size_and_with_kills_gives_the_same_rows()
                 // Longer with each attempt, so that a slow machine comes to an end too.
                 let killed_after = Duration::from_millis(random.random_range(0..20 * attempt));
                 match tokio::time::timeout(killed_after, rebuilding).await {
-                    Ok(rebuilt) => {
-                        assert_eq!(rebuilt.unwrap()[0].generation, number as i64 + 2);
+                    Ok(Ok(rebuilt)) => {
+                        assert!(rebuilt[0].generation > before);
                         break;
                     }
                     // It may be killed with its swap under way, which nobody heard of.
-                    Err(_) if generations(&world, workspace).await.kept().is_some() => break,
+                    _ if generations(&world, workspace).await.kept().is_some() => break,
+                    Ok(Err(error)) => panic!("{error}"),
                     Err(_) => kills += 1,
                 }
             }

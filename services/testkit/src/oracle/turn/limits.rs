@@ -1,6 +1,6 @@
 //! Whether a put would make its record too large, and how it loses then.
 
-use tidelog_core::catalog::Resolution;
+use tidelog_core::catalog::{Merge, Resolution};
 use tidelog_core::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use tidelog_core::value::{Fields, Value};
 
@@ -27,7 +27,14 @@ impl<'a> Turn<'a> {
                     }
                     united
                 }
-                Resolution::Merge(_) | Resolution::Rule(_) => value.clone(),
+                // What replaces a value that cannot be merged is a union from then on.
+                Resolution::Merge(Merge::Union) => {
+                    if let Value::Array(elements) = value {
+                        longest_union = elements.len().max(longest_union);
+                    }
+                    value.clone()
+                }
+                Resolution::Merge(Merge::Sum) | Resolution::Rule(_) => value.clone(),
             };
             after.insert(field.clone(), value);
         }
