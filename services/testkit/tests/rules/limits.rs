@@ -3,7 +3,7 @@
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::event::Event;
 use tidelog_core::ids::{CatalogVersion, ConflictId, DeviceId, Position, Role, Seq};
-use tidelog_core::limits::RECORD_BYTES_MAX;
+use tidelog_core::limits::{RECORD_BYTES_MAX, UNION_ELEMENTS_MAX};
 use tidelog_core::op::Intent;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::Verdict;
@@ -120,4 +120,17 @@ fn what_a_put_on_a_union_replaces_does_not_weigh_beside_it() {
     log.catalog(UNION);
     let replacing = log.put(2, 3, one("u", Value::Array(vec![text])));
     assert_eq!(log.agreed().verdicts[&replacing].0, Verdict::Applied);
+}
+
+/// What replaces a value that cannot be merged is a union from then on, and no later put could pass if it were longer.
+#[test]
+fn what_replaces_a_value_by_a_union_has_as_few_elements_as_a_union() {
+    for (elements, verdict) in [(UNION_ELEMENTS_MAX, Verdict::Applied), (UNION_ELEMENTS_MAX + 1, Verdict::Superseded)] {
+        let mut log = Log::of("");
+        log.put(2, 1, one("u", Value::Text("no list".to_owned())));
+        log.catalog(UNION);
+        let numbers = (0..elements as i64).map(Value::Int).collect();
+        let replacing = log.put(2, 3, one("u", Value::Array(numbers)));
+        assert_eq!(log.agreed().verdicts[&replacing].0, verdict, "{elements} elements");
+    }
 }
