@@ -35,6 +35,22 @@ impl Column {
         self.push_with(|elements| elements.extend_from_slice(bytes));
     }
 
+    /// What its elements take with their lengths, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Its elements, each with its length in front, as the columns of a row of COPY have it too.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.elements.as_slice();
+        std::iter::from_fn(move || {
+            let length = rest.first_chunk().map(|length| u32::from_be_bytes(*length))?;
+            let (element, after) = rest.split_at_checked(4 + length as usize)?;
+            rest = after;
+            Some(element)
+        })
+    }
+
     /// How many elements it has.
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.count).unwrap_or_default()

@@ -8,15 +8,15 @@ use tidelog_core::table_digest::RecordHash;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::checkpoint::{Checkpoint, TableSet, checkpoint_of};
 use crate::client::Store;
-use crate::columns::Column;
 use crate::digests::DigestRows;
 use crate::error::StoreError;
 use crate::ledger_rows::{EventRows, LedgerRows, Params};
+use crate::record_rows::{RecordRows, texts};
 use crate::records::StoredRecord;
 use crate::transact::{begin, commit};
 
@@ -29,21 +29,6 @@ pub struct Loaded {
     pub hashes: Vec<Option<RecordHash>>,
     /// For each that was found the number of its key and what it weighs as it is stored, in bytes.
     pub bytes: Vec<(usize, usize)>,
-}
-
-/// Records as their transaction is to write them.
-#[derive(Debug)]
-pub struct RecordRows {
-    tables: Column,
-    scopes: Column,
-    records: Column,
-    versions: Column,
-    touched: Column,
-    updated_at_ms: Column,
-    deleted: Column,
-    open_conflicts: Column,
-    fields: Column,
-    states: Column,
 }
 
 /// What a step folded: everything that its transaction writes.
@@ -125,14 +110,14 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         let lock = transaction.prepare_cached(include_str!("../sql/records/lock_checkpoint.sql")).await?;
-        let (workspace, table_set, end) = (&workspace.0, &expected.table_set.0, folding.end);
-        let held = transaction.query_opt(&lock, &[workspace, table_set, &end.position.0]).await?;
+        let (table_set, end) = (&expected.table_set.0, folding.end);
+        let held = transaction.query_opt(&lock, &[&workspace.0, table_set, &end.position.0]).await?;
         let Some(held) = held else { return Ok(Projected::Busy) };
         let check = held.try_get::<_, Option<i64>>(6)?.map(CursorCheck);
         if checkpoint_of(&held)? != expected || check != Some(end.check) {
             return Ok(Projected::Overtaken);
         }
-        write(&transaction, workspace, table_set, folding).await?;
+        write(&transaction, &workspace.0, expected, folding).await?;
         commit(transaction).await?;
         Ok(Projected::Moved)
     }
@@ -142,9 +127,10 @@ impl Store {
 async fn write(
     transaction: &Transaction<'_>,
     workspace: &Uuid,
-    table_set: &i16,
+    Checkpoint { table_set: TableSet(table_set), live, .. }: Checkpoint,
     folding: &Folding,
 ) -> Result<(), StoreError> {
+    let table_set = &table_set;
     let Folding { new, known, ledger, events, digests, end, catalog_position } = folding;
     let LedgerRows { verdicts, made, closed } = ledger;
     let run = async |is_empty: bool, sql: &str, params: &[&(dyn ToSql + Sync)]| {
@@ -160,7 +146,14 @@ async fn write(
     let (left, counted) = (events.params(workspace, table_set), digests.params(workspace, table_set));
     let moved: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
     tokio::try_join!(
-        run(new.is_empty(), include_str!("../sql/records/add.sql"), &added),
+        async {
+            // COPY takes a round trip more, and less of Postgres' time for a row: for whom nobody waits.
+            if live || new.is_empty() {
+                run(new.is_empty(), include_str!("../sql/records/add.sql"), &added).await
+            } else {
+                new.copy(transaction, workspace, table_set).await
+            }
+        },
         run(known.is_empty(), include_str!("../sql/records/save.sql"), &saved),
         run(verdicts.is_empty(), include_str!("../sql/records/save_verdicts.sql"), &judged),
         async {
@@ -173,82 +166,6 @@ async fn write(
         run(false, include_str!("../sql/records/move_checkpoint.sql"), &moved),
     )?;
     Ok(())
-}
-
-impl RecordRows {
-    /// None yet.
-    pub fn new() -> Self {
-        let (tables, scopes, records) = texts();
-        Self {
-            tables,
-            scopes,
-            records,
-            versions: Column::of(Type::INT8),
-            touched: Column::of(Type::INT8),
-            updated_at_ms: Column::of(Type::INT8),
-            deleted: Column::of(Type::BOOL),
-            open_conflicts: Column::of(Type::INT4),
-            fields: Column::of(Type::BYTEA),
-            states: Column::of(Type::BYTEA),
-        }
-    }
-
-    /// Adds a record that is not among them yet; what it brings to its table's digest.
-    pub fn push(&mut self, key: &RecordKey, record: &Record) -> Option<RecordHash> {
-        self.tables.push(key.table.as_str().as_bytes());
-        self.scopes.push(key.scope.as_str().as_bytes());
-        self.records.push(key.record.as_str().as_bytes());
-        self.versions.push(&record.version.0.to_be_bytes());
-        self.touched.push(&record.touched.0.to_be_bytes());
-        self.updated_at_ms.push(&record.updated_at.0.to_be_bytes());
-        self.deleted.push(&[u8::from(record.deleted)]);
-        self.open_conflicts.push(&(record.open_conflicts.len() as i32).to_be_bytes());
-        let mut hash = None;
-        self.fields.push_with(|bytes| {
-            let start = bytes.len();
-            record.write_fields(bytes);
-            hash = (!record.deleted).then(|| RecordHash::of(key, &bytes[start..]));
-        });
-        self.states.push_with(|bytes| record.write_state(bytes));
-        hash
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.tables.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn params<'a>(&'a self, workspace: &'a Uuid, table_set: &'a i16) -> Params<'a, 12> {
-        [
-            workspace,
-            table_set,
-            &self.tables,
-            &self.scopes,
-            &self.records,
-            &self.versions,
-            &self.touched,
-            &self.updated_at_ms,
-            &self.deleted,
-            &self.open_conflicts,
-            &self.fields,
-            &self.states,
-        ]
-    }
-}
-
-impl Default for RecordRows {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn texts() -> (Column, Column, Column) {
-    (Column::of(Type::TEXT), Column::of(Type::TEXT), Column::of(Type::TEXT))
 }
 
 /// Reads the columns that the statement selects after number and size; `None` where that is all there is.
