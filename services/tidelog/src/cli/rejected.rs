@@ -155,7 +155,10 @@ async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]
             format!("at position {position}, after {done} others; those that were readmitted stay so")
         })?;
         let (outcome, readmitted, code) = match readmission {
-            Readmission::Readmitted(position) => ("readmitted", Some(position), None),
+            Readmission::Readmitted(position) => {
+                workspace::tell_grown(store, workspace, position).await;
+                ("readmitted", Some(position), None)
+            }
             Readmission::Already(position) => ("already", Some(position), None),
             Readmission::Refused(code) => ("refused", None, Some(code.as_str())),
             Readmission::NotKept => ("refused", None, Some(RejectCode::FieldsTooLarge.as_str())),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tidelog_core::ids::{Actor, ConflictId, Position, Role, Seq, WorkspaceId};
 use tidelog_core::wire::{Choice, Verdict};
 use tidelog_gateway::Runtime;
-use tidelog_postgres::{HeadNotice, ResolveOutcome, Resolving, Store};
+use tidelog_postgres::{ResolveOutcome, Resolving, Store};
 use tokio::time::{Instant, sleep};
 
 use super::conflict::find;
@@ -110,9 +110,7 @@ async fn wait_for(
     wait: Duration,
 ) -> anyhow::Result<Told> {
     let deadline = Instant::now() + wait;
-    if let Err(error) = store.notify(&[HeadNotice::Appended(workspace, position, String::new())]).await {
-        tracing::debug!(%error, "the projectors were not told; they poll");
-    }
+    workspace::tell_grown(store, workspace, position).await;
     let projected = loop {
         let checkpoint = store.checkpoint(workspace).await?.context("the workspace is gone")?;
         if checkpoint.position >= position || Instant::now() >= deadline {

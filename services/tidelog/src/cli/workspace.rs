@@ -3,9 +3,9 @@
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde::Serialize;
-use tidelog_core::ids::WorkspaceId;
+use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_gateway::{Runtime, create_workspace};
-use tidelog_postgres::Store;
+use tidelog_postgres::{HeadNotice, Store};
 
 use super::Global;
 use super::connect::with_store;
@@ -72,6 +72,13 @@ impl Workspace {
                 })
             }
         }
+    }
+}
+
+/// Tells whoever folds or waits for a log that a command has made it longer, up to here.
+pub(crate) async fn tell_grown(store: &Store, workspace: WorkspaceId, head: Position) {
+    if let Err(error) = store.notify(&[HeadNotice::Appended(workspace, head, String::new())]).await {
+        tracing::debug!(%error, "the servers were not told; they poll");
     }
 }
 

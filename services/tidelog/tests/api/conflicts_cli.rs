@@ -7,12 +7,11 @@ use tidelog::{Roles, Server};
 use tidelog_core::ids::{ConflictId, Position};
 use tidelog_core::op::Intent;
 use tidelog_core::wire::{ConflictView, PushAnswer};
-use tidelog_postgres::{HeadNotice, listen};
 use tidelog_testkit::tidelog_command;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::conflicts::{IntoValue, World, fields};
+use crate::notices::Notices;
 
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -81,17 +80,7 @@ async fn an_operator_lists_shows_and_resolves_from_the_command_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_choice_that_nobody_folds_is_told_as_such_and_hinted_to_whoever_does() {
     let (world, id) = unfolded_world().await;
-    let (sender, mut heard) = mpsc::channel(64);
-    let store = world.app.store().clone();
-    let listening = tokio::spawn(async move { listen(&store, &sender).await });
-    // Heard at last, so it listens by then.
-    let probe = HeadNotice::Folded(world.app.workspace, Position::START);
-    let mut is_heard = async || {
-        world.app.store().notify(std::slice::from_ref(&probe)).await.unwrap();
-        timeout(Duration::from_millis(100), heard.recv()).await.is_ok()
-    };
-    timeout(WAIT_MAX, async { while !is_heard().await {} }).await.unwrap();
-
+    let mut notices = Notices::of(&world.app).await;
     let (good, said) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0|--json"));
     let told: Json = serde_json::from_str(&said).unwrap();
     let position = head(&world).await;
@@ -100,16 +89,7 @@ async fn a_choice_that_nobody_folds_is_told_as_such_and_hinted_to_whoever_does()
         told,
         json!({"conflict": id, "position": position, "seq": 2, "verdict": "pending", "conflicts": [], "status": "open"})
     );
-    let hinted = async {
-        loop {
-            match heard.recv().await.unwrap() {
-                HeadNotice::Appended(workspace, to, _) if to == position => break workspace,
-                _ => {}
-            }
-        }
-    };
-    assert_eq!(timeout(WAIT_MAX, hinted).await.unwrap(), world.app.workspace);
-    listening.abort();
+    notices.wait_for_head(position).await;
     let (good, said) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0"));
     assert!(good && said.contains("not folded yet: is a projector running?"), "{said}");
 }

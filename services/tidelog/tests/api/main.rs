@@ -15,6 +15,7 @@ mod fold_property;
 mod history;
 mod inspection;
 mod log_under_load;
+mod notices;
 mod pull;
 mod push;
 mod records;

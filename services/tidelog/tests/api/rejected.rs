@@ -10,6 +10,8 @@ use tidelog_core::time::UnixMs;
 use tidelog_postgres::{Readmission, RejectedEvent, RejectedFilter};
 use tidelog_testkit::TestApp;
 
+use crate::notices::Notices;
+
 const BEFORE: &str = "roles = [\"staff\", \"guest\"]\n[tables.notes]\n[tables.plans]\nwrite = [\"staff\"]";
 const AFTER: &str = "roles = [\"staff\", \"guest\"]\n[tables.notes]\n[tables.plans]\nwrite = [\"staff\"]
     [tables.drawings.fields]\nstrokes = { type = \"binary\" }";
@@ -71,6 +73,7 @@ async fn an_app_that_was_shipped_before_its_catalog_loses_nothing() {
     let head = app.store().head(app.workspace, Position::START).await.unwrap().unwrap().head;
 
     app.apply_catalog(AFTER).await;
+    let mut notices = Notices::of(&app).await;
     let told = good_json(&app, &["readmit", "--all", "--code", "table_unknown", "--table", "drawings"]);
     assert_eq!(
         told.as_array().unwrap().iter().map(|told| told["outcome"].as_str().unwrap()).collect::<Vec<_>>(),
@@ -78,6 +81,9 @@ async fn an_app_that_was_shipped_before_its_catalog_loses_nothing() {
     );
     let events = phone.pull_ops().await;
     assert_eq!(events.len(), 2);
+    for event in &events {
+        notices.wait_for_head(event.position).await;
+    }
     for (event, (told, fields)) in events.iter().zip(told.as_array().unwrap().iter().zip(strokes)) {
         assert_eq!((event.device, event.role.as_str(), event.actor.as_str()), (DeviceId::SYSTEM, "staff", "ana"));
         assert_eq!((event.base, event.at, &told["readmitted"]), (base, made_at, &json!(event.position)));
