@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use tidelog_core::fold::RecordKey;
+use tidelog_core::ids::{RecordId, Scope, TableName};
 
 /// Records that are told apart at most, some 16 bytes each. Beyond that all count as met.
 const SEEN_MAX: usize = 2_000_000;
@@ -17,7 +17,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Meets a record; whether something of it may be stored.
-    pub(crate) fn meet(&mut self, key: &RecordKey) -> bool {
+    pub(crate) fn meet(&mut self, key: (&TableName, &Scope, &RecordId)) -> bool {
         let hash = self.hashing.hash_one(key);
         if self.hashes.len() < SEEN_MAX { !self.hashes.insert(hash) } else { true }
     }
@@ -25,19 +25,13 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use tidelog_core::ids::{RecordId, Scope, TableName};
-
     use super::*;
 
     #[test]
     fn a_record_is_new_once() {
-        let key = |record| RecordKey {
-            table: TableName::parse("notes").unwrap(),
-            scope: Scope::everyone(),
-            record: RecordId::parse(record).unwrap(),
-        };
+        let (table, scope) = (TableName::parse("notes").unwrap(), Scope::everyone());
         let mut seen = Seen::default();
-        let met: Vec<_> = ["a", "b", "a"].map(|record| seen.meet(&key(record))).into();
-        assert_eq!(met, [false, false, true]);
+        let mut meet = |record| seen.meet((&table, &scope, &RecordId::parse(record).unwrap()));
+        assert_eq!(["a", "b", "a"].map(&mut meet), [false, false, true]);
     }
 }

@@ -186,12 +186,10 @@ fn keys_of(events: &[Event], folder: &Folder, mut seen: Option<&mut Seen>) -> (V
     let (mut keys, mut first_named) = (Vec::new(), Vec::new());
     for (number, event) in events.iter().enumerate() {
         let is_first = named.insert((event.table.as_str(), event.scope.as_str(), event.record.as_str()));
-        if is_first && !event.table.is_server_owned() && !folder.holds_named(event) {
-            let key = RecordKey::of(event);
-            if seen.as_mut().is_none_or(|seen| seen.meet(&key)) {
-                keys.push(key);
-                first_named.push(number);
-            }
+        let is_to_load = is_first && !event.table.is_server_owned() && !folder.holds_named(event);
+        if is_to_load && seen.as_mut().is_none_or(|seen| seen.meet((&event.table, &event.scope, &event.record))) {
+            keys.push(RecordKey::of(event));
+            first_named.push(number);
         }
     }
     (keys, first_named)
