@@ -107,6 +107,7 @@ async fn round(lab: &Lab, events: u64) -> Result<Round> {
     let capacity = Side::Tidelog(PUSH_100).run(lab, 1.0).await?.sample.per_second();
     let database = lab.database().await?;
     push_all(lab, &database, PUSH_100.devices(lab), (0, events)).await?;
+    lab.postgres.fill_page_cache().await?;
     let normal = fold_all(lab, &database).await?.per_second();
     lab.postgres.checkpoint().await?;
     let alone = rebuild(lab, &database).await?;
