@@ -17,6 +17,9 @@ use super::output::{Output, table};
 use super::progress::shown;
 use super::workspace;
 
+/// Events of a step: more than of the server's, as nobody waits for one.
+const STEP_EVENTS: usize = 4_000;
+
 /// Connections of a rebuild: two workspaces side by side, each with one that writes, one that reads and one that swaps.
 pub(crate) const POOL: usize = 8;
 
@@ -207,7 +210,7 @@ pub(crate) fn rebuilt_table(rows: &[Row]) -> String {
 /// The projector's code, with nobody to tell.
 pub(crate) fn projector(store: &Store, global: &Global) -> anyhow::Result<Projector> {
     let projector = Projector::new(store.clone(), Arc::new(Hub::new(false, false)), &Registry::new())?;
-    Ok(projector.with_resolvers(global.resolvers.clone()))
+    Ok(projector.with_resolvers(global.resolvers.clone()).with_step_events(STEP_EVENTS))
 }
 
 pub(crate) async fn find(store: &Store, id_or_name: Option<&str>) -> anyhow::Result<Option<WorkspaceId>> {
