@@ -41,7 +41,7 @@ bench-quick: bench-build ## a first look at the same, within a minute
 bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minutes to fill and 10 GB of disk
 	cargo run --release --locked -p tidelog-load -- bench --growth
 
-bench-rebuild: bench-build ## rebuilds of 1,000,000 events, alone and while devices push; takes 7 minutes
+bench-rebuild: bench-build ## rebuilds of 1,000,000 events, alone and while devices push; takes 6 minutes
 	cargo run --release --locked -p tidelog-load -- bench --rows rebuild
 
 bench-build: cargo postgres
