@@ -22,7 +22,8 @@ const CONNECTIONS_MAX: u32 = 200;
 /// than `max_wal_size`: each begins with one.
 const SETTINGS: [(&str, &str); 4] =
     [("max_wal_size", "16GB"), ("min_wal_size", "8GB"), ("checkpoint_timeout", "1h"), ("wal_compression", "off")];
-/// Segments of WAL that are laid out beforehand: as many as `min_wal_size` keeps, and more than any measurement writes.
+/// Segments of WAL that are laid out beforehand: as many as `min_wal_size` keeps, and more than a rebuild writes
+/// beside pushes.
 const WAL_SEGMENTS: i32 = 512;
 /// Memory that is given to the kernel's cache of files at most.
 const PAGE_CACHE_BYTES_MAX: u64 = 64 << 30;
