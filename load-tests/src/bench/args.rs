@@ -36,14 +36,14 @@ pub(crate) struct BenchArgs {
     pub(crate) pg_bin: Option<PathBuf>,
     /// Appends that the server has under way at once, and connections of the limit of push; the server's default without.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    append_lanes: Option<u16>,
+    append_workers: Option<u16>,
 }
 
 impl BenchArgs {
     /// Append lanes of the server: as many as it takes by itself, one for two cores.
-    pub(crate) fn append_lanes(&self) -> usize {
+    pub(crate) fn append_workers(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.append_lanes.map_or((cores / 2).max(1), usize::from)
+        self.append_workers.map_or((cores / 2).max(1), usize::from)
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use tidelog::embedded::{Cluster, ClusterConfig, Durability};
+use tidelog_embedded::{Cluster, ClusterConfig, Durability};
 use tokio_postgres::{Client, Config, NoTls};
 
 /// The database that every cluster has.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use tidelog_core::wire::{Encoding, RegisterAnswer};
+use tidelog_core::wire::{Encoding, RegisterResponse};
 use uuid::Uuid;
 
 use super::cluster::{Database, Postgres};
@@ -104,7 +104,7 @@ impl Operator {
 
 /// Registers a device by an enrollment key.
 pub(crate) async fn register(client: &Client, key: &str, number: usize) -> Result<Device> {
-    let RegisterAnswer { device, workspace, token, .. } = client.register(key, &format!("device {number}")).await?;
+    let RegisterResponse { device, workspace, token, .. } = client.register(key, &format!("device {number}")).await?;
     Ok(Device { workspace: workspace.0, device: device.0, token })
 }
 

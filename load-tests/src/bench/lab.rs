@@ -29,7 +29,7 @@ pub(crate) struct Lab {
     /// How much is measured.
     pub(crate) plan: Plan,
     /// Appends that the server has under way at once.
-    pub(crate) append_lanes: usize,
+    pub(crate) append_workers: usize,
 }
 
 /// A server on a database of its own.
@@ -50,7 +50,7 @@ impl Lab {
 
     /// Starts a server of these roles, with a gateway among them.
     pub(crate) async fn serve(&self, database: Database, roles: &str) -> Result<Subject> {
-        let lanes = self.append_lanes.to_string();
+        let lanes = self.append_workers.to_string();
         let args = ["--roles", roles, "--append-lanes", lanes.as_str()].map(str::to_owned);
         let mut server = Server::spawn(&self.program, Data::Database(&database.url), &args)?;
         let url = server.listening().await.with_context(|| server.last_words())?;

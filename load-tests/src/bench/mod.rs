@@ -59,7 +59,7 @@ async fn measure_rows(args: &BenchArgs) -> Result<Report> {
     let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
     let fleet =
         Fleet::prepare(&postgres, &program, (DEVICES, DEVICES)).await.context("preparing workspaces and devices")?;
-    let lab = Lab { postgres, program, fleet, plan, append_lanes: args.append_lanes() };
+    let lab = Lab { postgres, program, fleet, plan, append_workers: args.append_workers() };
     let mut report = Report::new(lab.postgres.conditions().await?);
     let (flush_us, by) = limits::flush::flush_us(&lab.postgres.programs()?, lab.postgres.dir()).await?;
     report.add(Figure::new(format!("flush of the disk ({by})"), Spread::one(flush_us), "us"));

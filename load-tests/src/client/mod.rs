@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::wire::{
-    Encoding, PullAnswer, PushAnswer, PushRequest, RecordsAnswer, RegisterAnswer, Status, decode, encode,
+    Encoding, PullResponse, PushRequest, PushResponse, RecordsResponse, RegisterResponse, Status, decode, encode,
 };
 
 use problem::Problem;
@@ -64,7 +64,7 @@ impl Client {
     }
 
     /// `POST /devices`. If an answer is lost on the way, its device stays behind unused.
-    pub(crate) async fn register(&self, key: &str, name: &str) -> Result<RegisterAnswer> {
+    pub(crate) async fn register(&self, key: &str, name: &str) -> Result<RegisterResponse> {
         let body = self.encode(&Registration { name, platform: "tidelog-load" })?;
         let request = self.post("/devices", key, body);
         self.call(request, |problem| problem.is_passing() && !problem.is_rate_limited())
@@ -85,19 +85,19 @@ impl Client {
     }
 
     /// `POST /sync/push`
-    pub(crate) async fn push(&self, token: &str, body: PushBody) -> Result<PushAnswer> {
+    pub(crate) async fn push(&self, token: &str, body: PushBody) -> Result<PushResponse> {
         self.call(self.post("/sync/push", token, body.0), Problem::is_passing).await.context("pushing")
     }
 
     /// `GET /sync/pull`
-    pub(crate) async fn pull(&self, token: &str, after: Option<&Cursor>, limit: usize) -> Result<PullAnswer> {
+    pub(crate) async fn pull(&self, token: &str, after: Option<&Cursor>, limit: usize) -> Result<PullResponse> {
         let after = after.map(ToString::to_string);
         let request = self.get("/sync/pull", token).query(&page(after.as_deref(), limit));
         self.call(request, Problem::is_passing).await.context("pulling")
     }
 
     /// `GET /sync/records`
-    pub(crate) async fn records(&self, token: &str, after: Option<&str>, limit: usize) -> Result<RecordsAnswer> {
+    pub(crate) async fn records(&self, token: &str, after: Option<&str>, limit: usize) -> Result<RecordsResponse> {
         let request = self.get("/sync/records", token).query(&page(after, limit));
         self.call(request, Problem::is_passing).await.context("reading records")
     }

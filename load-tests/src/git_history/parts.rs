@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use tidelog_core::ids::Position;
 use tidelog_core::op::Op;
-use tidelog_core::wire::{Limits, PushAnswer, PushRequest};
+use tidelog_core::wire::{Limits, PushRequest, PushResponse};
 
 use crate::client::{Client, PushBody};
 
@@ -44,7 +44,7 @@ pub(super) fn parts_of(client: &Client, limits: &Limits, ops: Vec<Op>) -> Result
 
 /// Checks everything the protocol promises about the answer to a push without a rejected op, and returns the position
 /// of each op.
-pub(super) fn check_answer(ops: &[Op], after: Position, answer: &PushAnswer) -> Result<Vec<Position>> {
+pub(super) fn check_answer(ops: &[Op], after: Position, answer: &PushResponse) -> Result<Vec<Position>> {
     let (Some(first), Some(last)) = (ops.first(), ops.last()) else { bail!("nothing was pushed") };
     if let Some(rejected) = answer.rejected.first() {
         let (seq, code, detail) = (rejected.seq, &rejected.code, &rejected.detail);
@@ -116,8 +116,8 @@ mod tests {
         check_answer(&ops(3), Position(10), &answer(runs))
     }
 
-    fn answer(runs: &[Run]) -> PushAnswer {
-        PushAnswer {
+    fn answer(runs: &[Run]) -> PushResponse {
+        PushResponse {
             last_seq: 7,
             head: Position(20),
             runs: runs.to_vec(),
@@ -155,7 +155,7 @@ mod tests {
             code: "table_unknown".to_owned(),
             detail: "no such table".to_owned(),
         };
-        let answer = PushAnswer { rejected: vec![rejected], ..answer(&[run(5, 3, 11)]) };
+        let answer = PushResponse { rejected: vec![rejected], ..answer(&[run(5, 3, 11)]) };
         let error = check_answer(&ops(3), Position(10), &answer).unwrap_err();
         assert_eq!(error.to_string(), "the server rejected 1 of 3 ops; op 6: table_unknown: no such table");
     }

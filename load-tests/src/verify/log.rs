@@ -7,7 +7,8 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::Folder;
 use tidelog_core::ids::{CATALOG_TABLE, Position};
 use tidelog_core::limits::PAGE_EVENTS_MAX;
-use tidelog_core::wire::{PullAnswer, Verdict};
+use tidelog_core::verdict::Verdict;
+use tidelog_core::wire::PullResponse;
 
 use super::Trace;
 use super::side::LiveRecord;
@@ -76,7 +77,7 @@ impl Log {
     }
 
     /// Takes in a page of whole batches that follows the last one.
-    fn take(&mut self, page: PullAnswer) -> Result<Vec<Event>> {
+    fn take(&mut self, page: PullResponse) -> Result<Vec<Event>> {
         let split = page.events.first().is_some_and(|event| event.batch == self.last_batch);
         ensure!(!split, "PULL-1: batch {} is split between two pages", self.last_batch);
         let mut events = Vec::with_capacity(page.events.len());

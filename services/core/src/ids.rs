@@ -209,7 +209,7 @@ name_id!(
     |text| text.is_empty() || (is_identifier(text, ROLE_BYTES_MAX) && !text.starts_with('_'))
 );
 name_id!(
-    /// The id of a ledger row: `<position of the op that met it>.<field>`.
+    /// The id of a conflict row: `<position of the op that met it>.<field>`.
     ConflictId, "conflict", "has to be 1 to 280 bytes of UTF-8 without NUL",
     |text| !text.is_empty() && text.len() <= NAME_BYTES_MAX + 25 && !text.contains('\0')
 );

@@ -16,7 +16,7 @@ pub const RECORD_FIELDS_MAX: usize = 10_000;
 /// Most open conflicts of a record. What meets a full record under `manual` just loses (`superseded`): nobody settles a
 /// thousand, and each is loaded with the record.
 pub const OPEN_CONFLICTS_MAX: usize = 1_000;
-/// Most closed conflicts that a record remembers, for resolves that name them; the ledger keeps all. A resolve of an
+/// Most closed conflicts that a record remembers, for resolves that name them; the conflicts keeps all. A resolve of an
 /// older one is a plain put.
 pub const CLOSED_CONFLICTS_MAX: usize = 1_000;
 /// Most elements of a field that is merged by `union`, for the same reason as the fields of a record.

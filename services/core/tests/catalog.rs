@@ -50,7 +50,7 @@ fn the_shipped_catalogs_parse_and_every_rule_in_them_is_folded() {
     let names: Vec<_> = shipped.keys().map(String::as_str).collect();
     assert_eq!(names, ["attendance.toml", "default.toml", "field-report.toml", "insight.toml", "schedule-note.toml"]);
     for (name, catalog) in &shipped {
-        assert_eq!(catalog.missing_resolver(&Resolvers::none()), None, "{name}");
+        assert_eq!(Resolvers::none().missing_for(catalog), None, "{name}");
     }
     for name in names.iter().filter(|name| **name != "default.toml") {
         let mut tables = shipped[*name].tables.values();
@@ -181,9 +181,9 @@ fn a_custom_rule_without_its_resolver_is_named_with_its_table() {
     let resolver = |_: Contender<'_>, _: Contender<'_>| Decision::OpWins;
     for line in ["rule = \"custom\"\nname = \"x\"", "fields.a = { rule = \"custom\", name = \"x\" }"] {
         let catalog = Catalog::parse(&notes(line)).unwrap();
-        let told = catalog.missing_resolver(&Resolvers::none().with("y", resolver)).unwrap();
+        let told = Resolvers::none().with("y", resolver).missing_for(&catalog).unwrap();
         assert_eq!(told, "tables.notes: this program has no resolver named \"x\" for rule \"custom\"");
-        assert_eq!(catalog.missing_resolver(&Resolvers::none().with("x", resolver)), None);
+        assert_eq!(Resolvers::none().with("x", resolver).missing_for(&catalog), None);
     }
 }
 

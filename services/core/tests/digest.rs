@@ -5,8 +5,8 @@
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
 use tidelog_core::op::{Intent, Op};
-use tidelog_core::packed::PackedFields;
 use tidelog_core::time::UnixMs;
+use tidelog_core::value::PackedFields;
 use tidelog_core::value::{Fields, Value};
 use uuid::Uuid;
 

@@ -4,12 +4,13 @@
 
 use proptest::prelude::*;
 use tidelog_core::cursor::{Cursor, CursorCheck};
+use tidelog_core::event_ref::EventRef;
 use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use tidelog_core::op::Kind;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{
-    Encoding, EventParts, EventView, JsonForm, PullAnswer, encode, page_end, page_head, sync_frame, write_json,
+    Encoding, EventView, JsonForm, PullResponse, encode, page_end, page_head, sync_frame, write_json,
 };
 use uuid::Uuid;
 
@@ -63,14 +64,14 @@ prop_compose! {
     }
 }
 
-fn answers() -> impl Strategy<Value = PullAnswer> {
+fn answers() -> impl Strategy<Value = PullResponse> {
     (proptest::collection::vec(events(), 0..20), numbers(), any::<bool>()).prop_map(|(events, number, more)| {
         let tables = |present| if present { vec![TableName::parse("plans").unwrap()] } else { Vec::new() };
         let cursor = match number {
             0 => Cursor::START,
             _ => Cursor { position: Position(number), check: CursorCheck(number ^ 7) },
         };
-        PullAnswer {
+        PullResponse {
             cursor,
             position: Position(number),
             more,
@@ -89,7 +90,7 @@ fn packed(events: &[EventView]) -> Vec<u8> {
     let mut out = Vec::new();
     for event in events {
         let stored = event.fields.as_ref().map(Fields::to_msgpack).unwrap_or_default();
-        let parts = EventParts {
+        let parts = EventRef {
             position: event.position,
             batch: event.batch,
             device: event.device,
@@ -111,7 +112,7 @@ fn packed(events: &[EventView]) -> Vec<u8> {
     out
 }
 
-fn framed(encoding: Encoding, answer: &PullAnswer) -> Vec<u8> {
+fn framed(encoding: Encoding, answer: &PullResponse) -> Vec<u8> {
     let packed = packed(&answer.events);
     let mut frame = page_head(encoding, answer, answer.events.len()).unwrap();
     match encoding {
@@ -129,8 +130,8 @@ proptest! {
         prop_assert_eq!(&packed, &encode(Encoding::MessagePack, &answer).unwrap());
         let json = framed(Encoding::Json, &answer);
         prop_assert_eq!(String::from_utf8(json.clone()).unwrap(), serde_json::to_string(&answer).unwrap());
-        prop_assert_eq!(&rmp_serde::from_slice::<PullAnswer>(&packed).unwrap(), &answer);
-        prop_assert_eq!(&serde_json::from_slice::<PullAnswer>(&json).unwrap(), &answer);
+        prop_assert_eq!(&rmp_serde::from_slice::<PullResponse>(&packed).unwrap(), &answer);
+        prop_assert_eq!(&serde_json::from_slice::<PullResponse>(&json).unwrap(), &answer);
     }
 
     #[test]
@@ -146,7 +147,7 @@ proptest! {
 
 #[test]
 fn a_put_whose_fields_are_not_kept_sets_none() {
-    let event = EventParts {
+    let event = EventRef {
         position: Position(1),
         batch: Position(1),
         device: DeviceId::SYSTEM,

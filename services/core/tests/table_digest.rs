@@ -4,8 +4,8 @@
 
 use proptest::prelude::*;
 use tidelog_core::fold::RecordKey;
+use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
 use tidelog_core::ids::{RecordId, Scope, TableName};
-use tidelog_core::table_digest::{RecordHash, TableDigest};
 use tidelog_core::value::{Fields, Value};
 
 fn key(table: &str, scope: &str, record: &str) -> RecordKey {

@@ -9,8 +9,8 @@ use tidelog_core::error::Code;
 use tidelog_core::ids::{DeviceId, Role, Scopes, WorkspaceId};
 use tidelog_postgres::{Credential, CredentialKind, DeviceAccount, EventFilter, InForce};
 
-use crate::error::ApiError;
 use crate::gateway::Gateway;
+use crate::http::error::ApiError;
 
 /// How long a device's account is believed. Revocation is in force within 5 s, open streams included; a push sees it
 /// at once, under the log's lock.

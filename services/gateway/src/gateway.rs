@@ -5,30 +5,30 @@ use std::sync::Arc;
 use prometheus::Registry;
 use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::WorkspaceId;
-use tidelog_postgres::{Hub, Store};
+use tidelog_postgres::{Store, Wakeups};
 use tokio::runtime::Handle;
 
-use crate::appender::Appender;
 use crate::auth::AuthCache;
-use crate::catalog::CatalogCell;
+use crate::catalog_cache::CatalogCache;
 use crate::metrics::GatewayMetrics;
-use crate::past::PastCatalogs;
 use crate::presence::PresenceBuffer;
+use crate::pull::tail_cache::TailCache;
+use crate::push::appender::Appender;
+use crate::read::as_of::PastCatalogs;
 use crate::runtime::Runtime;
-use crate::tail::Tails;
 
 /// How a gateway is set up.
 pub struct GatewayConfig {
     /// The database.
     pub store: Store,
     /// Wake-ups.
-    pub hub: Arc<Hub>,
+    pub wakeups: Arc<Wakeups>,
     /// Clock and randomness.
     pub runtime: Runtime,
     /// Where metrics are registered and read from.
     pub registry: Registry,
     /// Appends that may be under way at once: database connections that pushes use.
-    pub append_lanes: usize,
+    pub append_workers: usize,
     /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
     pub group_workspaces: bool,
     /// The embedding program's `custom` rules, for records as they were.
@@ -38,15 +38,15 @@ pub struct GatewayConfig {
 /// The gateway: shared by all workers, stateless but for caches and queues.
 pub struct Gateway {
     pub(crate) store: Store,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) runtime: Runtime,
     pub(crate) registry: Registry,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) appender: Appender,
     pub(crate) auth: AuthCache,
-    pub(crate) catalog: CatalogCell,
+    pub(crate) catalog: CatalogCache,
     pub(crate) presence: PresenceBuffer,
-    pub(crate) tails: Tails,
+    pub(crate) tails: TailCache,
     pub(crate) resolvers: Resolvers,
     pub(crate) past_catalogs: PastCatalogs,
     /// The runtime that started it, for what is not to end or wait with one worker.
@@ -61,14 +61,14 @@ impl Gateway {
         Ok(Arc::new(Self {
             appender,
             auth: AuthCache::new(),
-            catalog: CatalogCell::new(config.store.clone()),
+            catalog: CatalogCache::new(config.store.clone()),
             presence: PresenceBuffer::default(),
-            tails: Tails::new(config.store.clone(), metrics.tail_bytes.with_label_values::<&str>(&[])),
+            tails: TailCache::new(config.store.clone(), metrics.tail_bytes.clone()),
             tasks: Handle::current(),
             resolvers: config.resolvers,
             past_catalogs: PastCatalogs::new(),
             store: config.store,
-            hub: config.hub,
+            wakeups: config.wakeups,
             runtime: config.runtime,
             registry: config.registry,
             metrics,

@@ -16,44 +16,44 @@ tidelog_postgres::metrics! {
         /// Operations pushed, by table of the catalog (others as "unknown") and what became of them at append: pending, duplicate or rejected.
         ops_pushed: IntCounterVec("tidelog_ops_pushed_total", ["table", "verdict"]),
         /// Operations per push.
-        batch_ops: HistogramVec("tidelog_batch_ops", [], count_buckets()),
+        batch_ops: Histogram("tidelog_batch_ops", buckets = count_buckets()),
         /// Seconds from a request's arrival to its answer's first byte, by route and status.
-        request_seconds: HistogramVec("tidelog_request_duration_seconds", ["route", "method", "status"], latency_buckets()),
+        request_seconds: HistogramVec("tidelog_request_duration_seconds", ["route", "method", "status"], buckets = latency_buckets()),
         /// Seconds of a push, waiting for the projector aside.
-        push_seconds: HistogramVec("tidelog_push_duration_seconds", [], latency_buckets()),
+        push_seconds: Histogram("tidelog_push_duration_seconds", buckets = latency_buckets()),
         /// Seconds of reading a page for a pull, long polling aside.
-        pull_seconds: HistogramVec("tidelog_pull_duration_seconds", [], latency_buckets()),
+        pull_seconds: Histogram("tidelog_pull_duration_seconds", buckets = latency_buckets()),
         /// Bytes of request bodies as they came.
-        received_bytes: IntCounterVec("tidelog_received_bytes_total", []),
+        received_bytes: IntCounter("tidelog_received_bytes_total"),
         /// Bytes of answer bodies as they went.
-        sent_bytes: IntCounterVec("tidelog_sent_bytes_total", []),
+        sent_bytes: IntCounter("tidelog_sent_bytes_total"),
         /// Events given to pulls.
-        events_pulled: IntCounterVec("tidelog_events_pulled_total", []),
+        events_pulled: IntCounter("tidelog_events_pulled_total"),
         /// Pages read for pulls, by where their events were: tail (in memory) or log (in the database).
         pages: IntCounterVec("tidelog_pages_total", ["source"]),
         /// Bytes of events that are kept in memory for readers near the heads of their logs.
-        tail_bytes: IntGaugeVec("tidelog_tail_bytes", []),
+        tail_bytes: IntGauge("tidelog_tail_bytes"),
         /// Pushes appended by one statement or transaction.
-        group_pushes: HistogramVec("tidelog_group_commit_pushes", [], count_buckets()),
+        group_pushes: Histogram("tidelog_group_commit_pushes", buckets = count_buckets()),
         /// Operations appended by one statement or transaction.
-        group_ops: HistogramVec("tidelog_group_commit_ops", [], count_buckets()),
+        group_ops: Histogram("tidelog_group_commit_ops", buckets = count_buckets()),
         /// Pushes that wait to be appended.
-        appends_waiting: IntGaugeVec("tidelog_appends_waiting", []),
+        appends_waiting: IntGauge("tidelog_appends_waiting"),
         /// Database connections in use, but for the projector's.
-        pool_in_use: IntGaugeVec("tidelog_pool_connections_in_use", []),
+        pool_in_use: IntGauge("tidelog_pool_connections_in_use"),
         /// Callers that wait for a database connection.
-        pool_waiting: IntGaugeVec("tidelog_pool_waiting", []),
+        pool_waiting: IntGauge("tidelog_pool_waiting"),
         /// Answers that are being streamed, and long polls.
-        open_streams: IntGaugeVec("tidelog_open_streams", []),
+        open_streams: IntGauge("tidelog_open_streams"),
         /// Devices heard of in the last 30 days.
-        active_devices: IntGaugeVec("tidelog_active_devices", []),
+        active_devices: IntGauge("tidelog_active_devices"),
         /// Seconds that the newest `at` of a push lies ahead of the server's clock; 0 where it does not.
-        client_clock_ahead_seconds: HistogramVec("tidelog_client_clock_ahead_seconds", [], exponential_buckets(1.0, 4.0, 14).unwrap_or_default()),
+        client_clock_ahead_seconds: Histogram("tidelog_client_clock_ahead_seconds", buckets = exponential_buckets(1.0, 4.0, 14).unwrap_or_default()),
         /// Events that are not folded yet, over all workspaces.
-        projector_lag_events: IntGaugeVec("tidelog_projector_lag_events", []),
+        projector_lag_events: IntGauge("tidelog_projector_lag_events"),
         /// Seconds since the oldest event that is not folded yet was stored.
-        projector_lag_seconds: GaugeVec("tidelog_projector_lag_seconds", []),
+        projector_lag_seconds: Gauge("tidelog_projector_lag_seconds"),
         /// Workspaces with events that are not folded yet.
-        projector_lag_workspaces: IntGaugeVec("tidelog_projector_lag_workspaces", []),
+        projector_lag_workspaces: IntGauge("tidelog_projector_lag_workspaces"),
     }
 }

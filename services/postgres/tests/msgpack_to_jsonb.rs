@@ -5,7 +5,7 @@
 use rand::prelude::*;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
-use tidelog_core::value_map::ValueMap;
+use tidelog_core::value::ValueMap;
 use tidelog_testkit::TestDatabase;
 use tokio_postgres::Client;
 

@@ -7,12 +7,12 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::{Folder, Record, RecordKey};
 use tidelog_core::ids::{CatalogVersion, Position, TableName, WorkspaceId};
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 use tidelog_postgres::StoreError;
 
-use crate::run::Projector;
+use crate::projector::Projector;
+use crate::projector::STEP;
 use crate::step::StepError;
-use crate::stretch::STEP;
 
 /// What of a workspace would have come out otherwise.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,9 +80,9 @@ impl Projector {
         let mut tables: BTreeMap<TableName, TablePreview> = BTreeMap::new();
         let mut position = Position::START;
         while position < head {
-            let stretch = self.store.stretch(workspace, position, STEP).await?;
-            let Some(end) = stretch.batches.last() else { break };
-            for event in stretch.events.iter().take_while(|event| event.position <= head) {
+            let slice = self.store.slice(workspace, position, STEP).await?;
+            let Some(end) = slice.batches.last() else { break };
+            for event in slice.events.iter().take_while(|event| event.position <= head) {
                 let corrupt = |error: tidelog_core::fold::FoldError| StoreError::Corrupt(error.to_string());
                 let verdicts = (now.fold(event).map_err(corrupt)?.verdict, then.fold(event).map_err(corrupt)?.verdict);
                 if !event.table.is_server_owned() {

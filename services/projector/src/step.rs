@@ -1,10 +1,10 @@
-//! One step: a stretch of a log into its records.
+//! One step: a slice of a log into its records.
 
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_postgres::{Projected, StoreError};
 
-use crate::run::Projector;
-use crate::stretch::{Folded, Place};
+use crate::fold_slice::{FoldState, FoldedSlice};
+use crate::projector::Projector;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum StepError {
 }
 
 impl Projector {
-    /// Folds the next stretch of a workspace's log.
+    /// Folds the next slice of a workspace's log.
     pub async fn step(&self, workspace: WorkspaceId) -> Result<Progress, StepError> {
         let place = self.place(workspace, None).await?;
         let Some((folded, _)) = self.fold_on(workspace, place).await? else {
@@ -44,26 +44,26 @@ impl Projector {
         if !self.write(workspace, &folded).await? {
             return Ok(Progress::Busy);
         }
-        Ok(Progress::Folded { position: folded.folding.end.position, head: folded.head })
+        Ok(Progress::Folded { position: folded.writes.end.position, head: folded.head })
     }
 
-    /// Writes a stretch, and reads and folds the next one meanwhile if it is to go on; that one is worth nothing if this one
+    /// Writes a slice, and reads and folds the next one meanwhile if it is to go on; that one is worth nothing if this one
     /// was not written, since it stands on it.
     pub(crate) async fn write_and_fold_on(
         &self,
         workspace: WorkspaceId,
-        folded: &Folded,
-        place: Place,
+        folded: &FoldedSlice,
+        place: FoldState,
         goes_on: bool,
-    ) -> Result<(bool, Result<Option<(Folded, Place)>, StepError>), StoreError> {
+    ) -> Result<(bool, Result<Option<(FoldedSlice, FoldState)>, StepError>), StoreError> {
         let ahead = async { if goes_on { self.fold_on(workspace, place).await } else { Ok(None) } };
         let (written, ahead) = tokio::join!(self.write(workspace, folded), ahead);
         Ok((written?, ahead))
     }
 
-    /// Writes a stretch that was folded, and says so to whoever waits for it; not if another projector is at it, or was.
-    pub(crate) async fn write(&self, workspace: WorkspaceId, folded: &Folded) -> Result<bool, StoreError> {
-        match self.store.project(workspace, folded.expected, &folded.folding).await? {
+    /// Writes a slice that was folded, and says so to whoever waits for it; not if another projector is at it, or was.
+    pub(crate) async fn write(&self, workspace: WorkspaceId, folded: &FoldedSlice) -> Result<bool, StoreError> {
+        match self.store.project(workspace, folded.expected, &folded.writes).await? {
             Projected::Moved => {}
             Projected::Busy | Projected::Overtaken => return Ok(false),
         }
@@ -71,11 +71,11 @@ impl Projector {
             // Nobody waits for it, and its events were counted when they were folded first.
             return Ok(true);
         }
-        self.metrics.step_seconds.with_label_values::<&str>(&[]).observe(folded.began.elapsed().as_secs_f64());
+        self.metrics.step_seconds.observe(folded.began.elapsed().as_secs_f64());
         for ((table, verdict), count) in &folded.counts {
             self.metrics.events_folded.with_label_values(&[table.as_str(), verdict]).inc_by(*count);
         }
-        self.hub.folded(workspace, folded.folding.end.position);
+        self.wakeups.folded(workspace, folded.writes.end.position);
         Ok(true)
     }
 }

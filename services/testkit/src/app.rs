@@ -11,7 +11,7 @@ use tidelog_gateway::{Clock, Random, Runtime, System};
 use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
 
 use crate::cluster::TestDatabase;
-use crate::http::{Answer, Http};
+use crate::http::{Http, Response};
 use crate::phone::Phone;
 
 /// A running server with one workspace.
@@ -68,9 +68,9 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, reso
         admin_listen: None,
         roles,
         pool_size: 8,
-        projector_lanes: 2,
+        projector_workers: 2,
         resolvers,
-        append_lanes: 2,
+        append_workers: 2,
         group_workspaces: true,
         workers: 1,
         allow_unsafe_durability: true, // the tests' cluster is not crashed
@@ -217,7 +217,7 @@ impl TestApp {
     }
 
     /// `GET` without a credential.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.http("").get(path).await
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
-use tidelog::embedded::{Cluster, ClusterConfig, Durability};
+use tidelog_embedded::{Cluster, ClusterConfig, Durability};
 use tidelog_postgres::migrate;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::{Client, Config, NoTls};

@@ -8,7 +8,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use tidelog_core::wire::{Encoding, PullAnswer};
+use tidelog_core::wire::{Encoding, PullResponse};
 
 /// A client with a credential and an encoding.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub struct Http {
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -80,7 +80,7 @@ impl Http {
     }
 
     /// `GET` of a sequence of pages, read whole.
-    pub async fn pages(&self, path: &str) -> Vec<PullAnswer> {
+    pub async fn pages(&self, path: &str) -> Vec<PullResponse> {
         let answer = self.send(self.request_pages(path)).await.expect("an answer");
         assert!(answer.status.is_success(), "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         let (pages, rest) = whole_pages(&answer.body);
@@ -95,53 +95,53 @@ impl Http {
     }
 
     /// `GET`
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send(self.request(Method::GET, path)).await.expect("an answer")
     }
 
     /// `DELETE`
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> Response {
         self.send(self.request(Method::DELETE, path)).await.expect("an answer")
     }
 
     /// `POST` of a value.
-    pub async fn post<T: Serialize>(&self, path: &str, body: &T) -> Answer {
+    pub async fn post<T: Serialize>(&self, path: &str, body: &T) -> Response {
         self.try_post(path, body).await.expect("an answer")
     }
 
     /// `POST` of a value over a network that may break.
-    pub async fn try_post<T: Serialize>(&self, path: &str, body: &T) -> reqwest::Result<Answer> {
+    pub async fn try_post<T: Serialize>(&self, path: &str, body: &T) -> reqwest::Result<Response> {
         let body = tidelog_core::wire::encode(self.encoding, body).expect("the body is encoded");
         self.send(self.request(Method::POST, path).header(CONTENT_TYPE, media_type(self.encoding)).body(body)).await
     }
 
     /// `POST` of bytes as they are.
-    pub async fn post_bytes(&self, path: &str, content_type: &str, body: &[u8]) -> Answer {
+    pub async fn post_bytes(&self, path: &str, content_type: &str, body: &[u8]) -> Response {
         let request = self.request(Method::POST, path).header(CONTENT_TYPE, content_type);
         self.send(request.body(body.to_vec())).await.expect("an answer")
     }
 
     /// Sends and reads it whole.
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Response> {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
+        Ok(Response { status, headers, body: response.bytes().await?.to_vec() })
     }
 }
 
 /// The whole pages at the beginning of a sequence, and how many bytes stand behind them.
-pub fn whole_pages(bytes: &[u8]) -> (Vec<PullAnswer>, usize) {
+pub fn whole_pages(bytes: &[u8]) -> (Vec<PullResponse>, usize) {
     let (mut pages, mut rest) = (Vec::new(), bytes);
     while !rest.is_empty() {
         let mut reader = rmp_serde::Deserializer::new(Cursor::new(rest));
-        let Ok(page) = PullAnswer::deserialize(&mut reader) else { break };
+        let Ok(page) = PullResponse::deserialize(&mut reader) else { break };
         rest = &rest[reader.position() as usize..];
         pages.push(page);
     }
     (pages, rest.len())
 }
 
-impl Answer {
+impl Response {
     /// Asserts success and reads the body in the encoding it came in.
     #[track_caller]
     pub fn good<T: DeserializeOwned>(&self) -> T {

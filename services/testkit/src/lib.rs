@@ -20,7 +20,7 @@ mod stored;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use cluster::TestDatabase;
-pub use http::{Answer, Http, whole_pages};
+pub use http::{Http, Response, whole_pages};
 pub use phone::{Phone, op_fields};
 pub use process::{Serving, tidelog_command};
 pub use proxy::{DatabaseProxy, FaultProxy};

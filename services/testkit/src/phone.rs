@@ -10,10 +10,10 @@ use tidelog_core::ids::{Actor, DeviceId, Position, RecordId, Scope, Seq, TableNa
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::value::Fields;
 use tidelog_core::wire::{
-    Encoding, EventView, PullAnswer, PushAnswer, PushRequest, RecordView, RecordsAnswer, RegisterAnswer,
+    Encoding, EventView, PullResponse, PushRequest, PushResponse, RecordView, RecordsResponse, RegisterResponse,
 };
 
-use crate::http::{Answer, Http};
+use crate::http::{Http, Response};
 
 /// A registered device.
 pub struct Phone {
@@ -36,7 +36,7 @@ impl Phone {
     /// Registers by a key.
     pub async fn register(address: SocketAddr, key: &str, name: &str) -> Self {
         let answer = Http::new(address, key).post("/api/v1/devices", &json!({"name": name})).await;
-        let registered: RegisterAnswer = answer.good();
+        let registered: RegisterResponse = answer.good();
         Self { http: Http::new(address, &registered.token), device: registered.device, next_seq: 1, cursor: None }
     }
 
@@ -82,13 +82,13 @@ impl Phone {
     }
 
     /// Pushes ops.
-    pub async fn push(&self, ops: &[Op]) -> Answer {
+    pub async fn push(&self, ops: &[Op]) -> Response {
         self.http.post("/api/v1/sync/push", &self.request(ops)).await
     }
 
     /// Pushes ops and waits for what became of them.
-    pub async fn push_and_wait(&self, ops: &[Op]) -> PushAnswer {
-        let answer: PushAnswer = self.http.post("/api/v1/sync/push?wait=10000", &self.request(ops)).await.good();
+    pub async fn push_and_wait(&self, ops: &[Op]) -> PushResponse {
+        let answer: PushResponse = self.http.post("/api/v1/sync/push?wait=10000", &self.request(ops)).await.good();
         assert_eq!(answer.folded, Some(true), "the projector folds within 10 s");
         answer
     }
@@ -99,7 +99,7 @@ impl Phone {
     }
 
     /// Makes, pushes and gets acknowledged one put.
-    pub async fn saves(&mut self, table: &str, record: &str, fields: Json) -> PushAnswer {
+    pub async fn saves(&mut self, table: &str, record: &str, fields: Json) -> PushResponse {
         let op = self.put(table, record, fields);
         self.push(&[op]).await.good()
     }
@@ -109,7 +109,7 @@ impl Phone {
         let mut events = Vec::new();
         loop {
             let after = self.cursor.map(|cursor| format!("&after={cursor}")).unwrap_or_default();
-            let page: PullAnswer = self.http.get(&format!("/api/v1/sync/pull?limit={limit}{after}")).await.good();
+            let page: PullResponse = self.http.get(&format!("/api/v1/sync/pull?limit={limit}{after}")).await.good();
             events.extend(page.events);
             self.cursor = Some(page.cursor);
             if !page.more {
@@ -129,11 +129,11 @@ impl Phone {
     }
 
     /// Every record it may read, from `/sync/records` in pages.
-    pub async fn records_in_pages_of(&self, limit: usize, query: &str) -> (Vec<RecordView>, RecordsAnswer) {
+    pub async fn records_in_pages_of(&self, limit: usize, query: &str) -> (Vec<RecordView>, RecordsResponse) {
         let (mut records, mut after) = (Vec::new(), String::new());
         loop {
             let path = format!("/api/v1/sync/records?limit={limit}{after}{query}");
-            let mut page: RecordsAnswer = self.http.get(&path).await.good();
+            let mut page: RecordsResponse = self.http.get(&path).await.good();
             records.append(&mut page.records);
             after = format!("&after={}", page.end.cursor);
             if !page.end.more {

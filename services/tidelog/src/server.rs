@@ -6,117 +6,15 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
-use tidelog_core::catalog::{Catalog, CatalogError};
-use tidelog_core::fold::Resolvers;
-use tidelog_gateway::{Gateway, GatewayConfig, Runtime, admin_server, main_server};
-use tidelog_postgres::{
-    Durability, DurabilityError, Hub, MigrateError, Store, StoreConfig, StoreError, listen, migrate, views,
-};
+use tidelog_core::catalog::Catalog;
+use tidelog_gateway::{Gateway, GatewayConfig, admin_server, main_server};
+use tidelog_postgres::{Durability, Store, StoreConfig, Wakeups, listen, migrate, views};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::folding::Folding;
-
-/// Which parts run in this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roles {
-    /// HTTP.
-    pub gateway: bool,
-    /// Folding.
-    pub projector: bool,
-}
-
-impl Roles {
-    /// Both.
-    pub const ALL: Roles = Roles { gateway: true, projector: true };
-}
-
-/// The catalog to put in force if none is.
-#[derive(Debug, Clone)]
-pub struct InitialCatalog {
-    /// Where it comes from, for messages.
-    pub name: String,
-    /// Its TOML.
-    pub source: String,
-    /// Whether somebody named it: then it is told if another is in force.
-    pub is_asked_for: bool,
-}
-
-/// How a server is set up.
-pub struct ServerConfig {
-    /// The database, as a login that may migrate it.
-    pub database_url: String,
-    /// Where apps reach it; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where operators reach it, if they do.
-    pub admin_listen: Option<SocketAddr>,
-    /// What runs here.
-    pub roles: Roles,
-    /// Most database connections, those of the projector among them.
-    pub pool_size: usize,
-    /// Appends under way at once.
-    pub append_lanes: usize,
-    /// Workspaces folded at once, each on up to two connections; fewer where they would take half the pool.
-    pub projector_lanes: usize,
-    /// Whether one transaction may append to several workspaces; off under Citus.
-    pub group_workspaces: bool,
-    /// Threads that serve HTTP.
-    pub workers: usize,
-    /// Whether a database that loses acknowledged edits in a crash will do.
-    pub allow_unsafe_durability: bool,
-    /// Whether other processes share the database: they are told what moves.
-    pub shared_database: bool,
-    /// The first catalog.
-    pub catalog: InitialCatalog,
-    /// The embedding program's `custom` rules.
-    pub resolvers: Resolvers,
-    /// Clock and randomness.
-    pub runtime: Runtime,
-}
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The schema.
-    #[error(transparent)]
-    Migrate(#[from] MigrateError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The database's settings.
-    #[error(transparent)]
-    Durability(#[from] DurabilityError),
-    /// The first catalog.
-    #[error("{name}: {error}")]
-    Catalog {
-        /// Where it comes from.
-        name: String,
-        /// What is wrong.
-        error: CatalogError,
-    },
-    /// The first catalog asks for a `custom` rule that this program has no resolver for.
-    #[error("{name}: {what}")]
-    NoResolver {
-        /// Where it comes from.
-        name: String,
-        /// What it asks for.
-        what: String,
-    },
-    /// The address.
-    #[error("cannot listen on {address}: {error}; pass another --listen")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        error: std::io::Error,
-    },
-    /// Threads for the projector.
-    #[error("cannot start the projector's threads: {0}")]
-    Threads(std::io::Error),
-    /// A metric's name is taken: an error of the code.
-    #[error(transparent)]
-    Metrics(#[from] prometheus::Error),
-}
+use crate::config::ServerConfig;
+use crate::error::ServerError;
+use crate::projector_runtime::ProjectorHandle;
 
 /// How often what devices said of themselves is written.
 const PRESENCE_EVERY: Duration = Duration::from_secs(3);
@@ -131,7 +29,7 @@ pub struct Server {
     gateway: Option<Arc<Gateway>>,
     http: Vec<actix_web::dev::ServerHandle>,
     stop: watch::Sender<bool>,
-    folding: Option<Folding>,
+    projector: Option<ProjectorHandle>,
     beside: Vec<JoinHandle<()>>,
 }
 
@@ -140,14 +38,14 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         Durability::of(&config.database_url).await?.check(config.allow_unsafe_durability)?;
         migrate(&config.database_url).await?;
-        let pool_size = config.pool_size.saturating_sub(Folding::connections(&config)).max(1);
+        let pool_size = config.pool_size.saturating_sub(ProjectorHandle::connections(&config)).max(1);
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size })?;
         see_to_catalog(&store, &config).await?;
         if let Err(error) = views::apply(&config.database_url).await {
             // Analysts read less or something older; the apps are not to wait for that.
             tracing::warn!(%error, "the views of the tables are not those of the catalog in force");
         }
-        let hub = Arc::new(Hub::new(config.shared_database, config.roles.projector));
+        let wakeups = Arc::new(Wakeups::new(config.shared_database, config.roles.projector));
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let (stop, stopping) = watch::channel(false);
@@ -158,22 +56,22 @@ impl Server {
             gateway: None,
             http: Vec::new(),
             stop,
-            folding: None,
+            projector: None,
             beside: Vec::new(),
         };
         if config.roles.projector {
-            server.folding = Some(Folding::start(&config, Arc::clone(&hub), &registry, stopping)?);
+            server.projector = Some(ProjectorHandle::start(&config, Arc::clone(&wakeups), &registry, stopping)?);
         }
         if config.shared_database {
-            server.beside.push(tokio::spawn(tell(store.clone(), Arc::clone(&hub))));
-            server.beside.push(tokio::spawn(hear(store.clone(), Arc::clone(&hub))));
+            server.beside.push(tokio::spawn(tell(store.clone(), Arc::clone(&wakeups))));
+            server.beside.push(tokio::spawn(hear(store.clone(), Arc::clone(&wakeups))));
         }
         let gateway = Gateway::start(GatewayConfig {
             store,
-            hub,
+            wakeups,
             runtime: config.runtime.clone(),
             registry,
-            append_lanes: config.append_lanes,
+            append_workers: config.append_workers,
             group_workspaces: config.group_workspaces,
             resolvers: config.resolvers.clone(),
         })?;
@@ -224,7 +122,7 @@ impl Server {
             http.stop(true).await;
         }
         self.stop.send_replace(true);
-        if let Some(folding) = self.folding {
+        if let Some(folding) = self.projector {
             folding.end().await;
         }
         if let Some(gateway) = self.gateway {
@@ -248,7 +146,7 @@ async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), Serv
     let catalog =
         Catalog::parse(&config.catalog.source).map_err(|error| ServerError::Catalog { name: name(), error })?;
     if store.catalog_in_force().await?.is_none() {
-        if let Some(what) = catalog.missing_resolver(&config.resolvers) {
+        if let Some(what) = config.resolvers.missing_for(&catalog) {
             return Err(ServerError::NoResolver { name: name(), what });
         }
         let now = config.runtime.clock.now();
@@ -268,19 +166,19 @@ async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), Serv
     Ok(())
 }
 
-async fn tell(store: Store, hub: Arc<Hub>) {
+async fn tell(store: Store, wakeups: Arc<Wakeups>) {
     loop {
-        hub.tell_step(&store).await;
+        wakeups.tell_step(&store).await;
     }
 }
 
-async fn hear(store: Store, hub: Arc<Hub>) {
+async fn hear(store: Store, wakeups: Arc<Wakeups>) {
     loop {
         let (sender, mut heard) = mpsc::channel(1_024);
         let listening = async { listen(&store, &sender).await };
         let feeding = async {
             while let Some(notice) = heard.recv().await {
-                hub.heard(notice);
+                wakeups.heard(notice);
             }
         };
         tokio::select! {

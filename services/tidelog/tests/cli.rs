@@ -204,7 +204,7 @@ fn a_database_that_is_not_durable_is_refused_unless_named_so() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = serve(dir.path(), &[]);
     runtime.block_on(async {
-        let cluster = tidelog::embedded::Cluster::attach(dir.path()).unwrap().unwrap();
+        let cluster = tidelog_embedded::Cluster::attach(dir.path()).unwrap().unwrap();
         let config: tokio_postgres::Config = cluster.url("tidelog").parse().unwrap();
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
@@ -263,7 +263,9 @@ fn logs_are_json_lines_with_the_request_id_of_gateway_append_and_projector_and_n
             .any(|line| line["target"].as_str().unwrap().starts_with(target) && line.to_string().contains("story-7"))
     };
     assert!(
-        with_id("tidelog_gateway::middleware") && with_id("tidelog_gateway::appender") && with_id("tidelog_projector"),
+        with_id("tidelog_gateway::http::middleware")
+            && with_id("tidelog_gateway::push::appender")
+            && with_id("tidelog_projector"),
         "{said}"
     );
     for secret in ["tlk_", "tld_", "q7x"] {

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value as Json, json};
 use tidelog_core::op::Op;
-use tidelog_core::wire::PushAnswer;
+use tidelog_core::wire::PushResponse;
 use tidelog_testkit::{Phone, Serving, tidelog_command};
 
 const TIDELOG: &str = env!("CARGO_BIN_EXE_tidelog");
@@ -36,7 +36,7 @@ async fn push_until_it_dies(phone: &mut Phone, outbox: &mut Vec<Op>, acknowledge
         }
         match phone.http.try_post("/api/v1/sync/push", &phone.request(outbox)).await {
             Ok(answer) if answer.status == 200 => {
-                *acknowledged = answer.good::<PushAnswer>().last_seq;
+                *acknowledged = answer.good::<PushResponse>().last_seq;
                 outbox.clear();
             }
             Ok(answer) => assert_eq!(answer.status, 503, "{}", String::from_utf8_lossy(&answer.body)),
@@ -77,7 +77,7 @@ async fn nothing_acknowledged_is_lost_to_a_kill() {
     let mut total = 0;
     for (phone, outbox, acknowledged) in &mut phones {
         *phone = Phone { http: phone.http.clone().by_way_of(server.address()), cursor: None, ..clone_of(phone) };
-        let answer: PushAnswer = phone.push(outbox).await.good();
+        let answer: PushResponse = phone.push(outbox).await.good();
         assert!(answer.last_seq >= *acknowledged);
         let own: Vec<_> = phone.pull().await.into_iter().filter(|event| event.device == phone.device).collect();
         let seqs: Vec<_> = own.iter().map(|event| event.seq.0).collect();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use tidelog::embedded::{Cluster, ClusterConfig, Durability, EmbeddedError};
+use tidelog_embedded::{Cluster, ClusterConfig, Durability, EmbeddedError};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 /// Set for the process that `helper_process` is to be; its value is the data directory.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::RecordKey;
-use tidelog_core::table_digest::{RecordHash, TableDigest};
-use tidelog_core::wire::{RecordsAnswer, Status};
+use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
+use tidelog_core::wire::{RecordsResponse, Status};
 use tidelog_testkit::{TestApp, tidelog_command};
 
 const CATALOG: &str = "roles = [\"member\"]\n[tables.notes]\n[tables.lists]\n";
@@ -121,7 +121,7 @@ async fn a_generation_that_was_dropped_leaves_its_number_to_nobody() {
     let app = TestApp::build().catalog(CATALOG).start().await;
     with_history(&app, 2, 5).await;
     assert_eq!(good(&app, &["rebuild"]).await["rebuilt"][0]["generation"], 2);
-    let records: RecordsAnswer = app.analyst().await.get("/api/v1/sync/records").await.good();
+    let records: RecordsResponse = app.analyst().await.get("/api/v1/sync/records").await.good();
     good(&app, &["rebuild", "rollback"]).await;
     good(&app, &["rebuild", "drop", "--unfinished"]).await;
     assert_eq!(good(&app, &["rebuild"]).await["rebuilt"][0]["generation"], 3);
@@ -139,7 +139,7 @@ async fn until_a_refold_is_done_there_is_no_snapshot_to_fold_on_from() {
     let mut elsewhere = app.phone_of(another, "elsewhere", "member").await;
     elsewhere.saves("notes", "n", json!({"by": "one"})).await;
     let full = async || app.analyst().await.get("/api/v1/sync/records?state=full").await;
-    full().await.good::<RecordsAnswer>();
+    full().await.good::<RecordsResponse>();
     let other = Catalog::parse(OTHER).unwrap();
     app.store().apply_catalog_to_all(OTHER, &other, app.now()).await.unwrap();
     app.store().append_catalog(app.workspace, app.now()).await.unwrap();
@@ -147,7 +147,7 @@ async fn until_a_refold_is_done_there_is_no_snapshot_to_fold_on_from() {
     full().await.refused(503, "unavailable");
     let rebuilt = good(&app, &["rebuild"]).await;
     assert!(rebuilt["rebuilt"].as_array().unwrap().iter().all(|row| row["refold"].as_i64() > Some(1)), "{rebuilt}");
-    full().await.good::<RecordsAnswer>();
+    full().await.good::<RecordsResponse>();
     let due = good(&app, &["rebuild", "rollback"]).await;
     assert_eq!(due["refold_due"], true, "its rules are still in the log");
     full().await.refused(503, "unavailable");

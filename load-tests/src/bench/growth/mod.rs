@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &BenchArgs) -> Result<Report> {
     let plan = args.plan();
     let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
     let fleet = Fleet::prepare(&postgres, &program, (0, DEVICES)).await.context("preparing devices")?;
-    let lab = Lab { postgres, program, fleet, plan, append_lanes: args.append_lanes() };
+    let lab = Lab { postgres, program, fleet, plan, append_workers: args.append_workers() };
     let mut report = Report::new(lab.postgres.conditions().await?);
     let large = if lab.plan.quick { LARGE_QUICK } else { LARGE };
     let seed = Crowd::seed(&lab).await.context("pushing the events that are multiplied")?;

@@ -16,11 +16,11 @@ use crate::bench::cluster::Database;
 use crate::bench::measure::{Clients, Pace};
 
 /// The server's own statement, for the names of its columns.
-const PULL: &str = include_str!("../../../../services/postgres/sql/log/visible_from.sql");
+const PULL: &str = include_str!("../../../../services/postgres/sql/log/scan/visible_from.sql");
 
-/// A stretch of a log.
+/// A slice of a log.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stretch {
+pub(crate) struct LogSlice {
     /// Whose log.
     pub(crate) workspace: Uuid,
     /// Behind which position.
@@ -29,8 +29,8 @@ pub(crate) struct Stretch {
     pub(crate) to: i64,
 }
 
-/// Reads a stretch once by each of some readers at the same time; the rows, and the seconds of it.
-pub(crate) async fn read(database: &Database, stretch: Stretch, readers: usize) -> Result<(u64, f64)> {
+/// Reads a slice once by each of some readers at the same time; the rows, and the seconds of it.
+pub(crate) async fn read(database: &Database, slice: LogSlice, readers: usize) -> Result<(u64, f64)> {
     let mut tasks = JoinSet::new();
     let mut clients = Vec::with_capacity(readers);
     for _ in 0..readers {
@@ -38,7 +38,7 @@ pub(crate) async fn read(database: &Database, stretch: Stretch, readers: usize) 
     }
     let begin = Instant::now();
     for (client, statement) in clients {
-        tasks.spawn(async move { consume(&client, &statement, stretch).await });
+        tasks.spawn(async move { consume(&client, &statement, slice).await });
     }
     let mut rows = 0;
     while let Some(read) = tasks.join_next().await {
@@ -47,15 +47,15 @@ pub(crate) async fn read(database: &Database, stretch: Stretch, readers: usize) 
     Ok((rows, begin.elapsed().as_secs_f64()))
 }
 
-/// Starts readers who read the same stretch over and over.
-pub(crate) async fn start(database: &Database, stretch: Stretch, readers: usize, pace: &Arc<Pace>) -> Result<Clients> {
+/// Starts readers who read the same slice over and over.
+pub(crate) async fn start(database: &Database, slice: LogSlice, readers: usize, pace: &Arc<Pace>) -> Result<Clients> {
     let mut clients = Clients::new();
     for _ in 0..readers {
         let (client, statement) = prepare(database).await?;
         let pace = Arc::clone(pace);
         clients.spawn(async move {
             while !pace.is_over() {
-                pace.add(consume(&client, &statement, stretch).await?);
+                pace.add(consume(&client, &statement, slice).await?);
             }
             Ok(())
         });
@@ -73,8 +73,8 @@ async fn prepare(database: &Database) -> Result<(Client, Statement)> {
     Ok((client, statement))
 }
 
-async fn consume(client: &Client, statement: &Statement, stretch: Stretch) -> Result<u64> {
-    let params: [&(dyn ToSql + Sync); 3] = [&stretch.workspace, &stretch.after, &stretch.to];
+async fn consume(client: &Client, statement: &Statement, slice: LogSlice) -> Result<u64> {
+    let params: [&(dyn ToSql + Sync); 3] = [&slice.workspace, &slice.after, &slice.to];
     let mut rows = pin!(client.query_raw(statement, params).await?);
     let (mut count, mut seen, columns) = (0, 0u64, statement.columns().len());
     while let Some(row) = rows.try_next().await? {

@@ -6,7 +6,7 @@ mod page;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
-use tidelog_core::wire::{Encoding, EventView, PullAnswer, decode};
+use tidelog_core::wire::{Encoding, EventView, PullResponse, decode};
 
 use self::msgpack::Walk;
 pub(crate) use self::page::PageHead;
@@ -126,7 +126,7 @@ impl Puller {
             Form::Pages | Form::Stream => (PageHead::of_msgpack(page)?, Encoding::MessagePack),
             Form::JsonPages | Form::JsonLines => (PageHead::of_json(page)?, Encoding::Json),
         };
-        let answer: PullAnswer = decode(encoding, page).map_err(|error| anyhow::anyhow!("a page: {error}"))?;
+        let answer: PullResponse = decode(encoding, page).map_err(|error| anyhow::anyhow!("a page: {error}"))?;
         ensure!(answer.position.0 == head.position && answer.more == head.more, "a page tells two ends");
         check_dense(&answer.events, position_of(after), head.position)
     }

@@ -33,7 +33,7 @@ const REBUILD_MAX: Duration = Duration::from_secs(600);
 
 /// What `tidelog rebuild --json` answers.
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     rebuilt: Vec<Rebuilt>,
 }
 
@@ -126,7 +126,7 @@ async fn rebuild(lab: &Lab, database: &Database) -> Result<Rebuild> {
     let begin = Instant::now();
     let answer = lab.ask(database, &["rebuild", "--json"], REBUILD_MAX).await?;
     let seconds = begin.elapsed().as_secs_f64();
-    let answer: Answer = serde_json::from_value(answer).context("the answer of `tidelog rebuild`")?;
+    let answer: Response = serde_json::from_value(answer).context("the answer of `tidelog rebuild`")?;
     Ok(Rebuild { events: answer.rebuilt.iter().map(|one| one.position).sum(), seconds })
 }
 

@@ -2,13 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parse::in_words;
-use super::{Catalog, CatalogFile};
-use crate::event::Event;
+use crate::catalog::parse::in_words;
+use crate::catalog::{Catalog, CatalogFile};
 use crate::ids::{Actor, CATALOG_RECORD, CatalogVersion, InvalidName, RecordId, Scope, Seq, TableName};
-use crate::op::{Intent, Op};
+use crate::log::event::Event;
+use crate::log::op::{Intent, Op};
 use crate::value::{Fields, Value};
-use crate::wire::EventView;
 
 /// Why the fields of a `_catalog` event make no catalog. The log holds only what the server wrote, so this means a
 /// newer server's log, or a damaged one.
@@ -53,13 +52,6 @@ impl Catalog {
     pub fn from_event(event: &Event) -> Result<(CatalogVersion, Self), CatalogEventError> {
         let fields = event.intent.fields().ok_or(CatalogEventError::NoFields)?;
         Self::from_fields(fields)
-    }
-
-    /// The catalog of a `_catalog` event as it is pulled in MessagePack.
-    pub fn from_packed_event(event: &[u8]) -> Result<(CatalogVersion, Self), CatalogEventError> {
-        let event: EventView =
-            rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(in_words(&e.to_string())))?;
-        Self::from_fields(event.fields.as_ref().ok_or(CatalogEventError::NoFields)?)
     }
 
     /// Whether the fields of a `_catalog` event ask for a refold: its rules are to hold from position 1.

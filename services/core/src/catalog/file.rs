@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Retention, RuleName};
+use crate::catalog::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Retention, RuleName};
 use crate::ids::{Role, TableName};
 
 /// A catalog as written. What is left out has a default and stays out.

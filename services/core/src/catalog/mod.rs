@@ -5,7 +5,7 @@
 
 mod event;
 mod file;
-mod parse;
+pub(crate) mod parse;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -15,7 +15,6 @@ pub use file::{CatalogFile, FieldFile, TableFile};
 pub use parse::CatalogError;
 pub use rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Retention, Rule, RuleName};
 
-use crate::fold::Resolvers;
 use crate::ids::{Role, TableName};
 
 /// A checked catalog.
@@ -72,20 +71,6 @@ impl Catalog {
     pub fn readable_by<'a>(&'a self, role: &'a Role) -> impl Iterator<Item = &'a TableName> {
         self.tables.iter().filter(move |(_, table)| table.read.contains(role)).map(|(name, _)| name)
     }
-
-    /// The first `custom` rule that a program with these resolvers cannot fold, as a sentence.
-    ///
-    /// A catalog that names one is refused when it is applied: a rule that is silently decided by another would lose
-    /// edits that its author thought safe.
-    pub fn missing_resolver(&self, resolvers: &Resolvers) -> Option<String> {
-        self.tables.iter().find_map(|(name, table)| {
-            let missing = table.rules().find_map(|rule| match rule {
-                Rule::Custom { name } if resolvers.get(name).is_none() => Some(name),
-                _ => None,
-            })?;
-            Some(format!("tables.{name}: this program has no resolver named {missing:?} for rule \"custom\""))
-        })
-    }
 }
 
 impl Table {
@@ -107,7 +92,7 @@ impl Table {
     }
 
     /// Every rule that it names.
-    fn rules(&self) -> impl Iterator<Item = &Rule> {
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
         let own = self.fields.values().filter_map(|field| match &field.resolution {
             Some(Resolution::Rule(rule)) => Some(rule),
             Some(Resolution::Merge(_)) | None => None,

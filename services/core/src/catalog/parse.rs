@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::{CatalogFile, FieldFile, TableFile};
-use super::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Rule, RuleName};
-use super::{Catalog, Field, Table};
+use crate::catalog::file::{CatalogFile, FieldFile, TableFile};
+use crate::catalog::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Rule, RuleName};
+use crate::catalog::{Catalog, Field, Table};
 use crate::error::Code;
 use crate::ids::{Role, TableName};
 use crate::limits::{CLOCK_SKEW_S_DEFAULT, NAME_BYTES_MAX};
-use crate::value::BINARY_KEY;
+use crate::value::model::BINARY_KEY;
 
 /// What is wrong with a catalog, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -216,7 +216,7 @@ fn span_of(text: &str, path: &[String]) -> Option<Range<usize>> {
 }
 
 /// A deserializer's message on one line and without the marks of our codes.
-pub(super) fn in_words(message: &str) -> String {
+pub(crate) fn in_words(message: &str) -> String {
     Code::of_message(message).map_or(message, |(_, detail)| detail).replace('\n', ", ")
 }
 

@@ -6,7 +6,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
 use crate::ids::Role;
-use crate::msgpack::Token;
+use crate::msgpack::read::Token;
 use crate::time::UnixMs;
 
 /// How concurrent writes of one field come together.

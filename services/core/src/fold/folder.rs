@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use indexmap::{Equivalent, IndexMap};
 
-use super::apply::{Applying, Folded};
-use super::custom::Resolvers;
-use super::record::Record;
 use crate::catalog::{Catalog, CatalogEventError};
-use crate::event::Event;
+use crate::fold::apply::{EventContext, EventOutcome};
+use crate::fold::record::Record;
+use crate::fold::rules::custom::Resolvers;
 use crate::ids::{CATALOG_TABLE, CatalogVersion, Position, RecordId, Scope, TableName};
-use crate::wire::{RecordView, Verdict};
+use crate::log::event::Event;
+use crate::log::verdict::Verdict;
 
 /// The address of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,14 +80,14 @@ pub struct Folder {
     /// Catalogs before this one, whose rules hold from the start, are passed over.
     refold_position: Position,
     resolvers: Resolvers,
-    records: IndexMap<RecordKey, Held>,
+    records: IndexMap<RecordKey, RecordSlot>,
     /// The places among `records` of those that are marked as changed, each once.
     changed: Vec<usize>,
 }
 
 /// A record, and what is known of it.
 #[derive(Debug)]
-struct Held {
+struct RecordSlot {
     record: Record,
     /// Whether an event has named it since the changed ones were last taken.
     is_changed: bool,
@@ -136,7 +136,7 @@ impl Folder {
 
     /// Adds a stored record that later events may name.
     pub fn load(&mut self, key: RecordKey, record: Record) {
-        self.records.insert(key, Held { record, is_changed: false, is_stored: true });
+        self.records.insert(key, RecordSlot { record, is_changed: false, is_stored: true });
     }
 
     /// Whether it holds the record that an event names.
@@ -150,9 +150,9 @@ impl Folder {
     }
 
     /// Folds the next event.
-    pub fn fold(&mut self, event: &Event) -> Result<Folded, FoldError> {
+    pub fn fold(&mut self, event: &Event) -> Result<EventOutcome, FoldError> {
         let position = event.position;
-        let nothing = |verdict| Ok(Folded::simply(verdict));
+        let nothing = |verdict| Ok(EventOutcome::simply(verdict));
         if event.rejected.is_some() {
             return nothing(Verdict::Rejected);
         }
@@ -160,7 +160,7 @@ impl Folder {
             let catalog = Catalog::from_event(event).map_err(|source| FoldError::Catalog { position, source })?;
             // What a refold passes over may name rules that nobody has any more.
             if position >= self.refold_position {
-                if catalog.1.missing_resolver(&self.resolvers).is_some() {
+                if self.resolvers.missing_for(&catalog.1).is_some() {
                     return Err(FoldError::Unfolded(position));
                 }
                 self.set_catalog(catalog.0, catalog.1);
@@ -179,10 +179,10 @@ impl Folder {
                 Err(FoldError::NoCatalog(position))
             };
         };
-        let applying = Applying::new(catalog, table, &self.resolvers, event);
+        let applying = EventContext::new(catalog, table, &self.resolvers, event);
         let place = self.records.get_index_of(&Named(event));
         let place = place.unwrap_or_else(|| {
-            let unseen = Held { record: applying.unseen(), is_changed: false, is_stored: false };
+            let unseen = RecordSlot { record: applying.unseen(), is_changed: false, is_stored: false };
             self.records.insert_full(RecordKey::of(event), unseen).0
         });
         let held = &mut self.records[place];
@@ -232,11 +232,5 @@ impl Folder {
             held.is_stored = true;
             std::mem::take(&mut held.is_changed)
         });
-    }
-
-    /// Every record as it is read, in key order.
-    pub fn views(&self, full: bool) -> impl Iterator<Item = RecordView> {
-        self.records()
-            .map(move |(key, record)| record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
     }
 }

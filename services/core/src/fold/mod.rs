@@ -2,29 +2,18 @@
 //!
 //! [`Folder`] takes events in position order and keeps the catalog in force, which is in the log too.
 //! Who wins between two writes is in `decide` and `custom`, what a field is made of in `contributors` and `merge`, what an
-//! event does to its record in `put`, `delete` and `resolve`, what it leaves in the ledger in `ledger`. docs/MODEL.md tells
+//! event does to its record in `put`, `delete` and `resolve`, what it leaves in the conflicts in `conflicts`. docs/MODEL.md tells
 //! the same for users, docs/RULES.md with examples.
 
 mod apply;
-mod contributors;
-mod custom;
-mod decide;
-mod delete;
-mod folder;
-mod history;
-mod ledger;
-mod merge;
-mod put;
-mod record;
-mod resolve;
-mod state_view;
-mod stored;
+mod conflicts;
+pub(crate) mod folder;
+pub(crate) mod record;
+mod rules;
+pub mod table_digest;
 
-pub use apply::Folded;
-pub use contributors::{FieldState, Merged};
-pub use custom::{Contender, Decision, Resolver, Resolvers};
+pub use apply::EventOutcome;
+pub use conflicts::{Closed, Conflict, ConflictStatus, Content, DecidedBy, Side};
 pub use folder::{ChangedRecord, FoldError, Folder, RecordKey};
-pub use history::History;
-pub use ledger::{Closed, Conflict, ConflictStatus, Content, DecidedBy, Side};
-pub use record::{ClosedConflict, Delete, OpenConflict, Record, Writer};
-pub use stored::StateError;
+pub use record::{ClosedConflict, Delete, FieldState, History, Merged, OpenConflict, Record, StateError, Writer};
+pub use rules::custom::{Contender, Decision, Resolver, Resolvers};

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::Named;
 use crate::error::Code;
 use crate::ids::{DeviceId, Position, Role, Scopes, WorkspaceId};
 use crate::limits::{APP_BYTES_MAX, NAME_BYTES_MAX};
 use crate::text::Text;
 use crate::time::UnixMs;
+use crate::wire::decode::Named;
 
 /// The body of `POST /devices`.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for RegisterRequest {
 /// A registered device with its token, which is shown this once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RegisterAnswer {
+pub struct RegisterResponse {
     /// Its id.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,

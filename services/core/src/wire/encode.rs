@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Encoding;
+use crate::wire::Encoding;
 
 /// Encodes an answer. Fails only for types that cannot be written, which no type of this module is.
 pub fn encode<T: Serialize>(encoding: Encoding, answer: &T) -> Result<Vec<u8>, String> {

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::Cursor;
-use crate::digest::Digest;
-use crate::event::Event;
-use crate::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
-use crate::op::{Kind, intent_of};
+use crate::catalog::parse::in_words;
+use crate::catalog::{Catalog, CatalogEventError};
+use crate::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
+use crate::log::cursor::Cursor;
+use crate::log::digest::Digest;
+use crate::log::event::Event;
+use crate::log::op::{Kind, intent_of};
 use crate::time::UnixMs;
 use crate::value::Fields;
 
@@ -125,10 +127,19 @@ impl TryFrom<EventView> for Event {
     }
 }
 
+impl Catalog {
+    /// The catalog of a `_catalog` event as it is pulled in MessagePack.
+    pub fn from_packed_event(event: &[u8]) -> Result<(CatalogVersion, Self), CatalogEventError> {
+        let event: EventView =
+            rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(in_words(&e.to_string())))?;
+        Self::from_fields(event.fields.as_ref().ok_or(CatalogEventError::NoFields)?)
+    }
+}
+
 /// A page of events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PullAnswer {
+pub struct PullResponse {
     /// What to pull after next.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub cursor: Cursor,

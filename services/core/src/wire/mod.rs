@@ -1,28 +1,28 @@
 //! The shapes of the protocol: what requests and answers hold, the same in JSON and MessagePack.
 
+mod conflicts;
 mod decode;
 mod devices;
 mod encode;
-mod event_parts;
+mod event_writer;
 mod events;
-mod json_scan;
-mod ledger;
 mod page;
 mod push;
-mod push_read;
+mod record_state;
 mod records;
 mod status;
 
+pub use conflicts::{
+    Choice, ConflictView, ConflictsResponse, HistoryEvent, HistoryResponse, ResolveResponse, SideView,
+};
 pub use decode::{DecodeError, decode};
-pub use devices::{DeviceList, DeviceView, RegisterAnswer, RegisterRequest};
+pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
 pub use encode::encode;
-pub use event_parts::EventParts;
-pub use events::{EventView, PullAnswer, PullEnd, ReadError};
-pub use ledger::{Choice, ConflictView, ConflictsAnswer, HistoryAnswer, HistoryEvent, ResolveAnswer, SideView};
+pub use events::{EventView, PullEnd, PullResponse, ReadError};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
-pub use push::{OpStatus, Outcome, PushAnswer, PushRequest, Rejected, Run, SyncAnswer, SyncRequest, Verdict};
+pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
 pub use records::{
-    ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, RecordsAnswer, RecordsEnd,
+    ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, RecordsEnd, RecordsResponse,
     WriterView,
 };
 pub use status::{CatalogView, Limits, Status};
@@ -30,8 +30,8 @@ pub use status::{CatalogView, Limits, Status};
 /// The members of requests, for the OpenAPI document.
 #[cfg(feature = "openapi")]
 pub mod schema {
+    pub use super::conflicts::ResolveWire;
     pub use super::devices::RegisterWire;
-    pub use super::ledger::ResolveWire;
     pub use super::push::{OpMembers, PushWire, SyncWire};
 }
 

@@ -1,10 +1,10 @@
 //! Frames of a page: its small members, then events that are encoded already.
 
-use super::encode::encode;
-use super::{Encoding, PullAnswer};
-use crate::msgpack::Reader;
-use crate::msgpack_put::put_array;
-use crate::packed_json;
+use crate::msgpack::read::Reader;
+use crate::msgpack::write::put_array;
+use crate::value::to_json;
+use crate::wire::encode::encode;
+use crate::wire::{Encoding, PullResponse};
 
 /// Why a page cannot be written: the events in it are none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,8 +13,8 @@ pub struct PageError(String);
 
 /// The page's members before its events, and the beginning of these. `page` has none of its own: `count` of them follow,
 /// for JSON as [`write_json`] separates them by commas, and then [`page_end`].
-pub fn page_head(encoding: Encoding, page: &PullAnswer, count: usize) -> Result<Vec<u8>, PageError> {
-    let mut head = encode(encoding, &PullAnswer { events: Vec::new(), ..page.clone() }).map_err(PageError)?;
+pub fn page_head(encoding: Encoding, page: &PullResponse, count: usize) -> Result<Vec<u8>, PageError> {
+    let mut head = encode(encoding, &PullResponse { events: Vec::new(), ..page.clone() }).map_err(PageError)?;
     // The events are the last member, and empty: their end is cut off.
     match encoding {
         Encoding::Json => head.truncate(head.len().saturating_sub(page_end(encoding).len())),
@@ -42,7 +42,7 @@ pub fn write_json(packed: &[u8], form: JsonForm, out: &mut Vec<u8>) -> Result<()
         if form == JsonForm::Commas && out.len() > start {
             out.push(b',');
         }
-        packed_json::write(&mut reader, out).ok_or_else(damaged)?;
+        to_json::write(&mut reader, out).ok_or_else(damaged)?;
         if form == JsonForm::Lines {
             out.push(b'\n');
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::Cursor;
 use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName};
+use crate::log::cursor::Cursor;
 use crate::time::UnixMs;
 use crate::value::Fields;
 use crate::wire::CatalogView;
@@ -142,7 +142,7 @@ pub struct DeleteView {
 /// A page of records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RecordsAnswer {
+pub struct RecordsResponse {
     /// In version order; in `touched` order with `state=full`.
     pub records: Vec<RecordView>,
     /// How far they go.

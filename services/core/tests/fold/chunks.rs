@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Folded, Folder, Record, RecordKey};
+use tidelog_core::fold::{EventOutcome, Folder, Record, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Intent;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 
 use crate::story::{Log, RULES, SERVER, TABLES};
 
@@ -130,7 +130,7 @@ fn record_of(folder: &Folder, event: &Event) -> Option<Record> {
 
 static REACHED: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
 
-fn count(event: &Event, before: Option<&Record>, folded: &Folded, after: Option<&Record>) {
+fn count(event: &Event, before: Option<&Record>, folded: &EventOutcome, after: Option<&Record>) {
     let reach = |what, is_so: bool| *REACHED.lock().unwrap().entry(what).or_default() += u32::from(is_so);
     let (Some(before), Some(after)) = (before, after) else { return };
     if event.rejected.is_some() || event.table.as_str() == CATALOG_TABLE {
@@ -196,7 +196,7 @@ impl Row {
 }
 
 /// Folds as a projector: for each chunk a new folder, with the catalog in force and the records that its events name.
-fn fold_in_chunks(events: &[Event], sizes: &[usize]) -> (BTreeMap<RecordKey, Row>, Vec<Folded>) {
+fn fold_in_chunks(events: &[Event], sizes: &[usize]) -> (BTreeMap<RecordKey, Row>, Vec<EventOutcome>) {
     let (mut rows, mut folded, mut catalog) = (BTreeMap::<RecordKey, Row>::new(), Vec::new(), None);
     let (mut rest, mut sizes) = (events, sizes.iter().cycle());
     while !rest.is_empty() {
@@ -231,7 +231,7 @@ proptest! {
     fn chunks_fold_as_the_whole(steps in vec(step(), 1..100), sizes in vec(1..9usize, 1..6)) {
         let events = tell(&steps);
         let mut whole = Folder::new();
-        let at_once: Vec<Folded> = events.iter().map(|event| whole.fold(event).unwrap()).collect();
+        let at_once: Vec<EventOutcome> = events.iter().map(|event| whole.fold(event).unwrap()).collect();
         let (rows, in_chunks) = fold_in_chunks(&events, &sizes);
         prop_assert_eq!(in_chunks, at_once);
         whole.take_changed();

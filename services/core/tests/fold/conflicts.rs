@@ -1,7 +1,7 @@
 //! Manual conflicts: how they open, and what closes them. All of them are about one plan, and the first is always
 //! `3.title`: phone wrote `a` (event 2), tablet did not know and wrote `b` (event 3).
 
-use tidelog_core::wire::Verdict::{Applied, Conflict, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Conflict, Superseded};
 
 use crate::story::{Last, Log, Then, two_writers};
 

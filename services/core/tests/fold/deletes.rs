@@ -1,7 +1,7 @@
 //! Deletes, under `delete_wins`.
 
 use tidelog_core::ids::Position;
-use tidelog_core::wire::Verdict::{Applied, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Superseded};
 
 use crate::story::{Log, RULES, TABLES, two_writers};
 

@@ -5,7 +5,7 @@ use tidelog_core::ids::Position;
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Intent;
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict::{Applied, Rejected, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Rejected, Superseded};
 
 use crate::story::{Log, RULES, SERVER, Then, two_writers};
 

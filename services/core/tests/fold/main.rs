@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
 
 mod chunks;
+mod conflict_rows;
 mod conflicts;
 mod deletes;
-mod ledger;
 mod log;
 mod merges;
 mod on_delete;

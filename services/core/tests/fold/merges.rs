@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidelog_core::limits::CONTRIBUTORS_MAX;
 use tidelog_core::value::Value;
-use tidelog_core::wire::Verdict::{Applied, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Superseded};
 
 use crate::story::{Log, MORE_RULES};
 

@@ -1,6 +1,6 @@
 //! Deletes under `update_wins`, `rule` and `manual`, and how long a tombstone keeps its fields.
 
-use tidelog_core::wire::Verdict::{Applied, Conflict, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Conflict, Superseded};
 
 use crate::story::{Log, MORE_RULES};
 

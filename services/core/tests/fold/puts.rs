@@ -2,7 +2,7 @@
 
 use tidelog_core::op::Intent;
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict::{Applied, Conflict, Merged, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Conflict, Merged, Superseded};
 
 use crate::story::{Log, RULES, TABLES};
 

@@ -6,13 +6,13 @@
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Conflict, Content, FoldError, Folded, Folder, Record, Side};
+use tidelog_core::fold::{Conflict, Content, EventOutcome, FoldError, Folder, Record, Side};
 use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Intent;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 use uuid::Uuid;
 
 /// A table for each rule.
@@ -149,7 +149,7 @@ impl Log {
         Last(self.events.last_mut().unwrap())
     }
 
-    pub(crate) fn try_fold(&self) -> Result<(Folder, Vec<Folded>), FoldError> {
+    pub(crate) fn try_fold(&self) -> Result<(Folder, Vec<EventOutcome>), FoldError> {
         let mut folder = Folder::new();
         let folded = self.events.iter().map(|event| folder.fold(event)).collect::<Result<_, _>>()?;
         Ok((folder, folded))
@@ -159,7 +159,7 @@ impl Log {
         self.folded(position).verdict
     }
 
-    /// The ledger rows of what the event at `position` lost.
+    /// The conflicts of what the event at `position` lost.
     pub(crate) fn lost(&self, position: i64) -> Vec<String> {
         let rows = self.folded(position).rows;
         rows.iter().filter(|row| row.loser.position.0 == position).map(|row| row.conflict.to_string()).collect()
@@ -176,7 +176,7 @@ impl Log {
         closed.iter().map(|it| format!("{} {}", it.conflict, it.status.as_str())).collect()
     }
 
-    pub(crate) fn folded(&self, position: i64) -> Folded {
+    pub(crate) fn folded(&self, position: i64) -> EventOutcome {
         self.try_fold().unwrap().1.swap_remove(position as usize - 1)
     }
 
@@ -213,7 +213,7 @@ impl Log {
     }
 }
 
-/// A row of the ledger in one line.
+/// A conflict in one line.
 pub(crate) fn row_in_words(row: &Conflict) -> String {
     let side = |side: &Side| match &side.content {
         Content::Value(Value::Text(text)) => format!("{} {text}", side.position),

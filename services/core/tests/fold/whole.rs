@@ -1,6 +1,6 @@
 //! Granularity `record`: an op is judged against every foreign writer after its base, and loses whole.
 
-use tidelog_core::wire::Verdict::{Applied, Conflict, Merged, Superseded};
+use tidelog_core::verdict::Verdict::{Applied, Conflict, Merged, Superseded};
 
 use crate::story::{Log, MORE_RULES};
 

@@ -9,11 +9,11 @@ use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::time::UnixMs;
 use tidelog_postgres::CredentialKind;
 
-use crate::answer::{encoding_of, ok};
-use crate::body::read_body;
-use crate::error::ApiError;
 use crate::gateway::Gateway;
-use crate::params::Params;
+use crate::http::body::read_body;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::response::{encoding_of, ok};
 use crate::workspaces::create_workspace as create;
 use tidelog_core::wire::decode;
 

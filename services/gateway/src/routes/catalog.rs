@@ -5,10 +5,10 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::wire::CatalogView;
 
-use crate::answer::{answer, encoding_of};
-use crate::error::ApiError;
 use crate::gateway::Gateway;
-use crate::params::Params;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::response::{answer, encoding_of};
 
 /// The catalog in force. Its ETag names its version.
 #[utoipa::path(get, path = "/api/v1/catalog", tag = "catalog", responses((status = 200, body = CatalogView), (status = 304)))]

@@ -5,20 +5,20 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::error::Code;
 use tidelog_core::ids::DeviceId;
-use tidelog_core::wire::{DeviceList, DeviceView, RegisterAnswer, RegisterRequest};
+use tidelog_core::wire::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
 use tidelog_postgres::{Credential, CredentialKind, KeyState, NewDevice, RegisterOutcome};
 
-use crate::answer::{answer, encoding_of, ok};
 use crate::auth::DevicePrincipal;
-use crate::body::read_body;
-use crate::error::ApiError;
 use crate::gateway::Gateway;
-use crate::params::Params;
+use crate::http::body::read_body;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::response::{answer, encoding_of, ok};
 use tidelog_core::wire::decode;
 
 /// Registers a device in the key's workspace, with the key's role and scopes. Its token is shown this once.
 #[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterWire,
-    responses((status = 201, body = RegisterAnswer), (status = 403), (status = 429)))]
+    responses((status = 201, body = RegisterResponse), (status = 403), (status = 429)))]
 pub(crate) async fn register(
     gateway: Data<Gateway>,
     request: HttpRequest,
@@ -42,7 +42,7 @@ pub(crate) async fn register(
         RegisterOutcome::Registered(role, scopes) => (role, scopes),
         RegisterOutcome::Refused(state) => return Err(refusal(state)),
     };
-    let registered = RegisterAnswer {
+    let registered = RegisterResponse {
         device,
         workspace: key.workspace,
         name: asked.name,

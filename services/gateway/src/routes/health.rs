@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use crate::error::ApiError;
 use crate::gateway::Gateway;
+use crate::http::error::ApiError;
 
 /// The process answers.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]

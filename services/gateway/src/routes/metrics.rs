@@ -6,8 +6,8 @@ use prometheus::{Encoder, TextEncoder};
 use tidelog_core::error::Code;
 use tidelog_core::time::UnixMs;
 
-use crate::error::ApiError;
 use crate::gateway::Gateway;
+use crate::http::error::ApiError;
 use crate::presence::ACTIVE_MS;
 
 /// Everything that is measured, as Prometheus reads it.
@@ -24,17 +24,17 @@ pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiE
 async fn refresh(gateway: &Gateway) {
     let metrics = &gateway.metrics;
     let pool = gateway.store.pool_status();
-    metrics.pool_in_use.with_label_values::<&str>(&[]).set(pool.in_use as i64);
-    metrics.pool_waiting.with_label_values::<&str>(&[]).set(pool.waiting as i64);
+    metrics.pool_in_use.set(pool.in_use as i64);
+    metrics.pool_waiting.set(pool.waiting as i64);
     let now = gateway.runtime.clock.now();
     if let Ok(active) = gateway.store.active_devices(UnixMs(now.0 - ACTIVE_MS)).await {
-        metrics.active_devices.with_label_values::<&str>(&[]).set(active);
+        metrics.active_devices.set(active);
     }
     if let Ok(lagging) = gateway.store.lagging().await {
         let events: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
         let oldest_ms = lagging.iter().map(|lag| now.0 - lag.waiting_since.0).max().unwrap_or(0);
-        metrics.projector_lag_events.with_label_values::<&str>(&[]).set(events);
-        metrics.projector_lag_seconds.with_label_values::<&str>(&[]).set(oldest_ms.max(0) as f64 / 1_000.0);
-        metrics.projector_lag_workspaces.with_label_values::<&str>(&[]).set(lagging.len() as i64);
+        metrics.projector_lag_events.set(events);
+        metrics.projector_lag_seconds.set(oldest_ms.max(0) as f64 / 1_000.0);
+        metrics.projector_lag_workspaces.set(lagging.len() as i64);
     }
 }

@@ -2,22 +2,12 @@
 
 mod admin;
 mod catalog;
-mod conflict;
 mod conflicts;
 mod devices;
 mod health;
-mod history;
-mod lines;
 mod metrics;
 mod openapi;
-mod ops;
-mod pull;
-mod push;
-mod record;
 mod records;
-mod resolve;
-mod status;
-mod stream;
 mod sync;
 
 use std::any::Any;
@@ -29,12 +19,13 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer};
 use tidelog_core::error::Code;
 
-use crate::error::ApiError;
 use crate::gateway::Gateway;
-use crate::middleware::observe;
+use crate::http::error::ApiError;
+use crate::http::middleware::observe;
+use crate::http::resource::resource;
 
 pub use openapi::openapi_json;
 
@@ -90,17 +81,17 @@ fn main_routes(config: &mut ServiceConfig) {
     let api = web::scope("/api/v1")
         .service(resource("/devices").get(devices::devices).post(devices::register).build())
         .service(resource("/devices/{device}").get(devices::device).delete(devices::revoke).build())
-        .service(resource("/sync").post(sync::sync).build())
-        .service(resource("/sync/push").post(push::push).build())
-        .service(resource("/sync/pull").get(pull::pull).build())
-        .service(resource("/sync/ops/{seq}").get(ops::op).build())
-        .service(resource("/sync/records").get(records::records).build())
-        .service(resource("/sync/status").get(status::status).build())
-        .service(resource("/records/{table}/{record}").get(record::record).build())
-        .service(resource("/records/{table}/{record}/history").get(history::history).build())
-        .service(resource("/conflicts").get(conflicts::conflicts).build())
-        .service(resource("/conflicts/{conflict}").get(conflict::conflict).build())
-        .service(resource("/conflicts/{conflict}/resolve").post(resolve::resolve).build())
+        .service(resource("/sync").post(sync::both::sync).build())
+        .service(resource("/sync/push").post(sync::push::push).build())
+        .service(resource("/sync/pull").get(sync::pull::pull).build())
+        .service(resource("/sync/ops/{seq}").get(sync::ops::op).build())
+        .service(resource("/sync/records").get(sync::records::records).build())
+        .service(resource("/sync/status").get(sync::status::status).build())
+        .service(resource("/records/{table}/{record}").get(records::one::record).build())
+        .service(resource("/records/{table}/{record}/history").get(records::history::history).build())
+        .service(resource("/conflicts").get(conflicts::list::conflicts).build())
+        .service(resource("/conflicts/{conflict}").get(conflicts::one::conflict).build())
+        .service(resource("/conflicts/{conflict}/resolve").post(conflicts::resolve::resolve).build())
         .service(resource("/catalog").get(catalog::catalog).build());
     config.service(api);
     health_routes(config);
@@ -122,57 +113,4 @@ fn health_routes(config: &mut ServiceConfig) {
 
 async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::new(Code::NotFound, "there is no such route"))
-}
-
-/// A resource that answers every method it does not have by 405 with the ones it has.
-struct Methods {
-    resource: actix_web::Resource,
-    allowed: Vec<&'static str>,
-}
-
-fn resource(path: &str) -> Methods {
-    Methods { resource: web::resource(path), allowed: Vec::new() }
-}
-
-macro_rules! method {
-    ($name:ident, $text:literal) => {
-        fn $name<F, Args>(mut self, handler: F) -> Self
-        where
-            F: actix_web::Handler<Args>,
-            Args: actix_web::FromRequest + 'static,
-            F::Output: actix_web::Responder + 'static,
-        {
-            self.allowed.push($text);
-            self.resource = self.resource.route(web::$name().to(handler));
-            self
-        }
-    };
-}
-
-impl Methods {
-    /// Answers `HEAD` too, as `GET` without its body.
-    fn get<F, Args>(mut self, handler: F) -> Self
-    where
-        F: actix_web::Handler<Args>,
-        Args: actix_web::FromRequest + 'static,
-        F::Output: actix_web::Responder + 'static,
-    {
-        self.allowed.push("GET, HEAD");
-        self.resource = self.resource.route(web::get().to(handler.clone())).route(web::head().to(handler));
-        self
-    }
-
-    method!(post, "POST");
-    method!(delete, "DELETE");
-
-    fn build(self) -> actix_web::Resource {
-        let allowed = self.allowed.join(", ");
-        self.resource.default_service(web::route().to(move |_: HttpRequest| {
-            let allowed = allowed.clone();
-            async move {
-                let error = ApiError::new(Code::MethodNotAllowed, format!("this route takes {allowed}"));
-                Err::<HttpResponse, _>(ApiError { allow: Some(allowed), ..error })
-            }
-        }))
-    }
 }

@@ -3,21 +3,18 @@
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    catalog, conflict, conflicts, devices, health, history, metrics, ops, pull, push, record, records, resolve, status,
-    sync,
-};
+use crate::routes::{catalog, conflicts, devices, health, metrics, records, sync};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Tidelog", description = "Event-sourced sync: push operations, pull events, read records. See docs/PROTOCOL.md."),
     paths(
-        devices::register, devices::devices, devices::device, devices::revoke, push::push, pull::pull, sync::sync,
-        ops::op, records::records, record::record, history::history, conflicts::conflicts,
-        conflict::conflict, resolve::resolve, status::status, catalog::catalog, health::live, health::ready,
-        metrics::metrics,
+        devices::register, devices::devices, devices::device, devices::revoke, sync::push::push, sync::pull::pull,
+        sync::both::sync, sync::ops::op, sync::records::records, records::one::record, records::history::history,
+        conflicts::list::conflicts, conflicts::one::conflict, conflicts::resolve::resolve, sync::status::status,
+        catalog::catalog, health::live, health::ready, metrics::metrics,
     ),
-    components(schemas(crate::error::Problem, tidelog_core::wire::schema::OpMembers, tidelog_core::wire::EventView, tidelog_core::wire::PullEnd, tidelog_core::wire::RecordsEnd)),
+    components(schemas(crate::http::error::Problem, tidelog_core::wire::schema::OpMembers, tidelog_core::wire::EventView, tidelog_core::wire::PullEnd, tidelog_core::wire::RecordsEnd)),
     modifiers(&Bearer),
     security(("bearer" = [])),
 )]

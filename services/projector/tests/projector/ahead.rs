@@ -1,10 +1,11 @@
-//! FOLD-1 where a stretch is folded while the one before it is being written: what is folded ahead counts for nothing if
+//! FOLD-1 where a slice is folded while the one before it is being written: what is folded ahead counts for nothing if
 //! what it stands on was not written, or was written by somebody else.
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
 use tidelog_postgres::{
-    Checkpoint, DigestRows, EventRows, Folding, Hub, LedgerRows, Projected, RecordRows, Store, StoreConfig, StoreError,
+    Checkpoint, ConflictsWritten, DigestRows, EventRows, Projected, RecordRows, StepWrites, Store, StoreConfig,
+    StoreError, Wakeups,
 };
 use tidelog_projector::{Progress, Projector, StepError};
 
@@ -96,7 +97,7 @@ async fn a_step_whose_commit_is_never_answered_is_neither_lost_nor_done_again() 
         let url = world.database.url().to_owned();
         let store = doomed.spawn(async { Store::new(&StoreConfig { url, pool_size: 4 }).unwrap() }).await.unwrap();
         let projector =
-            Projector::new(store, std::sync::Arc::new(Hub::default()), &prometheus::Registry::new()).unwrap();
+            Projector::new(store, std::sync::Arc::new(Wakeups::default()), &prometheus::Registry::new()).unwrap();
         let projector = projector.with_records_bytes_max(100);
         world.hold_commits().await;
         let workspace = writer.workspace;
@@ -141,10 +142,10 @@ async fn nothing_is_written_over_another_checkpoint_or_from_another_log() {
         ("another event at the end", checkpoint, other_check),
         ("no event at the end", checkpoint, not_there),
     ] {
-        let folding = Folding {
+        let folding = StepWrites {
             new: RecordRows::new(),
             known: RecordRows::new(),
-            ledger: LedgerRows::new(),
+            conflicts: ConflictsWritten::new(),
             events: EventRows::new(),
             digests: DigestRows::default(),
             end,

@@ -48,8 +48,8 @@ pub(crate) async fn assert_folded_once(world: &World, workspace: WorkspaceId) ->
 async fn two_projectors_on_one_database_fold_every_event_once() {
     let mut random = random("ops");
     let world = World::start().await;
-    let (one, one_hub, one_registry) = world.projector();
-    let (two, two_hub, two_registry) = world.projector();
+    let (one, one_server, one_registry) = world.projector();
+    let (two, other_server, two_registry) = world.projector();
     let running = [Running::start(one), Running::start(two)];
     let mut writers = Vec::new();
     for number in 1..=3 {
@@ -63,8 +63,8 @@ async fn two_projectors_on_one_database_fold_every_event_once() {
         wait_until("both projectors to have had their share", async || {
             let ops = random.random_range(1..6);
             writer.append(&world, random, ops).await;
-            one_hub.appended(writer.workspace, writer.head, "");
-            two_hub.appended(writer.workspace, writer.head, "");
+            one_server.appended(writer.workspace, writer.head, "");
+            other_server.appended(writer.workspace, writer.head, "");
             rounds += 1;
             rounds >= 40 && both_at_work()
         })

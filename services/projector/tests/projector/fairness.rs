@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tidelog_core::ids::WorkspaceId;
-use tidelog_postgres::Hub;
+use tidelog_postgres::Wakeups;
 
 use crate::world::{Running, World, wait_until};
 use crate::writer::Writer;
@@ -32,12 +32,12 @@ async fn a_workspace_behind_anothers_backlog_of_many_steps_is_folded_soon() {
     let world = World::start().await;
     let (mut big, mut small) = (world.writer(1).await, world.writer(2).await);
     backlog(&world, &mut big, 4).await;
-    let (projector, hub, _) = world.projector();
+    let (projector, wakeups, _) = world.projector();
     world.shut_gate().await;
     let running = Running::start(projector);
     world.step_at_gate().await;
     small.append(&world, &mut random(), 1).await;
-    hub.appended(small.workspace, small.head, "hint");
+    wakeups.appended(small.workspace, small.head, "hint");
     world.open_gate().await;
     world.folded(big.workspace).await;
     world.folded(small.workspace).await;
@@ -65,11 +65,11 @@ async fn a_stop_does_not_wait_for_the_end_of_a_backlog() {
 }
 
 /// Makes one workspace grow until told to stop, and hints it each time, so that the projector never waits long for a hint.
-async fn hint_constantly(world: &World, mut writer: Writer, hub: &Hub, stop: &AtomicBool) {
+async fn hint_constantly(world: &World, mut writer: Writer, wakeups: &Wakeups, stop: &AtomicBool) {
     let mut random = random();
     while !stop.load(Ordering::Relaxed) {
         writer.append(world, &mut random, 1).await;
-        hub.appended(writer.workspace, writer.head, "constantly");
+        wakeups.appended(writer.workspace, writer.head, "constantly");
     }
 }
 
@@ -82,7 +82,7 @@ async fn steps_of(world: &World, workspace: WorkspaceId) -> usize {
 async fn is_folded_after(obstacle: &str, removal: &str) {
     let world = Arc::new(World::start().await);
     let (noisy, mut quiet) = (world.writer(1).await, world.writer(2).await);
-    let (projector, hub, _) = world.projector();
+    let (projector, wakeups, _) = world.projector();
     let running = Running::start(projector);
     world.folded(noisy.workspace).await;
     world.folded(quiet.workspace).await;
@@ -90,12 +90,12 @@ async fn is_folded_after(obstacle: &str, removal: &str) {
     let in_the_way = world.database.connect().await;
     in_the_way.batch_execute(obstacle).await.unwrap();
     quiet.append(&world, &mut random(), 1).await;
-    hub.appended(quiet.workspace, quiet.head, "once");
+    wakeups.appended(quiet.workspace, quiet.head, "once");
     let noisy_workspace = noisy.workspace;
     let stop = Arc::new(AtomicBool::new(false));
     let hinting = tokio::spawn({
-        let (world, hub, stop) = (Arc::clone(&world), Arc::clone(&hub), Arc::clone(&stop));
-        async move { hint_constantly(&world, noisy, &hub, &stop).await }
+        let (world, wakeups, stop) = (Arc::clone(&world), Arc::clone(&wakeups), Arc::clone(&stop));
+        async move { hint_constantly(&world, noisy, &wakeups, &stop).await }
     });
     // By then the other has had its turn too.
     let reached = steps_of(&world, noisy_workspace).await + 5;

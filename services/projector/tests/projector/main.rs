@@ -6,7 +6,7 @@ mod ahead;
 mod exactly_once;
 mod fairness;
 mod rebuild;
-mod stretch;
+mod slice;
 mod verify;
 mod world;
 mod writer;

@@ -126,7 +126,7 @@ async fn a_log_rebuilt_in_steps_of_any_size_and_with_kills_gives_the_same_rows()
 async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     let mut random = random("ops");
     let world = World::start().await;
-    let (live, hub, _) = world.projector();
+    let (live, wakeups, _) = world.projector();
     let running = Running::start(live);
     let mut writers = two_writers(&world, 1).await;
     let workspace = writers[0].workspace;
@@ -136,7 +136,7 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     let (mut before, mut pages, all) = (Position::START, 0, EventFilter::all());
     while !task.is_finished() || pages < 10 {
         append(&world, &mut writers, &mut random, 10).await;
-        hub.appended(workspace, head(&writers), "");
+        wakeups.appended(workspace, head(&writers), "");
         let query = RecordsQuery {
             after: Position::START,
             start: None,
@@ -160,7 +160,7 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     assert_eq!(world.store.roll_back(None).await.unwrap(), [], "there is no older one");
     let known = generations(&world, workspace).await;
     assert_eq!((known.live.checkpoint.generation, known.kept(), known.building().is_some()), (1, None, true));
-    hub.appended(workspace, head(&writers), "");
+    wakeups.appended(workspace, head(&writers), "");
     world.folded(workspace).await;
     world.assert_records_equal_the_fold(workspace).await;
     assert_eq!(rebuild(&projector(&world), workspace).await, 2, "and forward again, from where it was");

@@ -9,8 +9,8 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::Folder;
 use tidelog_core::ids::{DeviceId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::Verdict;
-use tidelog_postgres::{EventFilter, Hub, RecordsQuery, Store, StoreConfig, StoredVerdict, TokenHash};
+use tidelog_core::verdict::Verdict;
+use tidelog_postgres::{EventFilter, RecordsQuery, Store, StoreConfig, StoredVerdict, TokenHash, Wakeups};
 use tidelog_projector::Projector;
 use tidelog_testkit::TestDatabase;
 use tokio::sync::watch;
@@ -83,11 +83,11 @@ impl World {
         Writer::new(workspace, device)
     }
 
-    /// A projector with its hub and its metrics, on connections of its own, as another process would be.
-    pub(crate) fn projector(&self) -> (Arc<Projector>, Arc<Hub>, Registry) {
-        let (hub, registry) = (Arc::new(Hub::default()), Registry::new());
+    /// A projector with its wakeups and its metrics, on connections of its own, as another process would be.
+    pub(crate) fn projector(&self) -> (Arc<Projector>, Arc<Wakeups>, Registry) {
+        let (wakeups, registry) = (Arc::new(Wakeups::default()), Registry::new());
         let store = Store::new(&StoreConfig { url: self.database.url().to_owned(), pool_size: 4 }).unwrap();
-        (Arc::new(Projector::new(store, Arc::clone(&hub), &registry).unwrap()), hub, registry)
+        (Arc::new(Projector::new(store, Arc::clone(&wakeups), &registry).unwrap()), wakeups, registry)
     }
 
     /// One whose steps are of a batch or few, so that a short log takes many.
@@ -95,7 +95,7 @@ impl World {
         let registry = Registry::new();
         let store = Store::new(&StoreConfig { url: self.database.url().to_owned(), pool_size: 4 }).unwrap();
         let projector = Projector::new(store, Arc::default(), &registry).unwrap();
-        (Arc::new(projector.with_records_bytes_max(100).with_lanes(1)), registry)
+        (Arc::new(projector.with_records_bytes_max(100).with_workers(1)), registry)
     }
 
     /// The steps of all workspaces in their order, with the checkpoint before and after each.

@@ -32,7 +32,7 @@ pub enum Fate {
     /// It stands.
     Current,
     /// It lost, and this row has it.
-    InLedger(ConflictId),
+    InConflicts(ConflictId),
     /// This later event knew of it and wrote over it, or deleted its record.
     Overwritten(Position),
     /// It is part of a total that is accounted for.
@@ -66,9 +66,9 @@ impl fmt::Display for Unaccounted {
 pub fn account(
     events: &[Event],
     records: &BTreeMap<RecordKey, OracleRecord>,
-    ledger: &[OracleRow],
+    conflicts: &[OracleRow],
 ) -> Result<BTreeMap<(Position, String), Fate>, Vec<Unaccounted>> {
-    let known = Known::of(events, ledger);
+    let known = Known::of(events, conflicts);
     let mut fields: BTreeMap<(RecordKey, &str), Vec<Given<'_>>> = BTreeMap::new();
     let mut named: BTreeMap<RecordKey, Vec<&Event>> = BTreeMap::new();
     for event in events.iter().filter(|event| !event.table.is_server_owned()) {
@@ -144,7 +144,7 @@ impl Account<'_> {
         if let Some(row) = self.row_lost(given.event, self.field) {
             let lost = row.loser.value.as_ref()?;
             let is_in_it = lost == given.value || (self.ever_merges() && holds(&[lost], given.value));
-            return is_in_it.then(|| Fate::InLedger(row.id.clone()));
+            return is_in_it.then(|| Fate::InConflicts(row.id.clone()));
         }
         if self.standing == Some(given.value) {
             return Some(Fate::Current);

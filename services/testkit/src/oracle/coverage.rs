@@ -30,7 +30,7 @@ impl Coverage {
         let changes = [
             ("another verdict", of_their_time.verdicts != refolded.verdicts),
             ("other records", of_their_time.records != refolded.records),
-            ("another ledger", of_their_time.ledger != refolded.ledger),
+            ("another conflicts", of_their_time.conflicts != refolded.conflicts),
         ];
         for (change, _) in changes.iter().filter(|(_, is_so)| *is_so) {
             *self.0.entry(format!("refold: {change}")).or_default() += 1;
@@ -139,7 +139,7 @@ pub fn all_branches() -> BTreeSet<String> {
         "refold: an event of a table that it lacks",
         "refold: another verdict",
         "refold: other records",
-        "refold: another ledger",
+        "refold: another conflicts",
     ];
     others.into_iter().for_each(|branch| add(branch.to_owned()));
     all

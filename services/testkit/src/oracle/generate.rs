@@ -195,17 +195,17 @@ impl Log {
 
     /// Mostly an open conflict of the record; else a closed one, one of another record or one that never was.
     fn conflict(&mut self, record: &RecordKey) -> Option<ConflictId> {
-        let ledger = self.oracle.ledger.values();
+        let conflicts = self.oracle.conflicts.values();
         let pick = self.random.random_range(0..10);
         let fits: Vec<_> = match pick {
             0 => return Some(ConflictId::of(Position(self.random.random_range(0..self.head() + 9)), "a")),
-            1 => ledger.filter(|row| row.record != *record).collect(),
-            2 => ledger.filter(|row| row.record == *record && row.status == Status::Automatic).collect(),
+            1 => conflicts.filter(|row| row.record != *record).collect(),
+            2 => conflicts.filter(|row| row.record == *record && row.status == Status::Automatic).collect(),
             3 | 4 => {
                 let closed = |status| matches!(status, Status::Resolved | Status::Overtaken);
-                ledger.filter(|row| row.record == *record && closed(row.status)).collect()
+                conflicts.filter(|row| row.record == *record && closed(row.status)).collect()
             }
-            _ => ledger.filter(|row| row.record == *record && row.status == Status::Open).collect(),
+            _ => conflicts.filter(|row| row.record == *record && row.status == Status::Open).collect(),
         };
         fits.choose(&mut self.random).map(|row| row.id.clone())
     }

@@ -1,4 +1,4 @@
-//! The oracle: a second, independent fold of a log into records, ledger and verdicts.
+//! The oracle: a second, independent fold of a log into records, conflicts and verdicts.
 //!
 //! Written from the rules' texts alone and by other means than the fold it judges: it keeps, for each record, the whole
 //! list of what its events did ([`past`]), and finds out by scanning that list, again for every event, what stands and
@@ -21,7 +21,7 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
 use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position};
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 
 use past::{Past, Step};
 pub use rules::{Choice, Contender, Custom};
@@ -68,7 +68,7 @@ pub struct Oracle<'a> {
     refold: Option<(Position, Catalog)>,
     histories: BTreeMap<RecordKey, Vec<Step>>,
     /// By the position of the op that met the conflict, and the field.
-    ledger: BTreeMap<(Position, String), OracleRow>,
+    conflicts: BTreeMap<(Position, String), OracleRow>,
     versions: BTreeMap<RecordKey, Position>,
     verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
     branches: BTreeMap<String, u64>,
@@ -82,7 +82,7 @@ impl<'a> Oracle<'a> {
             catalog: None,
             refold: None,
             histories: BTreeMap::new(),
-            ledger: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
             versions: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             branches: BTreeMap::new(),
@@ -156,7 +156,7 @@ impl<'a> Oracle<'a> {
         let catalog = self.catalog.clone().expect("a log starts with its catalog");
         let steps = self.histories.remove(&key).unwrap_or_default();
         let shown_before = Past::of(&steps).shown();
-        let mut turn = Turn::new(event, &catalog, self.custom, &steps, &self.ledger);
+        let mut turn = Turn::new(event, &catalog, self.custom, &steps, &self.conflicts);
         let did = turn.play();
         let (at, forgets) = (turn.at, turn.forgets);
         let outcome = turn.outcome();
@@ -170,7 +170,7 @@ impl<'a> Oracle<'a> {
         let ids = outcome.rows.iter().map(|row| row.id.clone()).collect();
         for row in outcome.rows {
             self.note(format!("status {}", row.status.as_str()));
-            self.ledger.insert((event.position, row.field.clone()), row);
+            self.conflicts.insert((event.position, row.field.clone()), row);
         }
         for branch in outcome.branches {
             self.note(branch);
@@ -190,7 +190,7 @@ impl<'a> Oracle<'a> {
     }
 
     fn close(&mut self, row: &(Position, String), status: Status, by: Position) {
-        if let Some(row) = self.ledger.get_mut(row) {
+        if let Some(row) = self.conflicts.get_mut(row) {
             row.status = status;
             row.closed_by = Some(by);
         }
@@ -211,7 +211,7 @@ impl<'a> Oracle<'a> {
         });
         OracleState {
             records: records.collect(),
-            ledger: self.ledger.values().cloned().collect(),
+            conflicts: self.conflicts.values().cloned().collect(),
             verdicts: self.verdicts.clone(),
             branches: self.branches.clone(),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidelog_core::event::Event;
 use tidelog_core::ids::{ConflictId, DeviceId, Position, RecordId, Scope, TableName};
 use tidelog_core::value::Value;
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 
 /// The address of a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub struct OracleRecord {
     pub touched: Position,
 }
 
-/// One of the two sides of a ledger row.
+/// One of the two sides of a conflict row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleSide {
     /// The event and its device. The oracle always names it.
@@ -59,7 +59,7 @@ impl OracleSide {
     }
 }
 
-/// How it stands with a ledger row.
+/// How it stands with a conflict row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// A person must choose.
@@ -84,7 +84,7 @@ impl Status {
     }
 }
 
-/// A row of the ledger.
+/// A conflict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleRow {
     /// `<position of the op that met it>.<field>`
@@ -111,7 +111,7 @@ pub struct OracleState {
     /// Every record, tombstones too.
     pub records: BTreeMap<RecordKey, OracleRecord>,
     /// Every row, by position of the op that met it, then by field.
-    pub ledger: Vec<OracleRow>,
+    pub conflicts: Vec<OracleRow>,
     /// Of every event its verdict and the rows that it made, by field.
     pub verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
     /// How often each branch of the rules was taken, by the names in `coverage`.

@@ -10,7 +10,7 @@ use tidelog_core::ids::{ConflictId, DeviceId, Position};
 use tidelog_core::limits::OPEN_CONFLICTS_MAX;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 
 use super::past::{CONTRIBUTORS_MAX, Did, Onto, Past, Step, Stored, Take, contender, is_delete};
 use super::rules::{Choice, Custom, clocked_name_of, decide, is_mergeable, name_of};
@@ -19,7 +19,7 @@ use super::shapes::{OracleRow, OracleSide, RecordKey, Status};
 /// Closed conflicts that a record remembers.
 const CLOSED_CONFLICTS_MAX: usize = 1_000;
 
-type Ledger = BTreeMap<(Position, String), OracleRow>;
+type Conflicts = BTreeMap<(Position, String), OracleRow>;
 type Given = BTreeMap<String, Value>;
 type Standing<'a> = BTreeMap<String, Stored<'a>>;
 
@@ -43,7 +43,7 @@ pub(super) struct Turn<'a> {
     custom: Custom<'a>,
     past: Past<'a>,
     /// The rows of this record.
-    ledger: Vec<(&'a (Position, String), &'a OracleRow)>,
+    conflicts: Vec<(&'a (Position, String), &'a OracleRow)>,
     /// The row that it names, if the record remembers it.
     named: Option<(&'a (Position, String), &'a OracleRow)>,
     rows: Vec<OracleRow>,
@@ -63,18 +63,18 @@ impl<'a> Turn<'a> {
         catalog: &Catalog,
         custom: Custom<'a>,
         steps: &'a [Step],
-        ledger: &'a Ledger,
+        conflicts: &'a Conflicts,
     ) -> Self {
         let past = Past::of(steps);
         // What the catalog in force does not list is rejected when it is appended.
         let table = catalog.tables.get(&event.table).cloned().expect("an op that is not rejected is of a listed table");
         let record = RecordKey::of(event);
-        let ledger: Vec<_> = ledger.iter().filter(|(_, row)| row.record == record).collect();
-        let named = event.intent.conflict().and_then(|id| remembered(&ledger, id));
+        let conflicts: Vec<_> = conflicts.iter().filter(|(_, row)| row.record == record).collect();
+        let named = event.intent.conflict().and_then(|id| remembered(&conflicts, id));
         let is_open = |(place, row): &&(&(Position, String), &OracleRow)| {
             row.status == Status::Open && named.is_none_or(|(named, _)| named != *place)
         };
-        let open_conflicts = ledger.iter().filter(is_open).count();
+        let open_conflicts = conflicts.iter().filter(is_open).count();
         let skew_ms = i64::from(catalog.clock_skew_s) * 1_000;
         let mut turn = Self {
             event,
@@ -84,7 +84,7 @@ impl<'a> Turn<'a> {
             custom,
             past,
             named,
-            ledger,
+            conflicts,
             rows: Vec::new(),
             open_conflicts,
             overtakes: Vec::new(),
@@ -104,7 +104,7 @@ impl<'a> Turn<'a> {
                 return Did::Nothing;
             }
         } else if let Some(id) = self.event.intent.conflict() {
-            let is_forgotten = self.ledger.iter().any(|(_, row)| row.id == *id);
+            let is_forgotten = self.conflicts.iter().any(|(_, row)| row.id == *id);
             self.note(if is_forgotten { "resolve forgotten" } else { "resolve unknown" });
         }
         let did = match self.event.intent.fields() {
@@ -354,7 +354,7 @@ impl<'a> Turn<'a> {
     fn overtake(&mut self, answered: Option<&str>) {
         let answers = |field: &str| answered.is_none_or(|answered| answered == field);
         let is_news = |side: &OracleSide| side.event.is_some_and(|(at, device)| self.is_foreign_news(at, device));
-        let overtaken = self.ledger.iter().filter(|(place, row)| {
+        let overtaken = self.conflicts.iter().filter(|(place, row)| {
             row.status == Status::Open
                 && self.named.is_none_or(|(named, _)| named != *place)
                 && answers(&row.field)
@@ -463,11 +463,11 @@ type Undone<'a> = (&'a Step, String);
 
 /// The row of that id, open or among the latest closed ones.
 fn remembered<'a>(
-    ledger: &[(&'a (Position, String), &'a OracleRow)],
+    conflicts: &[(&'a (Position, String), &'a OracleRow)],
     id: &ConflictId,
 ) -> Option<(&'a (Position, String), &'a OracleRow)> {
-    let (place, row) = ledger.iter().find(|(_, row)| row.id == *id)?;
-    let later_closed = ledger.iter().filter(|(other, row)| row.status != Status::Open && other > place).count();
+    let (place, row) = conflicts.iter().find(|(_, row)| row.id == *id)?;
+    let later_closed = conflicts.iter().filter(|(other, row)| row.status != Status::Open && other > place).count();
     (row.status == Status::Open || later_closed < CLOSED_CONFLICTS_MAX).then_some((place, row))
 }
 

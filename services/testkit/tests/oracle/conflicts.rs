@@ -72,7 +72,7 @@ fn a_resolve_may_delete_and_may_bring_back() {
 }
 
 #[test]
-fn if_the_row_is_resolved_already_e_is_superseded_and_its_values_go_to_the_ledger() {
+fn if_the_row_is_resolved_already_e_is_superseded_and_its_values_go_to_the_conflicts() {
     let mut log = asked();
     log.resolve(3, 3, "3.a", json!({"a": 5}));
     log.resolve(4, 3, "3.a", json!({"a": 6, "b": 7}));
@@ -113,7 +113,7 @@ fn a_record_has_at_most_1000_open_conflicts_and_remembers_1000_closed_ones() {
     assert_eq!(log.verdict(again), "conflict");
     // All are overtaken; of the 1002 closed ones the two oldest are forgotten.
     log.put(1, again, json!({"a": 7}));
-    assert!(log.state().ledger.iter().all(|row| row.status != Status::Open));
+    assert!(log.state().conflicts.iter().all(|row| row.status != Status::Open));
     let forgotten = log.resolve(1, again, "4.a", json!({"a": 8}));
     let remembered = log.resolve(1, again, "5.a", json!({"a": 9}));
     assert_eq!((log.verdict(forgotten), log.verdict(remembered)), ("applied", "superseded"));

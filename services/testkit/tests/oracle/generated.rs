@@ -53,10 +53,10 @@ fn rule_1_holds_for_the_oracle() {
     for seed in 0..200 {
         let log = generate(seed, 60);
         let state = fold(&log, &example_resolver);
-        let mut faults = account(&log, &state.records, &state.ledger).err().unwrap_or_default();
-        faults.extend(losses(&log, &shown(&log), &state.ledger));
+        let mut faults = account(&log, &state.records, &state.conflicts).err().unwrap_or_default();
+        faults.extend(losses(&log, &shown(&log), &state.conflicts));
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert!(faults.is_empty(), "seed {seed}: {faults:#?}\n{:#?}\n{:#?}", brief(&log), state.ledger);
+        assert!(faults.is_empty(), "seed {seed}: {faults:#?}\n{:#?}\n{:#?}", brief(&log), state.conflicts);
     }
 }
 
@@ -66,19 +66,19 @@ fn rule_1_shows_a_row_or_a_value_that_is_missing() {
     for seed in 0..60 {
         let log = generate(seed, 40);
         let (state, shown) = (fold(&log, &example_resolver), shown(&log));
-        for without in 0..state.ledger.len() {
-            let mut ledger = state.ledger.clone();
-            ledger.remove(without);
+        for without in 0..state.conflicts.len() {
+            let mut conflicts = state.conflicts.clone();
+            conflicts.remove(without);
             rows += 1;
-            let is_missed = losses(&log, &shown, &ledger).is_empty();
-            missed += usize::from(is_missed && account(&log, &state.records, &ledger).is_ok());
+            let is_missed = losses(&log, &shown, &conflicts).is_empty();
+            missed += usize::from(is_missed && account(&log, &state.records, &conflicts).is_ok());
         }
         for (key, record) in &state.records {
             for field in record.fields.keys() {
                 let mut records = state.records.clone();
                 records.get_mut(key).unwrap().fields.remove(field);
                 values += 1;
-                unseen += usize::from(account(&log, &records, &state.ledger).is_ok());
+                unseen += usize::from(account(&log, &records, &state.conflicts).is_ok());
             }
         }
     }

@@ -290,9 +290,12 @@ fn a_put_that_would_make_the_record_too_large_loses_whole() {
     let limit = log.put(2, 1, json!({"u": [-1, -2], "a": 1}));
     assert_eq!(log.verdict(limit), "superseded");
     let state = log.state();
-    assert_eq!(state.ledger.iter().map(|row| row.rule.as_str()).collect::<Vec<_>>(), ["limit", "limit"]);
+    assert_eq!(state.conflicts.iter().map(|row| row.rule.as_str()).collect::<Vec<_>>(), ["limit", "limit"]);
     assert!(
-        state.ledger.iter().all(|row| row.winner.as_ref().is_some_and(|side| side.is(tidelog_core::ids::Position(2))))
+        state
+            .conflicts
+            .iter()
+            .all(|row| row.winner.as_ref().is_some_and(|side| side.is(tidelog_core::ids::Position(2))))
     );
     log.put(2, 1, json!({"u": [-1, 5]}));
     assert_eq!(log.shown()["u"].as_array().unwrap().len(), 10_000);

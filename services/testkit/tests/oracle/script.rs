@@ -127,9 +127,9 @@ impl Script {
         }
     }
 
-    /// The ledger, a row a line: `<id> <rule> <status>: <winner> beats <loser>`, a side as `<position>=<value>`.
+    /// The conflicts, a row a line: `<id> <rule> <status>: <winner> beats <loser>`, a side as `<position>=<value>`.
     pub(crate) fn rows(&self) -> Vec<String> {
-        self.state().ledger.iter().map(row).collect()
+        self.state().conflicts.iter().map(row).collect()
     }
 
     /// An event's verdict.

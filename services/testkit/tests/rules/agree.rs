@@ -92,7 +92,7 @@ fn every_replica_agrees(
 ) {
     let folded = generation.fold(events);
     same(what, events, expected, &folded);
-    let rows: Vec<_> = folded.ledger.values().cloned().collect();
+    let rows: Vec<_> = folded.conflicts.values().cloned().collect();
     let judged = generation.as_if_of_their_time(events);
     let mut lost = account(&judged, &folded.records, &rows).err().unwrap_or_default();
     lost.extend(losses(&judged, &generation.shown(events), &rows));
@@ -113,11 +113,11 @@ fn same(what: &str, events: &[Event], expected: &OracleState, folded: &Outcome) 
         let told_of = || format!("{what}: the verdict of the {kind:?} of {device} at {position}, base {base}");
         assert_eq!(told, &expected.verdicts[&position], "{}", told_of());
     }
-    let ledger: BTreeMap<_, _> = expected.ledger.iter().map(|row| (row.id.clone(), row)).collect();
-    for row in folded.ledger.values() {
-        assert_eq!(Some(&row), ledger.get(&row.id), "{what}");
+    let conflicts: BTreeMap<_, _> = expected.conflicts.iter().map(|row| (row.id.clone(), row)).collect();
+    for row in folded.conflicts.values() {
+        assert_eq!(Some(&row), conflicts.get(&row.id), "{what}");
     }
-    assert_eq!(folded.ledger.len(), ledger.len(), "{what}");
+    assert_eq!(folded.conflicts.len(), conflicts.len(), "{what}");
     for (key, record) in &folded.records {
         assert_eq!(Some(record), expected.records.get(key), "{what}: {key:?}");
     }

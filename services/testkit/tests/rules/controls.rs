@@ -9,7 +9,7 @@ use tidelog_testkit::oracle::generate::generate;
 
 use crate::fold::fold_by;
 
-/// How many of some logs two replicas with such a rule fold to different records, ledgers or verdicts.
+/// How many of some logs two replicas with such a rule fold to different records, conflicts or verdicts.
 fn diverging(resolvers: impl Fn() -> Resolvers) -> usize {
     let differs = |seed: &u64| {
         let events = generate(*seed, 40);

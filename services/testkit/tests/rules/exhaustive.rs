@@ -7,7 +7,7 @@
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Content, Folded, Folder, Record, RecordKey};
+use tidelog_core::fold::{Content, EventOutcome, Folder, Record, RecordKey};
 use tidelog_core::ids::{Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use tidelog_core::op::Intent;
 use tidelog_core::time::UnixMs;
@@ -123,7 +123,7 @@ struct FolderOfOne {
 }
 
 impl FolderOfOne {
-    fn fold(&mut self, event: &Event) -> Folded {
+    fn fold(&mut self, event: &Event) -> EventOutcome {
         let mut folder = Folder::new();
         folder.set_catalog(CatalogVersion(1), std::sync::Arc::clone(&self.catalog));
         if let Some((key, record)) = self.record.take() {
@@ -215,9 +215,10 @@ fn every_order_of_a_few_ops_comes_to_what_the_oracle_says() {
             at = (at + step) % all;
             let events = log(&catalog, interleavings[at % 20], at / 20);
             let (folded, expected) = (fold(&events), oracle::fold(&events, &example_resolver));
-            let rows: Vec<_> = folded.ledger.values().cloned().collect();
-            let same =
-                folded.records == expected.records && rows == expected.ledger && folded.verdicts == expected.verdicts;
+            let rows: Vec<_> = folded.conflicts.values().cloned().collect();
+            let same = folded.records == expected.records
+                && rows == expected.conflicts
+                && folded.verdicts == expected.verdicts;
             assert!(same, "log {at} under {rule:?} {on_delete}: {events:#?}\n{folded:#?}\n{expected:#?}");
         }
     }

@@ -5,10 +5,10 @@ use std::fmt;
 
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::event::Event;
-use tidelog_core::fold::{self, ConflictStatus, Content, Decision, Folded, Folder, Record, Resolvers, Side};
+use tidelog_core::fold::{self, ConflictStatus, Content, Decision, EventOutcome, Folder, Record, Resolvers, Side};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 use tidelog_testkit::oracle::{
     self, Choice, Contender, OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Shown, Status,
     generate::example_resolver,
@@ -18,7 +18,7 @@ use tidelog_testkit::oracle::{
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) records: BTreeMap<RecordKey, OracleRecord>,
-    pub(crate) ledger: BTreeMap<(Position, String), OracleRow>,
+    pub(crate) conflicts: BTreeMap<(Position, String), OracleRow>,
     pub(crate) verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
 }
 
@@ -51,7 +51,7 @@ fn contender(of: fold::Contender<'_>) -> Contender {
 
 impl Outcome {
     /// Adds what became of an event.
-    pub(crate) fn take(&mut self, event: &Event, folded: &Folded) {
+    pub(crate) fn take(&mut self, event: &Event, folded: &EventOutcome) {
         let key = RecordKey::of(event);
         for row in &folded.rows {
             let row = OracleRow {
@@ -64,11 +64,11 @@ impl Outcome {
                 loser: side(&row.loser),
                 closed_by: None,
             };
-            self.ledger.insert((event.position, row.field.clone()), row);
+            self.conflicts.insert((event.position, row.field.clone()), row);
         }
         for closed in &folded.closed {
             let (position, field) = closed.conflict.parts().unwrap();
-            let row = self.ledger.get_mut(&(position, field.to_owned())).expect("a row that is closed was made");
+            let row = self.conflicts.get_mut(&(position, field.to_owned())).expect("a row that is closed was made");
             (row.status, row.closed_by) = (status(closed.status), Some(event.position));
         }
         self.verdicts.insert(event.position, (folded.verdict, folded.conflicts()));

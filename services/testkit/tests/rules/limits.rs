@@ -6,7 +6,7 @@ use tidelog_core::ids::{CatalogVersion, ConflictId, DeviceId, Position, Role, Se
 use tidelog_core::limits::{RECORD_BYTES_MAX, UNION_ELEMENTS_MAX};
 use tidelog_core::op::Intent;
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 use tidelog_testkit::oracle::{self, OracleState, Status, generate::example_resolver};
 use uuid::Uuid;
 
@@ -55,10 +55,10 @@ impl Log {
     /// What both folds come to.
     fn agreed(&self) -> OracleState {
         let (core, oracle) = self.folds();
-        let rows: Vec<_> = core.ledger.into_values().collect();
+        let rows: Vec<_> = core.conflicts.into_values().collect();
         assert_eq!(
             (core.records, rows, core.verdicts),
-            (oracle.records.clone(), oracle.ledger.clone(), oracle.verdicts.clone())
+            (oracle.records.clone(), oracle.conflicts.clone(), oracle.verdicts.clone())
         );
         oracle
     }
@@ -94,7 +94,7 @@ fn of_1001_closed_conflicts_the_oldest_is_forgotten() {
         let (conflict, put) = (ConflictId::of(met, "first"), Some(Fields::from_iter(one("first", Value::Int(3)))));
         log.op(1, log.head(), Intent::Resolve { conflict, put });
         let state = log.agreed();
-        assert_eq!((state.ledger.len(), state.ledger[0].status), (later + 1, status), "{later} later ones");
+        assert_eq!((state.conflicts.len(), state.conflicts[0].status), (later + 1, status), "{later} later ones");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fold against the oracle: records, ledger and verdicts of random logs and of every order of a few ops.
+//! The fold against the oracle: records, conflicts and verdicts of random logs and of every order of a few ops.
 //!
 //! `TIDELOG_SOAK_SEEDS=n cargo test --release -p tidelog-testkit --test rules` plays n random logs instead of the few that
 //! fit a test run, and as many times more of the heavy ones; `make soak-rules SEEDS=n` does. A failure prints its seed, and

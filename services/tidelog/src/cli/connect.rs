@@ -4,8 +4,8 @@ use anyhow::{Context, bail};
 use tidelog_postgres::{Store, StoreConfig, migrate};
 use tokio_postgres::{Config, NoTls};
 
-use super::Global;
-use crate::embedded::{Cluster, ClusterConfig, Durability};
+use crate::cli::global::Global;
+use tidelog_embedded::{Cluster, ClusterConfig, Durability};
 
 /// The database of an embedded cluster.
 const DATABASE: &str = "tidelog";

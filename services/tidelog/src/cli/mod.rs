@@ -1,32 +1,26 @@
 //! The command line: tables for people, `--json` for programs, one-line errors that name the way out.
 
+mod accounts;
 mod catalog;
-mod catalog_changes;
 mod conflict;
 mod connect;
-mod demo;
-mod device;
-mod key;
-mod migrate;
+mod global;
+mod log;
 mod output;
 mod progress;
-mod rebuild;
-mod rejected;
-mod replay;
-mod resolve;
-mod serve;
-mod status;
-mod verify;
-mod workspace;
+mod server;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tidelog_core::fold::Resolvers;
 use tracing_subscriber::EnvFilter;
 
+use crate::cli::accounts::{device, key, workspace};
+use crate::cli::global::{Global, LogFormat};
+use crate::cli::log::{rebuild, rejected, replay, verify};
 use crate::cli::output::Output;
+use crate::cli::server::{migrate, serve, status};
 
 /// Event-sourced sync: apps push operations, Postgres keeps one ordered log, records stand folded beside it.
 #[derive(Parser)]
@@ -36,38 +30,6 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of every command.
-#[derive(Args, Clone)]
-pub(crate) struct Global {
-    /// A Postgres of your own, 15 or newer, as a login that may create schemas and roles; without it one is embedded
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<String>,
-    /// Where the embedded Postgres keeps its data
-    #[arg(long, global = true, env = "TIDELOG_DATA_DIR", default_value = "./data", value_name = "DIR")]
-    data_dir: PathBuf,
-    /// The directory of the Postgres binaries to embed; found by itself otherwise
-    #[arg(long, global = true, env = "TIDELOG_PG_BIN", value_name = "DIR")]
-    pg_bin: Option<PathBuf>,
-    /// Answer in JSON
-    #[arg(long, global = true)]
-    json: bool,
-    /// How to log: human or json
-    #[arg(long, global = true, env = "TIDELOG_LOG_FORMAT", default_value = "human", value_name = "FORMAT")]
-    log_format: LogFormat,
-    /// What to log, like `info` or `info,tidelog_gateway=debug`
-    #[arg(long, global = true, env = "TIDELOG_LOG", default_value = "info,actix_server=warn", value_name = "FILTER")]
-    log: String,
-    /// The embedding program's `custom` rules.
-    #[arg(skip)]
-    resolvers: Resolvers,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
-    Human,
-    Json,
 }
 
 #[derive(Subcommand)]
@@ -98,7 +60,7 @@ enum Command {
     Conflicts(conflict::Conflicts),
     /// Make the records anew beside the live ones, and swap them
     Rebuild(rebuild::Rebuild),
-    /// See whether log, records and ledger are what they should be
+    /// See whether log, records and conflicts are what they should be
     Verify(verify::Verify),
     /// How far each workspace is
     Status,

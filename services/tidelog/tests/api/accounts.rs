@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{DeviceView, PushAnswer};
+use tidelog_core::wire::{DeviceView, PushResponse};
 use tidelog_postgres::NewEnrollmentKey;
 use tidelog_testkit::TestApp;
 
@@ -151,5 +151,5 @@ async fn tokens_are_not_stored() {
     let dump: String = dump.iter().map(|row| row.get::<_, String>(0)).collect();
     assert!(!dump.contains(token) && !dump.contains(&key));
     let op = json!({"ops": [{"seq": 1, "table": "notes", "record": "a", "kind": "put"}]});
-    app.http(token).post("/api/v1/sync/push", &op).await.good::<PushAnswer>();
+    app.http(token).post("/api/v1/sync/push", &op).await.good::<PushResponse>();
 }

@@ -6,8 +6,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::Method;
 use serde_json::json;
-use tidelog_core::wire::PushAnswer;
-use tidelog_testkit::{Answer, Phone, TestApp};
+use tidelog_core::wire::PushResponse;
+use tidelog_testkit::{Phone, Response, TestApp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -19,7 +19,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-async fn send(phone: &Phone, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+async fn send(phone: &Phone, headers: &[(&str, &str)], body: Vec<u8>) -> Response {
     let mut request = phone.http.request(Method::POST, PUSH).body(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -123,7 +123,7 @@ async fn compressed_bodies_work_both_ways() {
     {
         let op = phone.put("notes", &format!("n{seq}"), json!({"text": "abc".repeat(2_000)}));
         let body = serde_json::to_vec(&phone.request(&[op])).unwrap();
-        send(&phone, &[JSON, ("content-encoding", coding)], pack(&body)).await.good::<PushAnswer>();
+        send(&phone, &[JSON, ("content-encoding", coding)], pack(&body)).await.good::<PushResponse>();
     }
     let plain = phone.http.get("/api/v1/sync/pull").await.body;
     for (coding, unpack) in [
@@ -157,7 +157,7 @@ async fn what_is_too_large_is_refused_before_it_hurts() {
     send(&phone, &[JSON, ("content-encoding", "zstd")], zstd_bomb).await.refused(413, "inflated_too_large");
     let ops: Vec<_> = (0..10_001).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
     assert_eq!(phone.push(&ops).await.refused(413, "batch_too_large")["limit"], 10_000);
-    phone.push(&ops[..10_000]).await.good::<PushAnswer>();
+    phone.push(&ops[..10_000]).await.good::<PushResponse>();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The catalog is in the log: every log starts with it, and gets it again before the first append under new rules.
 
 use serde_json::{Value as Json, json};
-use tidelog_core::wire::{PullAnswer, PushAnswer};
+use tidelog_core::wire::{PullResponse, PushResponse};
 use tidelog_testkit::TestApp;
 
 const FIRST: &str = "roles = [\"staff\", \"boss\"]\n[tables.notes]\n[tables.plans]\nread = [\"boss\"]";
@@ -38,7 +38,7 @@ async fn a_stale_gateway_judges_by_the_catalog_in_force() {
     app.apply_catalog(SECOND).await;
     let answer = staff.saves("notes", "b", json!({})).await;
     assert_eq!(answer.rejected[0].code, "role_forbidden");
-    let events: PullAnswer = app.analyst().await.get("/api/v1/sync/pull").await.good();
+    let events: PullResponse = app.analyst().await.get("/api/v1/sync/pull").await.good();
     assert_eq!(events.events.len(), 3, "two catalogs, one op that took effect");
 }
 
@@ -119,7 +119,7 @@ async fn records_fold_by_the_rules_of_their_time() {
     app.apply_catalog("roles = [\"member\"]\n[tables.notes]").await;
     let mut cat = app.phone("cat").await;
     let op = cat.put("notes", "m", json!({}));
-    let answer: PushAnswer = cat.push_and_wait(&[op]).await;
+    let answer: PushResponse = cat.push_and_wait(&[op]).await;
     assert_eq!(answer.last_seq, 1);
     let records = cat.records().await;
     let by =
@@ -146,7 +146,7 @@ async fn a_stale_gateway_never_moves_a_cursor_past_what_became_readable() {
     app.apply_catalog(SECOND).await;
     boss.saves("plans", "p1", json!({})).await;
     let path = format!("/api/v1/sync/pull?after={}", through_other.cursor.unwrap());
-    let page: PullAnswer = through_other.http.get(&path).await.good();
+    let page: PullResponse = through_other.http.get(&path).await.good();
     let tables: Vec<_> = page.events.iter().map(|event| event.table.as_str()).collect();
     assert_eq!(tables, ["_catalog", "plans"]);
     assert_eq!(page.resync.iter().map(|table| table.as_str()).collect::<Vec<_>>(), ["plans"]);

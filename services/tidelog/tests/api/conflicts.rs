@@ -1,10 +1,11 @@
-//! The ledger over HTTP: what lost is there with who and why, comes back by one call, and shows to nobody who may not see it.
+//! The conflicts over HTTP: what lost is there with who and why, comes back by one call, and shows to nobody who may not see it.
 
 use serde_json::{Value as Json, json};
 use tidelog_core::ids::{DeviceId, Scope};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::{ConflictView, ConflictsAnswer, Encoding, Outcome, RecordView, ResolveAnswer, Verdict};
+use tidelog_core::verdict::Verdict;
+use tidelog_core::wire::{ConflictView, ConflictsResponse, Encoding, Outcome, RecordView, ResolveResponse};
 use tidelog_testkit::{Http, Phone, TestApp};
 
 const CATALOG: &str = r#"
@@ -71,8 +72,8 @@ impl World {
     }
 
     /// Settles a conflict and sees it settled.
-    pub(crate) async fn settle(&self, id: &impl std::fmt::Display, body: Json) -> ResolveAnswer {
-        let answer: ResolveAnswer = resolve(&self.office.http, id, &body).await.good();
+    pub(crate) async fn settle(&self, id: &impl std::fmt::Display, body: Json) -> ResolveResponse {
+        let answer: ResolveResponse = resolve(&self.office.http, id, &body).await.good();
         let row = self.conflict(id).await;
         assert_eq!((row.status.as_str(), row.resolved_by), ("resolved", Some(answer.position)));
         answer
@@ -83,11 +84,11 @@ impl World {
     }
 }
 
-pub(crate) async fn resolve(http: &Http, id: &impl std::fmt::Display, body: &Json) -> tidelog_testkit::Answer {
+pub(crate) async fn resolve(http: &Http, id: &impl std::fmt::Display, body: &Json) -> tidelog_testkit::Response {
     http.post(&format!("/api/v1/conflicts/{id}/resolve?wait=10000"), body).await
 }
 
-async fn list(http: &Http, query: &str) -> ConflictsAnswer {
+async fn list(http: &Http, query: &str) -> ConflictsResponse {
     http.get(&format!("/api/v1/conflicts{query}")).await.good()
 }
 
@@ -95,7 +96,7 @@ pub(crate) fn fields(json: Json) -> Fields {
     serde_json::from_value(json).unwrap()
 }
 
-fn ids(answer: &ConflictsAnswer) -> Vec<String> {
+fn ids(answer: &ConflictsResponse) -> Vec<String> {
     answer.conflicts.iter().map(|row| row.conflict.to_string()).collect()
 }
 
@@ -270,7 +271,7 @@ async fn of_many_who_resolve_at_once_one_wins_and_no_value_vanishes() {
             answer.refused(409, "conflict_closed");
             continue;
         }
-        let answer: ResolveAnswer = answer.good();
+        let answer: ResolveResponse = answer.good();
         match answer.verdict {
             Some(Verdict::Applied) => chosen.push(number),
             Some(Verdict::Superseded) => lost.push((number, answer.conflicts)),
@@ -340,10 +341,10 @@ async fn values_of_every_kind_come_back_bit_for_bit_in_both_encodings() {
         for id in &outcome.conflicts {
             let row: ConflictView = http.get(&format!("/api/v1/conflicts/{id}")).await.good();
             assert_eq!(row.loser.value.as_ref(), fields(precise.clone()).0.get(&row.field), "{id} in {encoding:?}");
-            resolve(&http, id, &json!({"choose": "loser"})).await.good::<ResolveAnswer>();
+            resolve(&http, id, &json!({"choose": "loser"})).await.good::<ResolveResponse>();
         }
         assert_eq!(world.record("forms", &record).await.fields, fields(precise.clone()));
-        let listed: ConflictsAnswer = http.get("/api/v1/conflicts?table=forms").await.good();
+        let listed: ConflictsResponse = http.get("/api/v1/conflicts?table=forms").await.good();
         assert!(!listed.conflicts.is_empty());
     }
     // A value of the caller's own, in MessagePack: a map with bytes in it.
@@ -357,7 +358,7 @@ async fn values_of_every_kind_come_back_bit_for_bit_in_both_encodings() {
     let body = Fields::from_iter([("value", Value::Binary(vec![0, 255, 128]))]);
     http.post(&format!("/api/v1/conflicts/{}/resolve?wait=10000", outcome.conflicts[0]), &body)
         .await
-        .good::<ResolveAnswer>();
+        .good::<ResolveResponse>();
     let record = world.record("forms", "own").await;
     assert_eq!(record.fields.0["ink"], Value::Binary(vec![0, 255, 128]));
 }
@@ -404,12 +405,12 @@ async fn nobody_sees_or_settles_what_they_may_not() {
     for id in ["never", "1.x", "99999.canary", "."] {
         world.office.http.get(&format!("/api/v1/conflicts/{id}")).await.refused(404, "not_found");
     }
-    resolve(&staff.http, &open_to_all, &choice).await.good::<ResolveAnswer>();
+    resolve(&staff.http, &open_to_all, &choice).await.good::<ResolveResponse>();
     world.app.http("").get("/api/v1/conflicts").await.refused(401, "auth_missing");
 }
 
 #[tokio::test]
-async fn the_ledger_is_read_by_filters_and_in_pages() {
+async fn the_conflicts_is_read_by_filters_and_in_pages() {
     let mut world = World::start().await;
     for number in 0..12 {
         let (table, record) = (if number % 3 == 0 { "notes" } else { "forms" }, format!("r{}", number % 4));
@@ -475,7 +476,7 @@ async fn a_resolve_that_names_another_records_conflict_is_a_plain_put() {
     world.both_pull().await;
     let conflict = outcome.conflicts[0].clone();
     let put =
-        Some(fields(json!({"text": "elsewhere"})).into()).map(|put: tidelog_core::packed::PackedFields| put.unpack());
+        Some(fields(json!({"text": "elsewhere"})).into()).map(|put: tidelog_core::value::PackedFields| put.unpack());
     let op = world.office.op("notes", "other", Intent::Resolve { conflict: conflict.clone(), put });
     assert_eq!(world.office.push_and_wait(&[op]).await.outcomes, Some(vec![]));
     assert_eq!(world.conflict(&conflict).await.status, "open");

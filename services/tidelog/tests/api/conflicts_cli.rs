@@ -1,4 +1,4 @@
-//! `tidelog conflicts` on the ledger of a running server, by its database alone.
+//! `tidelog conflicts` on the conflicts of a running server, by its database alone.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use tidelog::{Roles, Server};
 use tidelog_core::ids::{ConflictId, Position};
 use tidelog_core::op::Intent;
-use tidelog_core::wire::{ConflictView, PushAnswer};
+use tidelog_core::wire::{ConflictView, PushResponse};
 use tidelog_testkit::tidelog_command;
 use tokio::time::timeout;
 
@@ -100,7 +100,7 @@ async fn a_choice_that_came_too_late_is_told_as_superseded() {
     let (mut world, id) = unfolded_world().await;
     let put = Some(fields(json!({"text": "the office's"})));
     let op = world.office.op("notes", "n", Intent::Resolve { conflict: id.clone(), put });
-    world.office.push(&[op]).await.good::<PushAnswer>();
+    world.office.push(&[op]).await.good::<PushResponse>();
     let first = head(&world).await;
     let (world, line) = (std::sync::Arc::new(world), format!("resolve|{id}|--value|\"late\"|--wait|60|--json"));
     let running = std::sync::Arc::clone(&world);

@@ -1,20 +1,20 @@
-//! Pages of the ledger that end after the rows that they looked at, not after those that they found.
+//! Pages of the conflicts that end after the rows that they looked at, not after those that they found.
 
 use serde_json::json;
 use tidelog_core::ids::ConflictId;
-use tidelog_core::wire::ConflictsAnswer;
+use tidelog_core::wire::ConflictsResponse;
 use tidelog_testkit::{Http, Phone};
 
 use crate::conflicts::World;
 
-/// Rows that one op of the ledger below has: an op makes fewer than one page looks at, four make more.
+/// Rows that one op of the conflicts below has: an op makes fewer than one page looks at, four make more.
 const ROWS_OF_AN_OP: i64 = 6_000;
 
 /// Every row that a query gives, page by page, and the cursors of pages that ended in the middle.
 async fn walk(http: &Http, query: &str) -> (Vec<ConflictId>, Vec<String>) {
     let (mut rows, mut cursors, mut after) = (Vec::new(), Vec::new(), String::new());
     loop {
-        let page: ConflictsAnswer = http.get(&format!("/api/v1/conflicts?{query}{after}")).await.good();
+        let page: ConflictsResponse = http.get(&format!("/api/v1/conflicts?{query}{after}")).await.good();
         rows.extend(page.conflicts.into_iter().map(|row| row.conflict));
         let Some(cursor) = page.cursor.filter(|_| page.more) else { return (rows, cursors) };
         assert!(!cursors.contains(&cursor), "each page gets on: {cursors:?}");
@@ -35,7 +35,7 @@ async fn meet(world: &mut World, record: &str) -> ConflictId {
     outcome.conflicts[0].clone()
 }
 
-/// SEC-1, PULL-1 for the ledger: a filter that fits few rows gives each once, and its cursor tells nothing of the others.
+/// SEC-1, PULL-1 for the conflicts: a filter that fits few rows gives each once, and its cursor tells nothing of the others.
 #[tokio::test]
 async fn a_filtered_page_ends_at_a_place_that_names_no_hidden_field() {
     let mut world = World::start().await;

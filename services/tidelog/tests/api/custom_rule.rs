@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use tidelog_core::fold::Resolvers;
-use tidelog_core::wire::Verdict;
+use tidelog_core::verdict::Verdict;
 use tidelog_testkit::TestApp;
 
 #[path = "../../examples/custom_rule.rs"]

@@ -1,4 +1,4 @@
-//! FOLD-1, FOLD-3: records and ledger as they are served equal core's fold of the pulled log, for random ops of three devices
+//! FOLD-1, FOLD-3: records and conflicts as they are served equal core's fold of the pulled log, for random ops of three devices
 //! under every rule.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use tidelog_core::fold::{Content, Folder, Side};
 use tidelog_core::ids::{ConflictId, Position, Scope};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{ConflictsAnswer, EventView, PushAnswer, RecordView, SideView};
+use tidelog_core::wire::{ConflictsResponse, EventView, PushResponse, RecordView, SideView};
 use tidelog_testkit::{Phone, TestApp, op_fields};
 
 const CATALOG: &str = "
@@ -113,9 +113,9 @@ fn op_of(phone: &mut Phone, change: &Change, now: UnixMs) -> Op {
     Op { base: Some(base), at: change.clock_ms.map(|ms| UnixMs(now.0 + ms)), scope, ..op }
 }
 
-/// Folds pulled events as a replica does, and keeps a ledger: each row in the words of the protocol.
+/// Folds pulled events as a replica does, and keeps a conflicts: each row in the words of the protocol.
 fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
-    let (mut folder, mut ledger) = (Folder::new(), BTreeMap::new());
+    let (mut folder, mut conflicts) = (Folder::new(), BTreeMap::new());
     for event in events {
         let event = Event::try_from(event.clone()).unwrap();
         let folded = folder.fold(&event).unwrap();
@@ -123,14 +123,14 @@ fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
             let mut view = json!({"field": row.field, "rule": row.rule.to_string(), "status": row.status.as_str()});
             view["record"] = json!([event.table, event.scope, event.record]);
             (view["winner"], view["loser"]) = (json!(row.winner.as_ref().map(side)), side(&row.loser));
-            ledger.insert(row.conflict, view);
+            conflicts.insert(row.conflict, view);
         }
         for closed in folded.closed {
-            let row = ledger.get_mut(&closed.conflict).unwrap();
+            let row = conflicts.get_mut(&closed.conflict).unwrap();
             (row["status"], row["resolved_by"]) = (json!(closed.status.as_str()), json!(event.position));
         }
     }
-    (folder, ledger)
+    (folder, conflicts)
 }
 
 fn side(side: &Side) -> Json {
@@ -141,11 +141,11 @@ fn side(side: &Side) -> Json {
     }
 }
 
-/// The whole ledger as it is served, page by page, in the same words.
-async fn ledger(reader: &Phone) -> BTreeMap<ConflictId, Json> {
-    let (mut ledger, mut after) = (BTreeMap::new(), String::new());
+/// The whole conflicts as it is served, page by page, in the same words.
+async fn conflicts(reader: &Phone) -> BTreeMap<ConflictId, Json> {
+    let (mut conflicts, mut after) = (BTreeMap::new(), String::new());
     loop {
-        let page: ConflictsAnswer = reader.http.get(&format!("/api/v1/conflicts?limit=3{after}")).await.good();
+        let page: ConflictsResponse = reader.http.get(&format!("/api/v1/conflicts?limit=3{after}")).await.good();
         for row in page.conflicts {
             let mut view = json!({"field": row.field, "rule": row.rule, "status": row.status});
             view["record"] = json!([row.table, row.scope, row.record]);
@@ -158,10 +158,10 @@ async fn ledger(reader: &Phone) -> BTreeMap<ConflictId, Json> {
             if let Some(by) = row.resolved_by {
                 view["resolved_by"] = json!(by);
             }
-            ledger.insert(row.conflict, view);
+            conflicts.insert(row.conflict, view);
         }
         if !page.more {
-            return ledger;
+            return conflicts;
         }
         after = format!("&after={}", page.cursor.unwrap());
     }
@@ -181,7 +181,7 @@ async fn play(app: &TestApp, steps: &[(u8, Step)]) -> (Vec<RecordView>, Vec<Reco
             Step::Pull => drop(phone.pull_in_pages_of(3).await),
             Step::Push(changes) => {
                 let ops: Vec<_> = changes.iter().map(|change| op_of(phone, change, now)).collect();
-                assert_eq!(phone.push(&ops).await.good::<PushAnswer>().rejected, []);
+                assert_eq!(phone.push(&ops).await.good::<PushResponse>().rejected, []);
             }
         }
     }
@@ -189,7 +189,7 @@ async fn play(app: &TestApp, steps: &[(u8, Step)]) -> (Vec<RecordView>, Vec<Reco
     let (folder, expected) = replica(&reader.pull_in_pages_of(7).await);
     let marker = reader.put("server", "marker", json!({}));
     reader.push_and_wait(&[marker]).await;
-    assert_eq!(ledger(&reader).await, expected, "the ledger is the replica's");
+    assert_eq!(conflicts(&reader).await, expected, "the conflicts is the replica's");
     let mut stored = reader.records_in_pages_of(5, "&state=full").await.0;
     stored.retain(|record| record.record.as_str() != "marker");
     stored.sort_by(|a, b| (&a.table, &a.scope, &a.record).cmp(&(&b.table, &b.scope, &b.record)));

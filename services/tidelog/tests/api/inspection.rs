@@ -27,7 +27,7 @@ async fn a_managers_new_form_reaches_a_store(encoding: Encoding) {
         manager.put("form_sections", "s1", json!({"form": "f1", "title": "Entrance"})),
         manager.put("fields", "q1", json!({"section": "s1", "label": "Is the floor clean?"})),
     ];
-    let answer: tidelog_core::wire::PushAnswer = manager.push(&ops).await.good();
+    let answer: tidelog_core::wire::PushResponse = manager.push(&ops).await.good();
     assert_eq!(answer.rejected, []);
     let events = store.pull_ops().await;
     assert_eq!(records(&events), [("forms", "f1"), ("form_sections", "s1"), ("fields", "q1")]);
@@ -37,7 +37,7 @@ async fn a_managers_new_form_reaches_a_store(encoding: Encoding) {
     assert_eq!(titles, ["f1", "s1", "q1"]);
 
     let forged = store.put("forms", "f1", json!({"title": "No check"}));
-    let answer: tidelog_core::wire::PushAnswer = store.push(&[forged]).await.good();
+    let answer: tidelog_core::wire::PushResponse = store.push(&[forged]).await.good();
     assert_eq!(answer.rejected[0].code, "role_forbidden", "only managers write forms");
 }
 
@@ -50,7 +50,7 @@ async fn a_submission_reaches_the_manager_with_its_answers_unsplit(encoding: Enc
         let answer = json!({"submission": "sub-1", "field": format!("q{number}"), "value": "yes"});
         ops.push(store.put("submission_answers", &format!("a{number}"), answer));
     }
-    let answer: tidelog_core::wire::PushAnswer = store.push(&ops).await.good();
+    let answer: tidelog_core::wire::PushResponse = store.push(&ops).await.good();
     assert_eq!(answer.rejected, []);
     let events = manager.pull_in_pages_of(1).await;
     let events: Vec<_> = events.into_iter().filter(|event| !event.table.is_server_owned()).collect();
@@ -69,13 +69,13 @@ async fn a_device_that_was_offline_for_five_batches_catches_up_in_order(encoding
             .map(|number| manager.put("forms", &format!("f{batch}-{number}"), json!({"title": "a form"})))
             .collect();
         made.extend(ops.iter().map(|op| op.record.to_string()));
-        manager.push(&ops).await.good::<tidelog_core::wire::PushAnswer>();
+        manager.push(&ops).await.good::<tidelog_core::wire::PushResponse>();
     }
     let mut own = Vec::new();
     for number in 0..5 {
         own.push(store.put("submissions", &format!("sub-{number}"), json!({"form": "f0-0", "status": "draft"})));
     }
-    store.push(&own).await.good::<tidelog_core::wire::PushAnswer>();
+    store.push(&own).await.good::<tidelog_core::wire::PushResponse>();
     let pulled = store.pull_ops().await;
     let positions: Vec<_> = pulled.iter().map(|event| event.position.0).collect();
     assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");

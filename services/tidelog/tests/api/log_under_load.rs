@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::op::Op;
-use tidelog_core::wire::{Encoding, EventView, PullAnswer, PushAnswer};
+use tidelog_core::wire::{Encoding, EventView, PullResponse, PushResponse};
 use tidelog_testkit::{FaultProxy, Http, Phone, TestApp};
 use tokio::time::{sleep, timeout};
 
@@ -21,7 +21,7 @@ const PULLERS: u64 = 4;
 const OPS_OF_EACH: usize = 6_500;
 
 /// Pushes until every op is acknowledged, whatever happens on the way; how often it had to try again.
-async fn push_all(mut phone: Phone, direct: Http, seed: u64) -> (Phone, Vec<PushAnswer>, u64) {
+async fn push_all(mut phone: Phone, direct: Http, seed: u64) -> (Phone, Vec<PushResponse>, u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut left, mut answers, mut retries) = (OPS_OF_EACH, Vec::new(), 0);
     while left > 0 {
@@ -35,7 +35,7 @@ async fn push_all(mut phone: Phone, direct: Http, seed: u64) -> (Phone, Vec<Push
             let patience = if random.random_bool(0.1) { random.random_range(0..6) } else { 20_000 };
             let request = phone.request(&ops);
             match timeout(Duration::from_millis(patience), http.try_post("/api/v1/sync/push", &request)).await {
-                Ok(Ok(answer)) if answer.status == 200 => break answer.good::<PushAnswer>(),
+                Ok(Ok(answer)) if answer.status == 200 => break answer.good::<PushResponse>(),
                 Ok(Ok(answer)) => assert_eq!(answer.status, 503, "{:?}", String::from_utf8_lossy(&answer.body)),
                 Ok(Err(_)) | Err(_) => {}
             }
@@ -60,7 +60,7 @@ async fn pull_all(http: Http, seed: u64, done: Arc<AtomicBool>) -> Vec<EventView
         if answer.status == 503 {
             continue;
         }
-        let page: PullAnswer = answer.good();
+        let page: PullResponse = answer.good();
         after = page.cursor;
         let is_empty = page.events.is_empty();
         events.extend(page.events);
@@ -121,7 +121,7 @@ async fn nothing_is_skipped_repeated_or_reordered_under_load_and_faults() {
 }
 
 /// Dense positions, whole batches, every device's ops once and in order, each where its push was told.
-fn check(events: &[EventView], pushed: &[(Phone, Vec<PushAnswer>, u64)]) {
+fn check(events: &[EventView], pushed: &[(Phone, Vec<PushResponse>, u64)]) {
     assert!(events.len() > 50_000, "{}", events.len());
     let mut next_seqs = BTreeMap::new();
     let mut received_at = events[0].received_at;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tidelog_core::cursor::Cursor;
-use tidelog_core::wire::{PullAnswer, PushAnswer, SyncAnswer};
+use tidelog_core::wire::{PullResponse, PushResponse, SyncResponse};
 use tidelog_testkit::TestApp;
 
 #[tokio::test]
@@ -11,12 +11,12 @@ async fn a_page_may_pass_its_limit_but_never_splits_a_batch() {
     let mut phone = app.phone("phone").await;
     for size in [1, 5, 2, 9, 1, 1, 30] {
         let ops: Vec<_> = (0..size).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
-        phone.push(&ops).await.good::<PushAnswer>();
+        phone.push(&ops).await.good::<PushResponse>();
     }
     for limit in [1, 2, 3, 7, 10, 100] {
         let (mut after, mut seen, mut pages) = (String::new(), Vec::new(), 0);
         loop {
-            let page: PullAnswer = phone.http.get(&format!("/api/v1/sync/pull?limit={limit}{after}")).await.good();
+            let page: PullResponse = phone.http.get(&format!("/api/v1/sync/pull?limit={limit}{after}")).await.good();
             let last = page.events.last().map(|event| (event.batch, event.position));
             let next_batch = seen.last().map(|event: &tidelog_core::wire::EventView| event.batch);
             assert!(next_batch != page.events.first().map(|event| event.batch), "a batch over two pages");
@@ -39,7 +39,7 @@ async fn a_page_may_pass_its_limit_but_never_splits_a_batch() {
 async fn an_empty_log_has_a_cursor_too() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
-    let page: PullAnswer = phone.http.get("/api/v1/sync/pull").await.good();
+    let page: PullResponse = phone.http.get("/api/v1/sync/pull").await.good();
     assert_eq!((page.events.len(), page.cursor, page.position.0, page.more), (0, Cursor::START, 0, false));
     phone.cursor = Some(page.cursor);
     phone.saves("notes", "a", json!({})).await;
@@ -53,11 +53,11 @@ async fn a_filtered_page_moves_the_cursor() {
     phone.saves("notes", "a", json!({})).await;
     phone.saves("tasks", "b", json!({})).await;
     phone.saves("notes", "c", json!({})).await;
-    let page: PullAnswer = phone.http.get("/api/v1/sync/pull?tables=tasks").await.good();
+    let page: PullResponse = phone.http.get("/api/v1/sync/pull?tables=tasks").await.good();
     let tables: Vec<_> = page.events.iter().map(|event| event.table.as_str()).collect();
     assert_eq!((tables, page.position.0, page.more), (vec!["_catalog", "tasks"], 4, false));
-    let page: PullAnswer = phone.http.get("/api/v1/sync/pull?tables=tasks&limit=1").await.good();
-    let next: PullAnswer =
+    let page: PullResponse = phone.http.get("/api/v1/sync/pull?tables=tasks&limit=1").await.good();
+    let next: PullResponse =
         phone.http.get(&format!("/api/v1/sync/pull?tables=tasks&after={}", page.cursor)).await.good();
     assert_eq!(next.events.len(), 1);
 }
@@ -78,7 +78,7 @@ async fn cursors_that_are_none_are_told_apart_from_those_of_another_log() {
     ] {
         pull(after).await.refused(status, code);
     }
-    assert_eq!(pull("").await.good::<PullAnswer>().events.len(), 2, "no cursor is the start");
+    assert_eq!(pull("").await.good::<PullResponse>().events.len(), 2, "no cursor is the start");
 }
 
 #[tokio::test]
@@ -92,10 +92,10 @@ async fn a_long_poll_answers_as_soon_as_there_is_something() {
         app.has_open_stream().await;
         writer.saves("notes", "b", json!({})).await
     });
-    let page: PullAnswer = page.good();
+    let page: PullResponse = page.good();
     assert_eq!(page.events[0].record.as_str(), "b");
     let path = format!("/api/v1/sync/pull?wait=100&after={}", page.cursor);
-    assert_eq!(reader.http.get(&path).await.good::<PullAnswer>().events, [], "or when the time is over");
+    assert_eq!(reader.http.get(&path).await.good::<PullResponse>().events, [], "or when the time is over");
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_long_poll_hears_of_pushes_through_another_server() {
         app.has_open_stream().await;
         writer.saves("notes", "b", json!({})).await
     });
-    assert_eq!(page.good::<PullAnswer>().events.len(), 2);
+    assert_eq!(page.good::<PullResponse>().events.len(), 2);
     other.stop().await;
 }
 
@@ -120,7 +120,7 @@ async fn lines_stream_everything_and_end_with_the_cursor() {
     for _ in 0..3 {
         let ops: Vec<_> =
             (0..700).map(|number| phone.put("notes", &format!("n{number}"), json!({"n": number}))).collect();
-        phone.push(&ops).await.good::<PushAnswer>();
+        phone.push(&ops).await.good::<PushResponse>();
     }
     let all = phone.http.lines("/api/v1/sync/pull").await;
     let (end, events) = all.split_last().unwrap();
@@ -140,7 +140,7 @@ async fn push_and_pull_go_together() {
     let mut phone = app.phone("phone").await;
     app.phone("other").await.saves("notes", "theirs", json!({})).await;
     let op = phone.put("notes", "mine", json!({}));
-    let answer: SyncAnswer = phone.http.post("/api/v1/sync", &json!({"ops": [op], "limit": 100})).await.good();
+    let answer: SyncResponse = phone.http.post("/api/v1/sync", &json!({"ops": [op], "limit": 100})).await.good();
     assert_eq!(answer.push.last_seq, 1);
     let records: Vec<_> = answer.pull.events.iter().map(|event| event.record.as_str()).collect();
     assert_eq!(records, ["catalog", "theirs", "mine"]);

@@ -5,7 +5,8 @@ use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::{Position, Seq};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{Encoding, OpStatus, PushAnswer, PushRequest, Run, Verdict};
+use tidelog_core::verdict::Verdict;
+use tidelog_core::wire::{Encoding, OpStatus, PushRequest, PushResponse, Run};
 use tidelog_testkit::TestApp;
 
 #[tokio::test]
@@ -13,15 +14,15 @@ async fn a_repeated_push_is_stored_once_and_answered_as_the_first_time() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     let ops = [phone.put("notes", "a", json!({"n": 1})), phone.put("nope", "b", json!({})), phone.delete("notes", "a")];
-    let first: PushAnswer = phone.push(&ops).await.good();
+    let first: PushResponse = phone.push(&ops).await.good();
     assert_eq!(first.runs, [Run { seq: Seq(1), count: 3, position: Position(2) }]);
     assert_eq!((first.last_seq, first.duplicates, first.rejected.len()), (3, 0, 1));
-    let again: PushAnswer = phone.push(&ops).await.good();
+    let again: PushResponse = phone.push(&ops).await.good();
     assert_eq!((&again.runs, &again.rejected, again.duplicates), (&first.runs, &first.rejected, 3));
     let later = phone.put("notes", "c", json!({}));
     app.phone("other").await.saves("notes", "between", json!({})).await;
     let overlapping = [ops[2].clone(), later];
-    let third: PushAnswer = phone.push(&overlapping).await.good();
+    let third: PushResponse = phone.push(&overlapping).await.good();
     let expected =
         [Run { seq: Seq(3), count: 1, position: Position(4) }, Run { seq: Seq(4), count: 1, position: Position(6) }];
     assert_eq!((third.runs.as_slice(), third.duplicates, third.last_seq), (expected.as_slice(), 1, 4));
@@ -34,9 +35,9 @@ async fn a_retry_in_the_other_encoding_is_the_same_op() {
     let mut phone = app.phone("phone").await;
     let fields = json!({"z": -0.0, "i": 1, "f": 1.0, "b": {"$binary": "AAH/"}, "m": {"b": 1, "a": [null, true]}});
     let op = phone.put("notes", "a", fields);
-    phone.push(std::slice::from_ref(&op)).await.good::<PushAnswer>();
+    phone.push(std::slice::from_ref(&op)).await.good::<PushResponse>();
     let phone = phone.speaking(Encoding::MessagePack);
-    assert_eq!(phone.push(&[op]).await.good::<PushAnswer>().duplicates, 1);
+    assert_eq!(phone.push(&[op]).await.good::<PushResponse>().duplicates, 1);
 }
 
 #[tokio::test]
@@ -45,9 +46,9 @@ async fn base_is_never_compared_and_at_only_if_given() {
     let mut phone = app.phone("phone").await;
     let at = UnixMs::parse("2026-11-20T08:00:00Z").unwrap();
     let op = Op { at: Some(at), ..phone.put("notes", "a", json!({"n": 1})) };
-    phone.push(std::slice::from_ref(&op)).await.good::<PushAnswer>();
+    phone.push(std::slice::from_ref(&op)).await.good::<PushResponse>();
     let without_at = Op { at: None, base: None, ..op.clone() };
-    assert_eq!(phone.push(&[without_at]).await.good::<PushAnswer>().duplicates, 1);
+    assert_eq!(phone.push(&[without_at]).await.good::<PushResponse>().duplicates, 1);
     let other_at = Op { at: Some(UnixMs(at.0 + 1)), ..op };
     phone.push(&[other_at]).await.refused(409, "seq_conflict");
 }
@@ -57,7 +58,7 @@ async fn other_content_under_a_stored_seq_is_never_acknowledged() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     let stored = phone.put("notes", "a", json!({"n": 1}));
-    phone.push(std::slice::from_ref(&stored)).await.good::<PushAnswer>();
+    phone.push(std::slice::from_ref(&stored)).await.good::<PushResponse>();
     let clones = [
         Op { intent: Intent::Delete, ..stored.clone() },
         Op { record: tidelog_core::ids::RecordId::parse("b").unwrap(), ..stored.clone() },
@@ -118,7 +119,7 @@ async fn a_rejected_op_takes_its_place_and_blocks_nothing() {
     assert_eq!(phone.cursor.unwrap().position.0, answer.head.0, "the cursor passes the rejected ones");
     let status: OpStatus = phone.http.get("/api/v1/sync/ops/2").await.good();
     assert_eq!((status.verdict, status.code.as_deref()), (Verdict::Rejected, Some("field_type")));
-    let again = phone.push(&ops).await.good::<PushAnswer>();
+    let again = phone.push(&ops).await.good::<PushResponse>();
     assert_eq!((again.duplicates, again.rejected.len()), (6, 5), "the too large one included");
     let kept = app.database.connect().await;
     let kept =
@@ -164,7 +165,7 @@ async fn an_empty_push_only_acknowledges() {
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
     phone.pull().await;
-    let answer: PushAnswer = phone.push(&[]).await.good();
+    let answer: PushResponse = phone.push(&[]).await.good();
     assert_eq!((answer.last_seq, answer.head, answer.runs.len()), (1, Position(2), 0));
     let device: Json = phone.http.get(&format!("/api/v1/devices/{}", phone.device)).await.good();
     assert_eq!((&device["behind"], &device["app"]), (&json!(0), &json!("1.0")));
@@ -177,7 +178,7 @@ async fn one_push_sent_by_sixteen_at_once_has_one_effect() {
     let ops: Vec<_> = (0..10).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
     let pushes = (0..16).map(|_| phone.push(&ops));
     let answers = futures_util::future::join_all(pushes).await;
-    let runs: Vec<_> = answers.iter().map(|answer| answer.good::<PushAnswer>().runs).collect();
+    let runs: Vec<_> = answers.iter().map(|answer| answer.good::<PushResponse>().runs).collect();
     assert!(runs.iter().all(|run| *run == runs[0]), "{runs:?}");
     assert_eq!(phone.pull_ops().await.len(), 10);
 }
@@ -210,7 +211,7 @@ async fn without_a_projector_a_push_that_waits_says_what_it_does_not_know() {
     let app = TestApp::build().without_projector().start().await;
     let mut phone = app.phone("phone").await;
     let op = phone.put("notes", "a", json!({}));
-    let answer: PushAnswer = phone.http.post("/api/v1/sync/push?wait=50", &phone.request(&[op])).await.good();
+    let answer: PushResponse = phone.http.post("/api/v1/sync/push?wait=50", &phone.request(&[op])).await.good();
     assert_eq!(answer.folded, Some(false));
     assert_eq!(answer.outcomes.unwrap()[0].verdict, Verdict::Pending);
     let status: OpStatus = phone.http.get("/api/v1/sync/ops/1").await.good();
@@ -225,9 +226,9 @@ async fn a_large_push_is_repeated_on_a_new_log() {
     let mut last = Vec::new();
     for _ in 0..3 {
         last = (0..10_000).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
-        phone.push(&last).await.good::<PushAnswer>();
+        phone.push(&last).await.good::<PushResponse>();
     }
-    assert_eq!(phone.push(&last).await.good::<PushAnswer>().duplicates, 10_000);
+    assert_eq!(phone.push(&last).await.good::<PushResponse>().duplicates, 10_000);
 }
 
 #[tokio::test]
@@ -236,6 +237,6 @@ async fn too_large_fields_are_not_compared_when_they_come_again() {
     let mut phone = app.phone("phone").await;
     let at = Some(UnixMs::parse("2026-11-20T08:00:00Z").unwrap());
     let op = Op { at, ..phone.put("notes", "a", json!({"n": "x".repeat(300_000)})) };
-    assert_eq!(phone.push(std::slice::from_ref(&op)).await.good::<PushAnswer>().rejected.len(), 1);
-    assert_eq!(phone.push(&[Op { at: None, ..op }]).await.good::<PushAnswer>().duplicates, 1);
+    assert_eq!(phone.push(std::slice::from_ref(&op)).await.good::<PushResponse>().rejected.len(), 1);
+    assert_eq!(phone.push(&[Op { at: None, ..op }]).await.good::<PushResponse>().duplicates, 1);
 }

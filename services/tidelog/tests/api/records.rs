@@ -1,7 +1,7 @@
 //! Snapshot and delta are one call, and its last page is consistent with where it says to pull from.
 
 use serde_json::json;
-use tidelog_core::wire::{PullAnswer, PushAnswer, RecordView, RecordsAnswer};
+use tidelog_core::wire::{PullResponse, PushResponse, RecordView, RecordsResponse};
 use tidelog_testkit::{Phone, TestApp};
 
 fn names(records: &[RecordView]) -> Vec<&str> {
@@ -14,10 +14,10 @@ async fn a_snapshot_then_its_deltas_then_the_events() {
     let mut phone = app.phone("phone").await;
     let ops: Vec<_> =
         (0..25).map(|number| phone.put("notes", &format!("n{number:02}"), json!({"n": number}))).collect();
-    phone.push(&ops).await.good::<PushAnswer>();
+    phone.push(&ops).await.good::<PushResponse>();
     phone.pull().await;
     let op = phone.delete("notes", "n03");
-    phone.push(&[op]).await.good::<PushAnswer>();
+    phone.push(&[op]).await.good::<PushResponse>();
     app.folded().await;
     let (records, last) = phone.records_in_pages_of(10, "").await;
     assert_eq!(records.len(), 24, "live records, without tombstones of before the start");
@@ -27,15 +27,16 @@ async fn a_snapshot_then_its_deltas_then_the_events() {
     phone.saves("notes", "n05", json!({"n": 500})).await;
     phone.saves("notes", "n05", json!({"n": 501})).await;
     let op = phone.delete("notes", "n07");
-    phone.push(&[op]).await.good::<PushAnswer>();
+    phone.push(&[op]).await.good::<PushResponse>();
     app.folded().await;
-    let delta: RecordsAnswer = phone.http.get(&format!("/api/v1/sync/records?after={}", last.end.cursor)).await.good();
+    let delta: RecordsResponse =
+        phone.http.get(&format!("/api/v1/sync/records?after={}", last.end.cursor)).await.good();
     let seen: Vec<_> = delta.records.iter().map(|record| (record.record.as_str(), record.deleted)).collect();
     assert_eq!(seen, [("n05", false), ("n07", true)], "one row each however many events there were");
-    let page: PullAnswer =
+    let page: PullResponse =
         phone.http.get(&format!("/api/v1/sync/pull?after={}", delta.end.pull_cursor.unwrap())).await.good();
     assert_eq!(page.events, []);
-    let nothing: RecordsAnswer =
+    let nothing: RecordsResponse =
         phone.http.get(&format!("/api/v1/sync/records?after={}", delta.end.cursor)).await.good();
     assert_eq!((nothing.records.len(), nothing.end.more), (0, false));
 }
@@ -45,11 +46,11 @@ async fn pages_read_while_records_change_are_complete_in_the_end() {
     let app = TestApp::start().await;
     let (mut writer, reader) = (app.phone("writer").await, app.phone("reader").await);
     let ops: Vec<_> = (0..60).map(|number| writer.put("notes", &format!("n{number}"), json!({"n": 0}))).collect();
-    writer.push(&ops).await.good::<PushAnswer>();
+    writer.push(&ops).await.good::<PushResponse>();
     app.folded().await;
     let (mut mirror, mut after, mut pages) = (std::collections::BTreeMap::new(), String::new(), 0);
     loop {
-        let page: RecordsAnswer = reader.http.get(&format!("/api/v1/sync/records?limit=7{after}")).await.good();
+        let page: RecordsResponse = reader.http.get(&format!("/api/v1/sync/records?limit=7{after}")).await.good();
         for record in page.records {
             mirror.insert(record.record.to_string(), record);
         }
@@ -126,11 +127,11 @@ async fn an_analyst_reads_everything_and_writes_nothing() {
     boss.push_and_wait(&[op]).await;
     assert_eq!(boss.pull_ops().await, [], "nobody of the app may read it");
     let analyst = app.analyst().await;
-    assert_eq!(analyst.get("/api/v1/sync/pull").await.good::<PullAnswer>().events.len(), 2);
-    assert_eq!(analyst.get("/api/v1/sync/records").await.good::<RecordsAnswer>().records.len(), 1);
+    assert_eq!(analyst.get("/api/v1/sync/pull").await.good::<PullResponse>().events.len(), 2);
+    assert_eq!(analyst.get("/api/v1/sync/records").await.good::<RecordsResponse>().records.len(), 1);
     analyst.get("/api/v1/records/secret/s").await.good::<RecordView>();
     analyst.post("/api/v1/sync/push", &json!({"ops": []})).await.refused(403, "forbidden");
-    let fold = Phone::fold(&analyst.get("/api/v1/sync/pull").await.good::<PullAnswer>().events);
+    let fold = Phone::fold(&analyst.get("/api/v1/sync/pull").await.good::<PullResponse>().events);
     assert_eq!(fold.records().count(), 1);
 }
 
@@ -140,7 +141,7 @@ async fn a_cursor_of_one_state_is_no_use_for_the_other() {
     let mut phone = app.phone("phone").await;
     let ops: Vec<_> = (0..3).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
     phone.push_and_wait(&ops).await;
-    let page: RecordsAnswer = phone.http.get("/api/v1/sync/records?state=full&limit=1").await.good();
+    let page: RecordsResponse = phone.http.get("/api/v1/sync/records?state=full&limit=1").await.good();
     phone.http.get(&format!("/api/v1/sync/records?after={}", page.end.cursor)).await.refused(400, "cursor_invalid");
     let (_, last) = phone.records_in_pages_of(2, "&state=full").await;
     assert_eq!(last.end.catalog.unwrap().version, 1, "to fold on under");
@@ -169,7 +170,7 @@ async fn a_record_has_a_largest_size_and_the_projector_goes_on() {
             (0..10).map(|number| phone.put("notes", "big", json!({format!("f{round}-{number}"): chunk}))).collect();
         let outcomes = phone.push_and_wait(&ops).await.outcomes.unwrap();
         superseded +=
-            outcomes.iter().filter(|outcome| outcome.verdict == tidelog_core::wire::Verdict::Superseded).count();
+            outcomes.iter().filter(|outcome| outcome.verdict == tidelog_core::verdict::Verdict::Superseded).count();
     }
     assert_eq!(superseded, 10, "20 chunks fit into 4 MiB, the others are told to have lost");
     let record: RecordView = phone.http.get("/api/v1/records/notes/big").await.good();

@@ -139,7 +139,7 @@ async fn a_readmitted_op_is_judged_against_what_came_since_its_base() {
     app.folded().await;
     assert_eq!(serde_json::to_value(&other.records().await[0].fields).unwrap(), json!({"title": "of meanwhile"}));
     let verdicts = app.store().verdicts(app.workspace, position, position).await.unwrap();
-    assert_eq!(verdicts[0].conflicts[0].to_string(), format!("{position}.title"), "its value is in the ledger");
+    assert_eq!(verdicts[0].conflicts[0].to_string(), format!("{position}.title"), "its value is in the conflicts");
 }
 
 #[tokio::test]

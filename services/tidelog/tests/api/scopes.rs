@@ -3,7 +3,7 @@
 use serde_json::json;
 use tidelog_core::ids::Scope;
 use tidelog_core::op::Op;
-use tidelog_core::wire::PushAnswer;
+use tidelog_core::wire::PushResponse;
 use tidelog_testkit::{Phone, TestApp};
 
 fn in_scope(op: Op, scope: &str) -> Op {
@@ -20,11 +20,11 @@ async fn a_store_neither_pulls_nor_pushes_another_stores_scope() {
         in_scope(store_12.put("notes", "same-id", json!({"of": 13})), "store-13"),
         store_12.put("notes", "for-all", json!({"of": "all"})),
     ];
-    let answer: PushAnswer = store_12.push(&ops).await.good();
+    let answer: PushResponse = store_12.push(&ops).await.good();
     assert_eq!(answer.rejected.len(), 1);
     assert_eq!((answer.rejected[0].seq.0, answer.rejected[0].code.as_str()), (2, "scope_forbidden"));
     let op = in_scope(store_13.put("notes", "same-id", json!({"of": 13})), "store-13");
-    assert_eq!(store_13.push(&[op]).await.good::<PushAnswer>().rejected, []);
+    assert_eq!(store_13.push(&[op]).await.good::<PushResponse>().rejected, []);
     app.folded().await;
 
     for (store, own) in [(&mut store_12, "store-12"), (&mut store_13, "store-13")] {
@@ -48,9 +48,9 @@ async fn a_role_reads_and_writes_only_what_the_catalog_lets_it() {
     let mut boss = app.phone_as("boss", "boss", &[]).await;
     let mut staff = app.phone_as("staff", "staff", &[]).await;
     let ops: Vec<_> = ["open", "secret", "fixed"].map(|table| boss.put(table, "r", json!({"canary": "q7x"}))).into();
-    assert_eq!(boss.push(&ops).await.good::<PushAnswer>().rejected, []);
+    assert_eq!(boss.push(&ops).await.good::<PushResponse>().rejected, []);
     let ops: Vec<_> = ["open", "secret", "fixed"].map(|table| staff.put(table, "s", json!({}))).into();
-    let rejected = staff.push(&ops).await.good::<PushAnswer>().rejected;
+    let rejected = staff.push(&ops).await.good::<PushResponse>().rejected;
     assert_eq!(rejected.iter().map(|rejected| rejected.seq.0).collect::<Vec<_>>(), [3]);
     app.folded().await;
     let tables = |events: Vec<tidelog_core::wire::EventView>| -> Vec<String> {
@@ -60,7 +60,7 @@ async fn a_role_reads_and_writes_only_what_the_catalog_lets_it() {
     assert_eq!(tables(boss.pull_ops().await), ["open", "secret", "fixed", "open", "secret"]);
     assert!(staff.records().await.iter().all(|record| record.table.as_str() != "secret"));
     staff.http.get("/api/v1/records/secret/r").await.refused(404, "not_found");
-    let asked = staff.http.get("/api/v1/sync/pull?tables=secret").await.good::<tidelog_core::wire::PullAnswer>();
+    let asked = staff.http.get("/api/v1/sync/pull?tables=secret").await.good::<tidelog_core::wire::PullResponse>();
     assert!(asked.events.iter().all(|event| event.table.is_server_owned()), "asking for it does not help");
     assert_eq!(asked.position, asked.head, "and the cursor moves past it");
 }

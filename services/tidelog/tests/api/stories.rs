@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
-use tidelog_core::wire::{Encoding, RecordView, Verdict};
+use tidelog_core::verdict::Verdict;
+use tidelog_core::wire::{Encoding, RecordView};
 use tidelog_testkit::{Phone, TestApp};
 
 const INSIGHT: &str = include_str!("../../../../schema/catalogs/insight.toml");

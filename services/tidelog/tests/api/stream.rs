@@ -7,7 +7,7 @@ use tidelog_core::cursor::Cursor;
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::Position;
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{PullAnswer, PushAnswer};
+use tidelog_core::wire::{PullResponse, PushResponse};
 use tidelog_testkit::{Http, StoredEvent, TestApp, whole_pages};
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ fn seen(events: &[StoredEvent]) -> Vec<i64> {
     events.iter().filter(|event| event.is_seen(None, None)).map(|event| event.position.0).collect()
 }
 
-fn positions(pages: &[PullAnswer]) -> Vec<i64> {
+fn positions(pages: &[PullResponse]) -> Vec<i64> {
     pages.iter().flat_map(|page| &page.events).map(|event| event.position.0).collect()
 }
 
@@ -111,7 +111,7 @@ async fn a_limit_ends_the_sequence_after_whole_batches() {
     let mut phone = app.phone("phone").await;
     for _ in 0..3 {
         let ops: Vec<_> = (0..70).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
-        phone.push(&ops).await.good::<PushAnswer>();
+        phone.push(&ops).await.good::<PushResponse>();
     }
     let pages = phone.http.pages("/api/v1/sync/pull?limit=5").await;
     assert_eq!(positions(&pages), (1..=71).collect::<Vec<_>>());

@@ -10,7 +10,7 @@ use tidelog_core::digest::Digest;
 use tidelog_core::ids::{Position, Scope};
 use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{Encoding, EventView, PullAnswer, PushAnswer};
+use tidelog_core::wire::{Encoding, EventView, PullResponse, PushResponse};
 use tidelog_testkit::{Http, Phone, StoredEvent, TestApp};
 use uuid::Uuid;
 
@@ -73,7 +73,7 @@ async fn pull_and_compare(actor: &Actor, http: &Http, truth: &[StoredEvent], ran
     let tables = [None, Some(&["notes"][..]), Some(&["plans", "tasks"])].choose(random).copied().unwrap();
     let asked = tables.map(|tables| format!("&tables={}", tables.join(","))).unwrap_or_default();
     let case = format!("after {after}, limit {limit}, {tables:?}, scopes {:?}", actor.scopes);
-    let page: PullAnswer = http.get(&format!("/api/v1/sync/pull?after={after}&limit={limit}{asked}")).await.good();
+    let page: PullResponse = http.get(&format!("/api/v1/sync/pull?after={after}&limit={limit}{asked}")).await.good();
     let is_next = |event: &&StoredEvent| event.position > after.position && event.position <= page.position;
     let expected = truth.iter().filter(is_next).filter(|event| actor.sees(event, tables));
     let expected: Vec<_> = expected.map(|event| (event.position, event.batch, event.table.as_str())).collect();
@@ -115,7 +115,7 @@ async fn what_memory_serves_is_what_the_log_holds() {
         let ops = ops(&mut random, &mut actor.phone, count);
         let push = actor.phone.request(&ops);
         let way = actor.phone.http.clone().by_way_of(*ways.choose(&mut random).unwrap());
-        way.post("/api/v1/sync/push", &push).await.good::<PushAnswer>();
+        way.post("/api/v1/sync/push", &push).await.good::<PushResponse>();
         let truth = app.database.read_log(app.workspace).await;
         for _ in 0..3 {
             let actor = actors.choose(&mut random).unwrap();
@@ -140,7 +140,7 @@ async fn many_readers_near_the_head_are_served_from_memory() {
     for _ in 0..20 {
         let ops: Vec<_> =
             (0..50).map(|number| writer.put("notes", &format!("n{number}"), json!({"n": number}))).collect();
-        writer.push(&ops).await.good::<PushAnswer>();
+        writer.push(&ops).await.good::<PushResponse>();
     }
     let mut readers = Vec::new();
     for number in 0..8 {
@@ -167,7 +167,7 @@ async fn an_acknowledged_push_is_in_every_later_pull_however_many_pull_at_once()
         readers.push(tokio::spawn(async move {
             let (mut after, mut next) = (Cursor::START, 1);
             while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
-                let page: PullAnswer = reader.http.get(&format!("/api/v1/sync/pull?after={after}")).await.good();
+                let page: PullResponse = reader.http.get(&format!("/api/v1/sync/pull?after={after}")).await.good();
                 for event in &page.events {
                     assert_eq!(event.position.0, next);
                     next += 1;
@@ -181,9 +181,9 @@ async fn an_acknowledged_push_is_in_every_later_pull_however_many_pull_at_once()
     for number in 0..150 {
         let op = writer.put("notes", "n", json!({"n": number}));
         let way = writer.http.clone().by_way_of(ways[number % 2]);
-        let pushed: PushAnswer = way.post("/api/v1/sync/push", &writer.request(&[op])).await.good();
+        let pushed: PushResponse = way.post("/api/v1/sync/push", &writer.request(&[op])).await.good();
         for puller in &pullers {
-            let page: PullAnswer = puller.http.get(&format!("/api/v1/sync/pull?after={after}")).await.good();
+            let page: PullResponse = puller.http.get(&format!("/api/v1/sync/pull?after={after}")).await.good();
             assert!(page.position >= pushed.head, "{} after the ack of {}", page.position, pushed.head);
             after = page.cursor;
         }
@@ -219,32 +219,32 @@ async fn a_log_that_was_replaced_is_not_served_from_memory() {
         app.database.write_log(app.workspace, Uuid::from_u128(device), events).await;
     };
     let pull = async |after: Cursor| phone.http.get(&format!("/api/v1/sync/pull?after={after}")).await;
-    let histories = |page: &PullAnswer| -> Vec<String> {
+    let histories = |page: &PullResponse| -> Vec<String> {
         let of =
             |event: &EventView| serde_json::to_value(&event.fields).unwrap()["history"].as_str().map(str::to_owned);
         page.events.iter().filter_map(of).collect()
     };
     // A tail of the first history, 2 to 42.
     write(&history(2, 40, "old"), 100).await;
-    let old: PullAnswer = pull(Cursor::START).await.good();
+    let old: PullResponse = pull(Cursor::START).await.good();
     assert_eq!((histories(&old).len(), old.position.0), (40, 42));
     let shared = history(2, 40, "old")[9].cursor();
 
     // Restored to position 12: shorter than the tail.
     app.database.cut_log(app.workspace, Position(12)).await;
     pull(old.cursor).await.refused(409, "cursor_ahead");
-    let page: PullAnswer = pull(Cursor::START).await.good();
+    let page: PullResponse = pull(Cursor::START).await.good();
     assert_eq!((histories(&page), page.position.0), (vec!["old".to_owned(); 10], 12));
 
     // Grown again to where the tail had ended, and past it.
     for (head, device) in [(42, 200), (60, 300)] {
         app.database.cut_log(app.workspace, Position(12)).await;
         write(&history(12, 30, "old"), 150).await;
-        let before: PullAnswer = pull(shared).await.good();
+        let before: PullResponse = pull(shared).await.good();
         assert_eq!(histories(&before), vec!["old"; 30]);
         app.database.cut_log(app.workspace, Position(12)).await;
         write(&history(12, head - 12, "other"), device).await;
-        let page: PullAnswer = pull(shared).await.good();
+        let page: PullResponse = pull(shared).await.good();
         assert_eq!((histories(&page), page.position.0), (vec!["other".to_owned(); head as usize - 12], head));
         pull(before.cursor).await.refused(409, "cursor_diverged");
         assert_eq!(phone.http.pages(&format!("/api/v1/sync/pull?after={shared}")).await[0].events, page.events);
@@ -260,11 +260,11 @@ async fn a_cursor_is_checked_against_memory_as_against_the_log() {
     for number in 0..5 {
         phone.saves("notes", "n", json!({"n": number})).await;
     }
-    let page: PullAnswer = phone.http.get("/api/v1/sync/pull").await.good();
+    let page: PullResponse = phone.http.get("/api/v1/sync/pull").await.good();
     let pull = async |after: &str| phone.http.get(&format!("/api/v1/sync/pull?after={after}")).await;
     pull("3.0000000000000001").await.refused(409, "cursor_diverged");
     pull("6.0000000000000001").await.refused(409, "cursor_diverged");
     pull("7.0000000000000001").await.refused(409, "cursor_ahead");
-    assert_eq!(pull(&page.cursor.to_string()).await.good::<PullAnswer>().events, []);
+    assert_eq!(pull(&page.cursor.to_string()).await.good::<PullResponse>().events, []);
     assert_eq!(pages_served(&app.http("")).await, (1, 0));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::{Encoding, PullAnswer, PushAnswer};
+use tidelog_core::wire::{Encoding, PullResponse, PushResponse};
 use tidelog_testkit::{TestApp, op_fields};
 
 fn everything() -> Json {
@@ -95,8 +95,8 @@ async fn a_binary_look_alike_in_msgpack_is_refused_and_bytes_are_not() {
     let look_alike = || rmp_serde::to_vec_named(&json!({"f": {"$binary": "AAH/"}})).unwrap();
     push(&look_alike).await.refused(422, "reserved_key");
     let float32 = || [&[0x81, 0xa1, b'f', 0xca][..], &1.5f32.to_be_bytes()].concat();
-    push(&float32).await.good::<PushAnswer>();
-    let pulled: PullAnswer = phone.http.get("/api/v1/sync/pull").await.good();
+    push(&float32).await.good::<PushResponse>();
+    let pulled: PullResponse = phone.http.get("/api/v1/sync/pull").await.good();
     let expected: Fields = [("f", Value::Float(1.5))].into_iter().collect();
     assert_eq!(pulled.events[1].fields, Some(expected));
 }

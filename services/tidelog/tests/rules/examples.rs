@@ -181,7 +181,7 @@ fn deletes() -> Vec<Example> {
     vec![
         Example {
             title: "`on_delete = \"delete_wins\"`: a delete that did not know of a put",
-            says: "The default. The record is deleted; what it took is in the ledger.",
+            says: "The default. The record is deleted; what it took is in the conflicts.",
             table: "",
             steps: met(),
         },
@@ -233,7 +233,7 @@ fn resolves() -> Vec<Example> {
         },
         Example {
             title: "Two people settle the same conflict",
-            says: "The first resolve closes it. The second one comes to a settled row: what it wanted is in the ledger.",
+            says: "The first resolve closes it. The second one comes to a settled row: what it wanted is in the conflicts.",
             table: "rule = \"manual\"",
             steps: [
                 two(),

@@ -14,7 +14,7 @@ This page is made by the real server: `services/tidelog/tests/rules` plays each 
 written here is not what came out. [MODEL.md](MODEL.md) has the words.
 
 In every example the roles are `manager` and `staff`, the table is `t`, the record `r`. Event 1 is the catalog. *Knows*
-is the op's base: the position up to which its device had read everything. A row of the ledger names the two events and
+is the op's base: the position up to which its device had read everything. A conflict names the two events and
 their values; the op in its id is the one that met the other.
 ";
 
@@ -40,10 +40,10 @@ fn section(page: &mut String, example: &Example, outcome: &Outcome) {
     let state = if record["deleted"] == true { "deleted".to_owned() } else { format!("`{}`", record["fields"]) };
     write!(page, "\nThe record afterwards: {state}. ").unwrap();
     if outcome.conflicts.is_empty() {
-        page.push_str("The ledger is empty.\n");
+        page.push_str("The conflicts is empty.\n");
         return;
     }
-    page.push_str("The ledger:\n\n| conflict | rule | status | winner | loser |\n|---|---|---|---|---|\n");
+    page.push_str("The conflicts:\n\n| conflict | rule | status | winner | loser |\n|---|---|---|---|---|\n");
     for row in &outcome.conflicts {
         let text = |member: &str| row[member].as_str().unwrap().to_owned();
         let (winner, loser) = (side(&row["winner"], outcome), side(&row["loser"], outcome));

@@ -17,7 +17,7 @@ pub(crate) struct Outcome {
     pub(crate) verdicts: Vec<OpStatus>,
     /// The record as it is read.
     pub(crate) record: Json,
-    /// The ledger, as `GET /conflicts` has it.
+    /// The conflicts, as `GET /conflicts` has it.
     pub(crate) conflicts: Vec<Json>,
     /// Device ids by name.
     pub(crate) names: BTreeMap<String, &'static str>,
@@ -47,8 +47,8 @@ pub(crate) async fn run(example: &Example) -> Outcome {
     }
     let analyst = app.analyst().await;
     let record = analyst.get("/api/v1/records/t/r").await.good::<Json>();
-    let ledger: Json = analyst.get("/api/v1/conflicts").await.good();
-    let conflicts = ledger["conflicts"].as_array().unwrap().clone();
+    let conflicts: Json = analyst.get("/api/v1/conflicts").await.good();
+    let conflicts = conflicts["conflicts"].as_array().unwrap().clone();
     Outcome { verdicts, record, conflicts, names }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::READERS;
 use crate::bench::fleet::Device;
 use crate::bench::lab::{Lab, Subject};
-use crate::bench::limits::read::{self, Stretch};
+use crate::bench::limits::read::{self, LogSlice};
 use crate::bench::measure::{Clients, Pace, Sample, Stopwatch, measure};
 use crate::bench::pull::{Form, Pulled, Puller};
 use crate::bench::push::{self, Pushing};
@@ -107,8 +107,8 @@ impl Library {
     /// Measures a side once.
     pub(super) async fn measure(&self, lab: &Lab, side: Side) -> Result<Sample> {
         let database = &self.subject.database;
-        let whole = |log: &Log| Stretch { workspace: log.device.workspace, after: 0, to: log.head };
-        let near = Stretch { after: self.near_head.1, ..whole(&self.long) };
+        let whole = |log: &Log| LogSlice { workspace: log.device.workspace, after: 0, to: log.head };
+        let near = LogSlice { after: self.near_head.1, ..whole(&self.long) };
         match side {
             Side::One(form) => self.clients(lab, &self.long, form, 1).await,
             Side::Eight(form) => self.clients(lab, &self.short, form, READERS).await,

@@ -74,7 +74,7 @@ impl Side {
             Self::Tidelog(shape) => tidelog(lab, shape).await,
             Self::Copy(target) => {
                 let rows = group_ops.round().max(1.0) as usize;
-                let shape = copy::Shape { target, connections: lab.append_lanes, rows, batch: 100 };
+                let shape = copy::Shape { target, connections: lab.append_workers, rows, batch: 100 };
                 let devices = lab.fleet.devices(16, false);
                 limit(lab, group_ops, async |database, pace| {
                     let (table, clients) = copy::start(database, devices, shape, pace).await?;

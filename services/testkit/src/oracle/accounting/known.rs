@@ -9,7 +9,7 @@ use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position, TableName};
 use crate::oracle::catalog_of;
 use crate::oracle::shapes::{OracleRow, OracleSide, RecordKey};
 
-/// A ledger by what is asked of it, and the catalogs.
+/// A conflicts by what is asked of it, and the catalogs.
 pub(super) struct Known<'a> {
     by_id: BTreeMap<&'a ConflictId, &'a OracleRow>,
     by_field: BTreeMap<&'a RecordKey, BTreeMap<&'a str, Vec<&'a OracleRow>>>,
@@ -17,14 +17,14 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn of(events: &[Event], ledger: &'a [OracleRow]) -> Self {
+    pub(super) fn of(events: &[Event], conflicts: &'a [OracleRow]) -> Self {
         let is_catalog = |event: &&Event| event.table.as_str() == CATALOG_TABLE && event.rejected.is_none();
         let catalogs = events.iter().filter(is_catalog).map(|event| (event.position, catalog_of(event)));
         let mut by_field: BTreeMap<_, BTreeMap<_, Vec<_>>> = BTreeMap::new();
-        for row in ledger {
+        for row in conflicts {
             by_field.entry(&row.record).or_default().entry(row.field.as_str()).or_default().push(row);
         }
-        Self { by_id: ledger.iter().map(|row| (&row.id, row)).collect(), by_field, catalogs: catalogs.collect() }
+        Self { by_id: conflicts.iter().map(|row| (&row.id, row)).collect(), by_field, catalogs: catalogs.collect() }
     }
 
     pub(super) fn row(&self, id: &ConflictId) -> Option<&'a OracleRow> {

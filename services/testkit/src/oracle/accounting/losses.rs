@@ -1,6 +1,6 @@
 //! RULE-1 event by event: what an event found, and what it left.
 //!
-//! A value that stood before an event and does not afterwards, without the event having known it, is in the ledger; and so
+//! A value that stood before an event and does not afterwards, without the event having known it, is in the conflicts; and so
 //! is what the event gave and does not stand. That needs no rule: which of the two it is the fold may say.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ use crate::oracle::shapes::{OracleRow, RecordKey, Shown};
 /// # Panics
 ///
 /// If a `_catalog` event cannot be read.
-pub fn losses(events: &[Event], shown: &[Shown], ledger: &[OracleRow]) -> Vec<Unaccounted> {
-    let known = Known::of(events, ledger);
+pub fn losses(events: &[Event], shown: &[Shown], conflicts: &[OracleRow]) -> Vec<Unaccounted> {
+    let known = Known::of(events, conflicts);
     let (mut watched, mut faults): (BTreeMap<RecordKey, Watched<'_>>, _) = (BTreeMap::new(), Vec::new());
     for (event, after) in events.iter().zip(shown) {
         if event.rejected.is_none() && !event.table.is_server_owned() {

@@ -1,0 +1,315 @@
+//! The stored form of a record: its plain fields, and beside them what folding on needs.
+//!
+//! Equal records have equal bytes (FOLD-2): everything is written in the order of names and positions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::fold::record::History;
+use crate::fold::record::{ClosedConflict, Delete, OpenConflict, Record, Writer};
+use crate::fold::record::{FieldState, Merged};
+use crate::ids::{ConflictId, Position};
+use crate::time::UnixMs;
+use crate::value::Fields;
+
+/// Why a stored state cannot be read: it was written by another version, or damaged. A rebuild makes it anew.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored state of a record cannot be read: {0}")]
+pub struct StateError(String);
+
+/// Of the form with merge fields, tombstones that keep their fields, closed conflicts and where a record's events are.
+const STATE_FORM: u8 = 3;
+
+/// An array, the number of its form in front; written from a record and read again by the same members.
+#[derive(Serialize)]
+struct StateToStore<'a> {
+    form: u8,
+    /// Each event that is a contributor of a field, once, in position order.
+    writers: Vec<&'a Writer>,
+    /// For each field, in the order of their names, the place of its newest contributor among these.
+    writer_of: Vec<usize>,
+    merged: Vec<StoredMerged>,
+    /// The fields of a tombstone, which the plain ones don't have.
+    kept: Option<Plain<'a>>,
+    last_delete: Option<&'a Delete>,
+    delete_before: Option<&'a Delete>,
+    open_conflicts: &'a BTreeMap<ConflictId, OpenConflict>,
+    closed_conflicts: Vec<(i64, &'a str, i64)>,
+    history_blocks: u32,
+    history: Vec<i64>,
+}
+
+#[derive(Deserialize)]
+struct StoredState {
+    #[serde(rename = "form")]
+    _form: u8,
+    writers: Vec<Writer>,
+    writer_of: Vec<usize>,
+    merged: Vec<StoredMerged>,
+    kept: Option<Fields>,
+    last_delete: Option<Delete>,
+    delete_before: Option<Delete>,
+    open_conflicts: BTreeMap<ConflictId, OpenConflict>,
+    closed_conflicts: Vec<(i64, String, i64)>,
+    history_blocks: u32,
+    history: Vec<i64>,
+}
+
+/// What a merge field has beside its newest contributor.
+#[derive(Serialize, Deserialize)]
+struct StoredMerged {
+    /// The field's place among the names.
+    field: usize,
+    /// The places of the others among the writers.
+    others: Vec<usize>,
+    /// The high and the low half of a sum of more than 64 bits.
+    sum: Option<(i64, u64)>,
+}
+
+struct Plain<'a>(&'a BTreeMap<String, FieldState>);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, field)| (name, &field.value)))
+    }
+}
+
+impl Record {
+    /// Appends the plain fields as they are stored and read: a MessagePack map, the bytes of [`Fields::to_msgpack`]; of a
+    /// tombstone an empty one.
+    pub fn write_fields(&self, bytes: &mut Vec<u8>) {
+        let none = BTreeMap::new();
+        let written = rmp_serde::encode::write(bytes, &Plain(if self.deleted { &none } else { &self.fields }));
+        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    }
+
+    /// Appends what is stored beside the plain fields.
+    pub fn write_state(&self, bytes: &mut Vec<u8>) {
+        let writers = self.writers();
+        let place = |writer: &Arc<Writer>| {
+            let found = writers.binary_search_by_key(&writer.position, |known| known.position);
+            // They are all among them.
+            found.unwrap_or_else(|place| place)
+        };
+        let merged = self.fields.values().enumerate().filter_map(|(field, state)| {
+            let merged = state.merged.as_ref()?;
+            let others = merged.others.iter().map(place).collect();
+            Some(StoredMerged { field, others, sum: merged.sum.map(|sum| ((sum >> 64) as i64, sum as u64)) })
+        });
+        let closed = self.closed_conflicts.iter();
+        let state = StateToStore {
+            form: STATE_FORM,
+            writer_of: self.fields.values().map(|field| place(&field.writer)).collect(),
+            merged: merged.collect(),
+            kept: (self.deleted && !self.fields.is_empty()).then_some(Plain(&self.fields)),
+            last_delete: self.last_delete.as_ref(),
+            delete_before: self.delete_before.as_ref(),
+            open_conflicts: &self.open_conflicts,
+            closed_conflicts: closed.map(|((at, field), closed)| (at.0, field.as_str(), of_closed(*closed))).collect(),
+            history_blocks: self.history.blocks,
+            history: steps_back(self.touched, &self.history.recent),
+            writers,
+        };
+        let written = rmp_serde::encode::write(bytes, &state);
+        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
+    }
+
+    /// Each event that is a contributor of a field, once, in position order.
+    fn writers(&self) -> Vec<&Writer> {
+        let mut writers: Vec<&Writer> = Vec::with_capacity(2);
+        for writer in self.fields.values().flat_map(FieldState::contributors) {
+            // One event is one writer, so its position says it all; most often the field before has the same.
+            if writers.last().is_none_or(|last| last.position != writer.position) {
+                writers.push(writer);
+            }
+        }
+        writers.sort_unstable_by_key(|writer| writer.position);
+        writers.dedup_by_key(|writer| writer.position);
+        writers
+    }
+
+    /// Puts a record together from its stored parts.
+    pub fn of_stored(
+        plain: Fields,
+        state: &[u8],
+        deleted: bool,
+        (version, touched): (Position, Position),
+        updated_at: UnixMs,
+    ) -> Result<Self, StateError> {
+        // Behind the head of an array of less than 16.
+        match state.get(1) {
+            Some(&STATE_FORM) => {}
+            Some(form) => return Err(StateError(format!("form {form} is not known"))),
+            None => return Err(StateError("it is cut short".to_owned())),
+        }
+        let state: StoredState = rmp_serde::from_slice(state).map_err(|e| StateError(e.to_string()))?;
+        let plain = state.kept.unwrap_or(plain);
+        let weight = plain.weight();
+        let fields = fields_of(plain, state.writers, &state.writer_of, state.merged)?;
+        let closed = state.closed_conflicts.into_iter();
+        Ok(Self {
+            fields,
+            weight,
+            deleted,
+            last_delete: state.last_delete,
+            delete_before: state.delete_before,
+            open_conflicts: state.open_conflicts,
+            closed_conflicts: closed.map(|(at, field, closed)| ((Position(at), field), to_closed(closed))).collect(),
+            history: History {
+                blocks: state.history_blocks,
+                recent: positions_back(touched, &state.history),
+                leaving: Vec::new(),
+            },
+            version,
+            touched,
+            updated_at,
+        })
+    }
+}
+
+fn fields_of(
+    plain: Fields,
+    writers: Vec<Writer>,
+    writer_of: &[usize],
+    merged: Vec<StoredMerged>,
+) -> Result<BTreeMap<String, FieldState>, StateError> {
+    if plain.0.len() != writer_of.len() {
+        return Err(StateError("it has writers of other fields".to_owned()));
+    }
+    let writers: Vec<_> = writers.into_iter().map(Arc::new).collect();
+    let writer = |place: &usize| {
+        writers.get(*place).map(Arc::clone).ok_or_else(|| StateError("a field has no writer".to_owned()))
+    };
+    let mut merged = merged.into_iter().peekable();
+    let mut fields = BTreeMap::new();
+    for (number, ((name, value), place)) in plain.0.into_iter().zip(writer_of).enumerate() {
+        let merged = match merged.next_if(|merged| merged.field == number) {
+            Some(merged) => {
+                let others = merged.others.iter().map(writer).collect::<Result<_, _>>()?;
+                let sum = merged.sum.map(|(high, low)| (i128::from(high) << 64) | i128::from(low));
+                Some(Box::new(Merged { others, sum }))
+            }
+            None => None,
+        };
+        fields.insert(name, FieldState { value, writer: writer(place)?, merged });
+    }
+    Ok(fields)
+}
+
+/// A closed conflict in one number: the position of its other event, 0 without one, -1 if it is settled.
+fn of_closed(closed: ClosedConflict) -> i64 {
+    match closed {
+        ClosedConflict::Automatic(other) => other.map_or(0, |position| position.0),
+        ClosedConflict::Settled => -1,
+    }
+}
+
+fn to_closed(number: i64) -> ClosedConflict {
+    match number {
+        -1 => ClosedConflict::Settled,
+        0 => ClosedConflict::Automatic(None),
+        position => ClosedConflict::Automatic(Some(Position(position))),
+    }
+}
+
+/// Positions as the steps from the newest event back, which are small numbers.
+fn steps_back(touched: Position, positions: &[Position]) -> Vec<i64> {
+    let mut from = touched.0;
+    let steps = positions.iter().rev().map(|position| {
+        let step = from - position.0;
+        from = position.0;
+        step
+    });
+    steps.collect()
+}
+
+fn positions_back(touched: Position, steps: &[i64]) -> Vec<Position> {
+    let mut from = touched.0;
+    let mut positions: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            from = from.wrapping_sub(*step);
+            Position(from)
+        })
+        .collect();
+    positions.reverse();
+    positions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{DeviceId, Role};
+    use crate::value::Value;
+
+    fn record(writers: &[(&str, i64)]) -> Record {
+        let writer = |position| Writer {
+            position: Position(position),
+            device: DeviceId(uuid::Uuid::from_u128(position as u128)),
+            role: Role::parse("staff").unwrap(),
+            at: UnixMs(position * 10),
+        };
+        let field = |value, position| FieldState::set(Value::Int(value), Arc::new(writer(position)));
+        let fields: BTreeMap<_, _> =
+            writers.iter().zip(0..).map(|((name, by), value)| ((*name).to_owned(), field(value, *by))).collect();
+        let weight = fields.iter().map(|(name, field)| name.len() + field.value.weight()).sum();
+        Record {
+            fields,
+            weight,
+            last_delete: Some(Delete { writer: writer(1), received_at: UnixMs(5) }),
+            version: Position(9),
+            ..Record::unseen(Position(9), UnixMs(90))
+        }
+    }
+
+    fn stored(record: &Record) -> (Vec<u8>, Vec<u8>) {
+        let (mut fields, mut state) = (Vec::new(), Vec::new());
+        record.write_fields(&mut fields);
+        record.write_state(&mut state);
+        (fields, state)
+    }
+
+    fn read(fields: &[u8], state: &[u8]) -> Result<Record, StateError> {
+        let fields = Fields::from_msgpack(fields).unwrap();
+        Record::of_stored(fields, state, false, (Position(9), Position(9)), UnixMs(90))
+    }
+
+    #[test]
+    fn a_record_comes_back_from_its_stored_form_whoever_wrote_its_fields() {
+        for writers in
+            [&[][..], &[("a", 3)], &[("a", 3), ("b", 3)], &[("a", 7), ("b", 3), ("c", 7), ("d", 5), ("e", 3)]]
+        {
+            let record = record(writers);
+            let (fields, state) = stored(&record);
+            assert_eq!(fields, record.plain().to_msgpack());
+            assert_eq!(read(&fields, &state).unwrap(), record, "{writers:?}");
+        }
+    }
+
+    #[test]
+    fn a_writer_of_many_fields_is_stored_once() {
+        let names: Vec<_> = (0..100).map(|n| format!("field{n:02}")).collect();
+        let same: Vec<_> = names.iter().map(|name| (name.as_str(), 4)).collect();
+        let (_, one) = stored(&record(&same[..1]));
+        let (_, hundred) = stored(&record(&same));
+        assert!(hundred.len() <= one.len() + 2 * 100, "{} and {} bytes", one.len(), hundred.len());
+    }
+
+    #[test]
+    fn a_state_of_another_form_or_of_other_fields_or_cut_short_is_an_error() {
+        let (fields, state) = stored(&record(&[("a", 3), ("b", 4)]));
+        let mut older = state.clone();
+        older[1] = 1;
+        assert_eq!(
+            read(&fields, &older).unwrap_err().to_string(),
+            "the stored state of a record cannot be read: form 1 is not known"
+        );
+        let (other, _) = stored(&record(&[("a", 3)]));
+        assert!(read(&other, &state).is_err());
+        for end in 0..state.len() {
+            assert!(read(&fields, &state[..end]).is_err(), "{end}");
+        }
+    }
+}

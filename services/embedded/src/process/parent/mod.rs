@@ -1,0 +1,11 @@
+//! Ties a child process to this one, so that the child ends whenever this process does, however it ends.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Watch, tie};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::{Watch, tie};

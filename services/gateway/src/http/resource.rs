@@ -1,0 +1,60 @@
+//! A path with its methods: one that it does not have is answered by 405 with the ones it has.
+
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::error::Code;
+
+use crate::http::error::ApiError;
+
+/// A resource that answers every method it does not have by 405 with the ones it has.
+pub(crate) struct Methods {
+    resource: actix_web::Resource,
+    allowed: Vec<&'static str>,
+}
+
+pub(crate) fn resource(path: &str) -> Methods {
+    Methods { resource: web::resource(path), allowed: Vec::new() }
+}
+
+macro_rules! method {
+    ($name:ident, $text:literal) => {
+        pub(crate) fn $name<F, Args>(mut self, handler: F) -> Self
+        where
+            F: actix_web::Handler<Args>,
+            Args: actix_web::FromRequest + 'static,
+            F::Output: actix_web::Responder + 'static,
+        {
+            self.allowed.push($text);
+            self.resource = self.resource.route(web::$name().to(handler));
+            self
+        }
+    };
+}
+
+impl Methods {
+    /// Answers `HEAD` too, as `GET` without its body.
+    pub(crate) fn get<F, Args>(mut self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.allowed.push("GET, HEAD");
+        self.resource = self.resource.route(web::get().to(handler.clone())).route(web::head().to(handler));
+        self
+    }
+
+    method!(post, "POST");
+    method!(delete, "DELETE");
+
+    pub(crate) fn build(self) -> actix_web::Resource {
+        let allowed = self.allowed.join(", ");
+        self.resource.default_service(web::route().to(move |_: HttpRequest| {
+            let allowed = allowed.clone();
+            async move {
+                let error = ApiError::new(Code::MethodNotAllowed, format!("this route takes {allowed}"));
+                Err::<HttpResponse, _>(ApiError { allow: Some(allowed), ..error })
+            }
+        }))
+    }
+}

@@ -1,0 +1,38 @@
+//! `POST /conflicts/{conflict}/resolve`
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::limits::PUSH_WAIT_MS_MAX;
+use tidelog_core::wire::{Choice, ResolveResponse, decode};
+
+use crate::gateway::Gateway;
+use crate::http::body::read_body;
+use crate::http::error::ApiError;
+use crate::http::middleware::RequestId;
+use crate::http::params::Params;
+use crate::http::response::{encoding_of, ok};
+
+/// Settles an open conflict, or restores what lost to a rule. Takes no seq of the caller's.
+#[utoipa::path(post, path = "/api/v1/conflicts/{conflict}/resolve", tag = "conflicts",
+    request_body = tidelog_core::wire::schema::ResolveWire,
+    params(
+        ("conflict" = String, Path),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of it, up to 10,000"),
+    ),
+    responses((status = 200, body = ResolveResponse), (status = 403), (status = 404), (status = 409), (status = 422)))]
+pub(crate) async fn resolve(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    path: Path<String>,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let params = Params::read(&request, &["wait"])?;
+    let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
+    encoding_of(&request)?;
+    let device = gateway.device(&request).await?;
+    let choice: Choice = read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
+    let resolved = gateway.resolve(device, &path, choice, wait, &RequestId::of(&request)).await?;
+    ok(&request, &resolved)
+}

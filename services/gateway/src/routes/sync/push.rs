@@ -1,0 +1,33 @@
+//! `POST /sync/push`
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::limits::PUSH_WAIT_MS_MAX;
+use tidelog_core::wire::{PushRequest, PushResponse};
+
+use crate::gateway::Gateway;
+use crate::http::body::read_body;
+use crate::http::error::ApiError;
+use crate::http::middleware::RequestId;
+use crate::http::params::Params;
+use crate::http::response::{encoding_of, ok};
+
+/// Appends a batch of operations. What is acknowledged is durable and in every later pull.
+#[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushWire,
+    params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of the ops, up to 10,000")),
+    responses((status = 200, body = PushResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]
+pub(crate) async fn push(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let params = Params::read(&request, &["wait"])?;
+    let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
+    encoding_of(&request)?;
+    let device = gateway.device(&request).await?;
+    let push: PushRequest = read_body(&request, body, &gateway.metrics, PushRequest::read).await?;
+    let pushed = gateway.push(&device, push, wait, &RequestId::of(&request)).await?;
+    ok(&request, &pushed)
+}

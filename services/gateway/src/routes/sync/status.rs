@@ -1,0 +1,62 @@
+//! `GET /sync/status`
+
+use std::collections::BTreeMap;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use tidelog_core::ids::Position;
+use tidelog_core::wire::{Limits, Status};
+
+use crate::auth::{Reader, revoked};
+use crate::gateway::Gateway;
+use crate::http::error::ApiError;
+use crate::http::params::Params;
+use crate::http::response::ok;
+use crate::presence::ACTIVE_MS;
+
+/// How far the caller's workspace is, who was here, what this server takes.
+#[utoipa::path(get, path = "/api/v1/sync/status", tag = "sync", responses((status = 200, body = Status)))]
+pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    let reader = gateway.reader(&request).await?;
+    let workspace = reader.workspace();
+    gateway.flush_presence().await;
+    let known = gateway.catalog.refresh().await?;
+    let head = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
+    // What the caller's log does not let it read yet it cannot have pulled: neither is it in what it compares with.
+    let of_log = gateway.catalog.of_log(head.catalog_version).await?;
+    let filter = reader.filter(&of_log, None);
+    let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
+    let devices = gateway.store.devices(workspace, None).await?;
+    let now = gateway.runtime.clock.now();
+    let is_active = |at: i64| now.0 - at <= ACTIVE_MS;
+    let active = devices.iter().filter(|device| device.last_seen_at.is_some_and(|at| is_active(at.0))).count();
+    let mut last_sync = BTreeMap::new();
+    for device in &devices {
+        if let Some(at) = device.last_seen_at {
+            let latest = last_sync.entry(device.name.clone()).or_insert(at);
+            *latest = (*latest).max(at);
+        }
+    }
+    let tables = match &reader {
+        Reader::Device(device) => known.0.catalog.readable_by(&device.role).cloned().collect(),
+        Reader::Analyst(_) => known.0.catalog.tables.keys().cloned().collect(),
+    };
+    let status = Status {
+        status: "online".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        time: now,
+        workspace,
+        tables,
+        catalog: known.0.version.0,
+        head: head.head,
+        projected: digests.projected,
+        digests: digests.tables.into_iter().map(|(table, digest)| (table, digest.to_string())).collect(),
+        horizon: Position::START,
+        active_devices: active as i64,
+        open_conflicts: gateway.store.open_conflicts(workspace, &filter).await?,
+        last_sync,
+        limits: Limits::with_clock_skew_s(known.0.catalog.clock_skew_s),
+    };
+    ok(&request, &status)
+}

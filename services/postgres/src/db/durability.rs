@@ -1,0 +1,74 @@
+//! What a Postgres has to be for an acknowledgement to mean anything (LOG-2).
+
+use std::str::FromStr;
+
+use tokio_postgres::{Config, NoTls};
+
+use crate::db::error::StoreError;
+
+/// The settings that decide whether what is acknowledged survives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// `fsync`
+    pub fsync: String,
+    /// `synchronous_commit`
+    pub synchronous_commit: String,
+    /// `server_version_num`
+    pub server_version: i32,
+    /// `server_encoding`
+    pub encoding: String,
+}
+
+/// Why a Postgres is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DurabilityError {
+    /// A crash would lose what was acknowledged.
+    #[error(
+        "Postgres runs with {setting}=off, so a crash loses acknowledged edits: turn it on, or pass --allow-unsafe-durability"
+    )]
+    Unsafe {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// Too old.
+    #[error("Postgres {0} is older than 15: point --database-url at a newer one")]
+    TooOld(i32),
+    /// The database cannot hold every text.
+    #[error("the database has encoding {0}, and texts need UTF8: create it with ENCODING 'UTF8'")]
+    Encoding(String),
+}
+
+impl Durability {
+    /// Reads the settings of a database, before anything is written to it.
+    pub async fn of(url: &str) -> Result<Self, StoreError> {
+        let config = Config::from_str(url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let (client, connection) = config.connect(NoTls).await?;
+        let driver = tokio::spawn(connection);
+        let row = client.query_one(include_str!("../../sql/db/durability/durability.sql"), &[]).await?;
+        drop(client);
+        // Whatever its end says, the settings have been read.
+        let _ = driver.await;
+        Ok(Self {
+            fsync: row.try_get("fsync")?,
+            synchronous_commit: row.try_get("synchronous_commit")?,
+            server_version: row.try_get("server_version")?,
+            encoding: row.try_get("encoding")?,
+        })
+    }
+
+    /// Refuses what would lose acknowledged edits, unless that is what somebody asked for by name.
+    pub fn check(&self, allow_unsafe: bool) -> Result<(), DurabilityError> {
+        if self.server_version < 150_000 {
+            return Err(DurabilityError::TooOld(self.server_version / 10_000));
+        }
+        if self.encoding != "UTF8" {
+            return Err(DurabilityError::Encoding(self.encoding.clone()));
+        }
+        for (setting, value) in [("fsync", &self.fsync), ("synchronous_commit", &self.synchronous_commit)] {
+            if value == "off" && !allow_unsafe {
+                return Err(DurabilityError::Unsafe { setting });
+            }
+        }
+        Ok(())
+    }
+}

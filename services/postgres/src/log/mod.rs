@@ -1,0 +1,11 @@
+//! The log: appending to it, and reading it in rows, slices and pages.
+
+pub(crate) mod append;
+pub(crate) mod append_system;
+pub(crate) mod filter;
+pub(crate) mod head;
+pub(crate) mod page;
+pub(crate) mod reader;
+pub(crate) mod rejected;
+pub(crate) mod scan;
+pub(crate) mod slice;

@@ -1,0 +1,4 @@
+//! Wake-ups between tasks and between processes.
+
+pub(crate) mod channel;
+pub(crate) mod wakeups;

@@ -1,0 +1,5 @@
+//! Commands on workspaces, keys and devices.
+
+pub(crate) mod device;
+pub(crate) mod key;
+pub(crate) mod workspace;

@@ -1,0 +1,179 @@
+//! `tidelog catalog`
+
+mod changes;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use tidelog_core::catalog::Catalog as Parsed;
+use tidelog_core::fold::Resolvers;
+use tidelog_core::ids::CatalogVersion;
+use tidelog_gateway::Runtime;
+use tidelog_postgres::{ApplyOutcome, Store, views};
+
+use crate::cli::catalog::changes::{history, preview};
+use crate::cli::connect::with_database;
+use crate::cli::global::Global;
+use crate::cli::log::rebuild::{POOL, find, lock, rebuild_under, rebuilt_table, refuse_kept};
+use crate::cli::output::{Output, table};
+
+#[derive(Subcommand)]
+pub(crate) enum Catalog {
+    /// Say what is wrong with a file, by line and column
+    Check {
+        /// The catalog
+        file: PathBuf,
+    },
+    /// Put a file in force, from the next push of each workspace on
+    Apply {
+        /// The catalog
+        file: PathBuf,
+        #[command(flatten)]
+        refold: Refold,
+    },
+    /// Print the catalog in force
+    Show,
+    /// List the catalogs that were in force, and what each changed
+    History,
+    /// Put an earlier catalog in force again, under a new version
+    Rollback {
+        /// Its version; the one before the one in force unless given
+        #[arg(long)]
+        to: Option<i64>,
+        #[command(flatten)]
+        refold: Refold,
+    },
+    /// Say which records would have come out otherwise if a file had been in force from the start; changes nothing
+    Preview {
+        /// The catalog
+        file: PathBuf,
+        /// Only this workspace, by id or name
+        #[arg(long)]
+        workspace: Option<String>,
+        /// How many records are listed; all are counted
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+}
+
+/// Whether the past is made anew.
+#[derive(Args)]
+pub(crate) struct Refold {
+    /// Have the rules hold from the first event on: the records of every workspace are made anew and swapped
+    #[arg(long)]
+    refold: bool,
+    /// With --refold: drop the older generation that is kept, if there is one
+    #[arg(long, requires = "refold")]
+    replace: bool,
+}
+
+impl Catalog {
+    pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
+        if let Self::Check { file } = &self {
+            let catalog = read(file, &global.resolvers)?.1;
+            let answer = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
+            return output.answer(&answer, |_| described(&catalog));
+        }
+        with_database(global, POOL, async |store, url| self.run_with(store, url, global, output).await).await
+    }
+
+    async fn run_with(self, store: &Store, url: &str, global: &Global, output: &Output) -> anyhow::Result<()> {
+        match self {
+            Self::Check { .. } => Ok(()),
+            Self::Apply { file, refold } => {
+                let (source, catalog) = read(&file, &global.resolvers)?;
+                apply((store, url), global, output, (&source, &catalog, &refold)).await
+            }
+            Self::History => history(store, output).await,
+            Self::Rollback { to, refold } => {
+                let in_force = store.catalog_in_force().await?.context("no catalog is in force")?;
+                let version = to.unwrap_or(in_force.version.0 - 1);
+                let earlier = store.catalog_of_version(CatalogVersion(version)).await?;
+                let earlier =
+                    earlier.with_context(|| format!("there is no catalog {version}: `tidelog catalog history`"))?;
+                if let Some(what) = global.resolvers.missing_for(&earlier.catalog) {
+                    bail!("catalog {version}: {what}");
+                }
+                apply((store, url), global, output, (&earlier.source, &earlier.catalog, &refold)).await
+            }
+            Self::Preview { file, workspace, limit } => {
+                let (_, catalog) = read(&file, &global.resolvers)?;
+                let only = find(store, workspace.as_deref()).await?;
+                preview(store, global, output, (catalog, only, limit)).await
+            }
+            Self::Show => {
+                let in_force =
+                    store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE`")?;
+                let answer = serde_json::json!({"version": in_force.version, "applied_at": in_force.applied_at, "catalog": in_force.catalog.file});
+                output.answer(&answer, |_| {
+                    format!(
+                        "# catalog {}, in force since {}\n{}",
+                        in_force.version, in_force.applied_at, in_force.source
+                    )
+                })
+            }
+        }
+    }
+}
+
+/// Puts a catalog in force, for the future or from the first event on.
+async fn apply(
+    (store, url): (&Store, &str),
+    global: &Global,
+    output: &Output,
+    (source, catalog, refold): (&str, &Parsed, &Refold),
+) -> anyhow::Result<()> {
+    let clock = Runtime::default().clock;
+    if !refold.refold {
+        let (version, changed) = match store.apply_catalog(source, catalog, clock.now()).await? {
+            ApplyOutcome::Applied(version) => (version, true),
+            ApplyOutcome::Unchanged(version) => (version, false),
+        };
+        views::apply(url).await.with_context(|| format!("catalog {version} is in force"))?;
+        return output.answer(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
+            true => format!("catalog {version} is in force from the next push of each workspace on"),
+            false => format!("catalog {version} is in force already and says the same"),
+        });
+    }
+    let lock = lock(store).await?;
+    refuse_kept(store, None, refold.replace).await?;
+    let version = store.apply_catalog_to_all(source, catalog, clock.now()).await?;
+    let rebuilt = async {
+        views::apply(url).await?;
+        rebuild_under(lock, store, global, None).await
+    };
+    let unfinished = || format!("catalog {version} is in force, and `tidelog rebuild` makes the records anew under it");
+    let rows = rebuilt.await.with_context(unfinished)?;
+    output.answer(&serde_json::json!({"version": version, "changed": true, "rebuilt": rows}), |_| {
+        format!("catalog {version} is in force from the first event on\n\n{}", rebuilt_table(&rows))
+    })
+}
+
+fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> {
+    let source = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let catalog = Parsed::parse(&source).with_context(|| file.display().to_string())?;
+    match resolvers.missing_for(&catalog) {
+        Some(what) => bail!("{}: {what}", file.display()),
+        None => Ok((source, catalog)),
+    }
+}
+
+fn described(catalog: &Parsed) -> String {
+    let join = |roles: &[tidelog_core::ids::Role]| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
+    let rows = catalog.tables.iter().map(|(name, table)| {
+        let rule = catalog
+            .file
+            .tables
+            .get(name)
+            .and_then(|file| file.rule)
+            .map_or("last_write_wins".to_owned(), |rule| rule.to_string());
+        [name.to_string(), rule, join(&table.write), join(&table.read), table.fields.len().to_string()]
+    });
+    format!(
+        "ok: {} tables, roles {}\n\n{}",
+        catalog.tables.len(),
+        join(&catalog.roles),
+        table(&["TABLE", "RULE", "WRITE", "READ", "FIELDS"], rows)
+    )
+}

@@ -1,0 +1,11 @@
+//! Finds a conflict by its id.
+
+use anyhow::Context;
+use tidelog_core::ids::{ConflictId, WorkspaceId};
+use tidelog_core::wire::ConflictView;
+use tidelog_postgres::Store;
+
+pub(crate) async fn find(store: &Store, workspace: WorkspaceId, conflict: &str) -> anyhow::Result<ConflictView> {
+    let found = store.conflict(workspace, &ConflictId::parse(conflict)?).await?;
+    found.with_context(|| format!("there is no conflict {conflict} here: `tidelog conflicts list` shows them"))
+}
