@@ -24,6 +24,7 @@ pub use db::migrate::{MigrateError, MigrateOutcome, migrate};
 pub use db::pool::{PoolStatus, Store, StoreConfig};
 pub use log::append::{AppendBatch, AppendStatus, Appended, JudgedOp, StoredRun};
 pub use log::append_system::{SystemAppend, SystemOp};
+pub use log::continued_scan::{ContinuedScan, ScanProgress, ScanRead};
 pub use log::filter::EventFilter;
 pub use log::head::LogHead;
 pub use log::page::{PackedPage, PackedPageLimits};

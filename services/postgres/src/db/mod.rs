@@ -6,5 +6,6 @@ pub(crate) mod error;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
 pub(crate) mod pool;
+pub(crate) mod read_size;
 pub(crate) mod rows;
 pub(crate) mod transact;

@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod append_system;
+pub(crate) mod continued_scan;
 pub(crate) mod filter;
 pub(crate) mod head;
 pub(crate) mod page;

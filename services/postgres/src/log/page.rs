@@ -18,6 +18,13 @@ pub struct PackedPageLimits {
     pub positions: i64,
 }
 
+impl PackedPageLimits {
+    /// Whether a page ends at the next batch boundary, with `events` in all pages so far and `bytes` in this one.
+    pub fn is_full(&self, events: usize, bytes: usize) -> bool {
+        bytes >= self.bytes || events >= self.events
+    }
+}
+
 /// Rows to look at for the end of a batch in which the most events are reached.
 const REST_ROWS: usize = 128;
 
@@ -54,7 +61,11 @@ impl ClosedPage {
     }
 }
 
-/// The page that is being filled.
+/// Builds pages from the rows of a read.
+///
+/// Whether a batch still fits shows only after its rows came, so the builder takes them first and carries them into the
+/// next page if they do not. The gateway's builder of pages from a tail looks ahead in memory instead and shares the
+/// encoded events, and its tail is shorter than a page may look; the two have [`PackedPageLimits::is_full`] in common.
 pub(crate) struct PageBuilder {
     limits: PackedPageLimits,
     /// Events of the pages before it.
@@ -156,7 +167,7 @@ impl PageBuilder {
     }
 
     fn is_full(&self) -> bool {
-        self.events.len() >= self.limits.bytes || self.given + self.count >= self.limits.events
+        self.limits.is_full(self.given + self.count, self.events.len())
     }
 
     /// Ends the page in front of the last batch, whose rows go on into the next one.

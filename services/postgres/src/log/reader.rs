@@ -1,63 +1,44 @@
-//! Reads a log from a cursor on, page after page, and holds no connection between two reads.
+//! Reads a log page by page from a cursor on, and holds no connection between two reads.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, WorkspaceId};
 
 use crate::db::error::{LogError, StoreError};
 use crate::db::pool::Store;
+use crate::log::continued_scan::{ContinuedScan, ScanRead};
 use crate::log::filter::EventFilter;
 use crate::log::page::{ClosedPage, PackedPage, PackedPageLimits, PageBuilder};
-use crate::log::scan::LogRow;
 
-/// Rows of the first read; later ones are sized by what those weighed.
-const ROWS_FIRST: usize = 128;
-const ROWS_MAX: usize = 8_192;
-/// Bytes that a read aims at.
-const READ_BYTES: usize = 1024 * 1024;
-/// Bytes after which a read ends early: its rows are far larger than those before let expect.
-const READ_BYTES_MAX: usize = 4 * READ_BYTES;
-/// One in so many rows has to be visible for all of them to be read and the others dropped here. Where fewer are, the
-/// database looks through them: that costs it more for each row that it gives, and less for each that it does not.
-const DENSE_ONE_IN: i64 = 4;
+/// Bytes after which a read ends early: its rows are far heavier than the rows before them.
+const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes that an event takes beside its fields, about.
+const EVENT_ENVELOPE_BYTES: usize = 256;
+/// If fewer than one in so many events are visible, the database leaves out the others; otherwise all are read and the
+/// others dropped here. Filtering in the database costs it more for each row that it returns, and less for each that it
+/// does not.
+const EVENTS_PER_VISIBLE_MAX: i64 = 4;
 
-/// Reads what somebody may see of a log.
+/// Reads the events of a log that a filter shows, page by page.
 pub struct LogReader {
     store: Store,
     workspace: WorkspaceId,
     until: Position,
-    /// How many rows the next read takes, and whether of all or of the visible ones.
-    rows: usize,
-    row_bytes: usize,
-    is_dense: bool,
-    progress: Progress,
-}
-
-/// How far the reading is.
-struct Progress {
     filter: EventFilter,
-    /// The last event that was looked at.
-    read_to: Cursor,
+    scan: ContinuedScan,
+    /// Whether the next read is of every event, as many as are visible; otherwise of the visible ones alone.
+    reads_all: bool,
     page: PageBuilder,
+    /// Pages that are full and wait to be returned.
     ready: VecDeque<ClosedPage>,
+    /// Whether the reading has reached `until`.
     has_ended: bool,
 }
 
-/// One read.
-struct Read {
-    is_dense: bool,
-    /// Whether the read begins with the event before: so a log that was replaced since is noticed, whatever it holds.
-    has_overlap: bool,
-    has_diverged: bool,
-    bytes: usize,
-    visible: i64,
-}
-
 impl LogReader {
-    /// Reads what `filter` shows of a log after a cursor that was checked, up to `until`, a batch boundary that the log is
-    /// known to reach.
+    /// A reader of what `filter` shows of a log after `after`, a cursor that was checked, up to `until`, a batch boundary
+    /// that the log is known to reach.
     pub fn new(
         store: Store,
         workspace: WorkspaceId,
@@ -65,106 +46,85 @@ impl LogReader {
         (after, until): (Cursor, Position),
         limits: PackedPageLimits,
     ) -> Self {
-        let page = PageBuilder::after(after.position, limits);
-        let has_ended = after.position >= until;
-        let progress = Progress { filter, read_to: after, page, ready: VecDeque::new(), has_ended };
-        Self { store, workspace, until, rows: ROWS_FIRST, row_bytes: 0, is_dense: true, progress }
+        Self {
+            store,
+            workspace,
+            until,
+            filter,
+            scan: ContinuedScan::after(workspace, after),
+            reads_all: true,
+            page: PageBuilder::after(after.position, limits),
+            ready: VecDeque::new(),
+            has_ended: after.position >= until,
+        }
     }
 
-    /// The next page; `None` after the one that reaches the end, or the most events. [`LogError::Diverged`]: the log
-    /// was replaced by another one since the cursor was checked.
+    /// The next page; `None` after the page that reaches `until` or the event limit. [`LogError::Diverged`]: the log was
+    /// replaced by another one since the cursor was checked.
     pub async fn next_page(&mut self) -> Result<Option<PackedPage>, LogError> {
         loop {
-            if let Some(page) = self.progress.ready.pop_front() {
+            if let Some(page) = self.ready.pop_front() {
                 let check = match page.check {
                     Some(check) => check,
                     None => self.store.cursor_at(self.workspace, page.end).await?.check,
                 };
                 return Ok(Some(page.with(check)));
             }
-            if self.progress.has_ended || self.progress.page.has_ended() {
+            if self.has_ended || self.page.has_ended() {
                 return Ok(None);
             }
             self.read().await?;
         }
     }
 
+    /// Reads on once.
     async fn read(&mut self) -> Result<(), LogError> {
-        let progress = &mut self.progress;
-        let before = progress.read_to.position;
-        // Whoever looks for what is visible looks no further than the page does.
-        let to = if self.is_dense { self.until } else { self.until.min(progress.page.window_end()) };
-        let has_overlap = before > Position::START;
-        let rows_max = self.rows.min(progress.page.rows_left()) + usize::from(has_overlap);
-        let filter = (!self.is_dense).then(|| progress.filter.clone());
-        let mut read = Read { is_dense: self.is_dense, has_overlap, has_diverged: false, bytes: 0, visible: 0 };
-        progress.page.expect(self.row_bytes * rows_max);
-        let positions = before.max(Position(1))..=to;
-        let mut count = 0;
-        let is_whole = self.store.scan(self.workspace, positions, filter.as_ref(), rows_max, |row| {
-            count += 1;
-            progress.take(row, &mut read)
+        let Self { store, filter, scan, page, ready, .. } = self;
+        let before = scan.last().position;
+        // The database looks for visible events no further than the page may look.
+        let to = if self.reads_all { self.until } else { self.until.min(page.window_end()) };
+        let rows_max = page.rows_left();
+        page.expect(scan.expected_bytes(rows_max));
+        let mut visible = 0;
+        let read =
+            ScanRead { to, filter: (!self.reads_all).then_some(&*filter), rows_max, bytes_max: READ_BYTES_MAX };
+        let progress = scan.read(store, read, |row, last| {
+            let is_visible = !row.is_rejected && filter.shows(row.event.table, row.event.scope);
+            ready.extend(page.take(row, is_visible, last));
+            visible += i64::from(is_visible);
+            row.event.fields.len() + EVENT_ENVELOPE_BYTES
         });
-        let is_whole = is_whole.await?;
-        if read.has_diverged || (has_overlap && count == 0) {
-            return Err(LogError::Diverged);
-        }
-        if progress.page.has_ended() {
+        let progress = progress.await?;
+        if page.has_ended() {
             return Ok(());
         }
-        let is_all = is_whole && count < rows_max;
-        let looked_at = if is_all { to } else { progress.read_to.position }.0 - before.0;
-        // A page that began on the way looks further than the one that this read was for.
-        if is_all && (to == self.until || to == progress.page.window_end()) {
-            self.reach(to).await?;
+        let looked_at = if progress.is_complete { to } else { scan.last().position }.0 - before.0;
+        // A page that began during this read may look further than the page that the read was for.
+        if progress.is_complete && (to == self.until || to == page.window_end()) {
+            self.close_page_at(to).await?;
         }
-        self.is_dense = read.visible * DENSE_ONE_IN >= looked_at;
-        self.row_bytes = read.bytes / count.max(1) + 1;
-        self.rows = (READ_BYTES / self.row_bytes).clamp(16, ROWS_MAX);
+        self.reads_all = visible * EVENTS_PER_VISIBLE_MAX >= looked_at;
         Ok(())
     }
 
-    /// All that there is up to here was taken.
-    async fn reach(&mut self, to: Position) -> Result<(), LogError> {
-        let progress = &mut self.progress;
+    /// Ends the page at `to`, or in front of the batch that goes on there: every visible event up to `to` was taken.
+    async fn close_page_at(&mut self, to: Position) -> Result<(), LogError> {
         let end = if to == self.until {
-            progress.has_ended = true;
+            self.has_ended = true;
             to
         } else {
             let batch = self.store.batch_at(self.workspace, Position(to.0 + 1)).await?;
             Position(batch.ok_or(LogError::Diverged)?.0 - 1)
         };
-        let end = match progress.read_to {
-            known if known.position == end => known,
-            _ if self.is_dense => {
+        let end = match self.scan.last() {
+            last if last.position == end => last,
+            _ if self.reads_all => {
                 return Err(StoreError::corrupt(format_args!("the log lacks events before {end}")).into());
             }
             _ => self.store.cursor_at(self.workspace, end).await?,
         };
-        progress.ready.push_back(progress.page.close_at(end.position, Some(end.check)));
-        progress.read_to = end;
+        self.ready.push_back(self.page.close_at(end.position, Some(end.check)));
+        self.scan.skip_to(end);
         Ok(())
     }
 }
-
-impl Progress {
-    fn take(&mut self, row: &LogRow<'_>, read: &mut Read) -> Result<ControlFlow<()>, StoreError> {
-        let position = row.event.position;
-        if std::mem::take(&mut read.has_overlap) {
-            read.has_diverged = row.cursor() != self.read_to;
-            return Ok(if read.has_diverged { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
-        }
-        if read.is_dense && position.0 != self.read_to.position.0 + 1 {
-            return Err(StoreError::corrupt(format_args!("no event at position {}", self.read_to.position.0 + 1)));
-        }
-        let is_visible = !row.is_rejected && self.filter.shows(row.event.table, row.event.scope);
-        self.ready.extend(self.page.take(row, is_visible, self.read_to));
-        self.read_to = row.cursor();
-        read.bytes += row.event.fields.len() + ENVELOPE_BYTES;
-        read.visible += i64::from(is_visible);
-        Ok(if read.bytes > READ_BYTES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    }
-}
-
-/// About what an event takes without its fields.
-const ENVELOPE_BYTES: usize = 256;

@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
+use crate::db::read_size::{ReadSize, ReadSizeLimits};
 
 /// After how much a slice ends at the next batch boundary.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +43,13 @@ pub struct BatchEnd {
 }
 
 /// Stored bytes of fields that one read brings at most, unless a single event has more.
-const READ_BYTES: usize = 8 * 1024 * 1024;
+const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 impl Store {
-    /// Reads on after a batch. At least one batch, if there is one.
+    /// The next slice of a log after the end of a batch: at least one batch, if there is one.
+    ///
+    /// Unlike a [`crate::ContinuedScan`] it does not check that two of its reads are of the same log: the transaction that
+    /// writes what was folded from the slice proves its last event (docs/adr/0016).
     pub async fn slice(
         &self,
         workspace: WorkspaceId,
@@ -53,32 +57,33 @@ impl Store {
         limits: SliceLimits,
     ) -> Result<LogSlice, StoreError> {
         let sql = include_str!("../../sql/log/slice/slice.sql");
-        let mut taking = SliceBuilder::after(after, limits);
+        let mut builder = SliceBuilder::after(after, limits);
         let mut read_to = after;
         // One event more than wanted says whether the last batch is whole.
-        let mut rows_max = limits.events + 1;
-        let mut bytes_max = READ_BYTES / rows_max;
+        let rows_max = limits.events + 1;
+        let mut size =
+            ReadSize::first(ReadSizeLimits { bytes: READ_BYTES_MAX, rows_first: rows_max, rows_min: 1, rows_max });
         loop {
-            let params = (rows_max as i64, i32::try_from(bytes_max).unwrap_or(i32::MAX));
-            let rows = self.query(sql, &[&workspace.0, &read_to.0, &params.0, &params.1]).await?;
-            let is_end = rows.len() < rows_max;
-            let left_out_bytes = taking.take(rows)?;
+            let (rows, row_bytes) = (size.rows() as i64, i32::try_from(size.row_bytes_max()).unwrap_or(i32::MAX));
+            let rows = self.query(sql, &[&workspace.0, &read_to.0, &rows, &row_bytes]).await?;
+            let is_end = rows.len() < size.rows();
+            let left_out_bytes = builder.take(rows)?;
             if is_end && left_out_bytes.is_none() {
-                taking.end_batch()?;
+                builder.end_batch()?;
                 break;
             }
-            if taking.is_enough() {
+            if builder.is_enough() {
                 break;
             }
-            read_to = taking.read_to()?;
+            read_to = builder.read_to()?;
             if let Some(bytes) = left_out_bytes {
-                bytes_max = bytes.next_power_of_two();
-                rows_max = (READ_BYTES / bytes_max).clamp(1, rows_max);
+                // A power of two, so that few sizes are tried where events grow.
+                size.resize(1, bytes.next_power_of_two());
             }
-            // Whoever reads a long slice is not the only one who has something to do.
+            // A long slice must not keep the thread from other tasks.
             tokio::task::yield_now().await;
         }
-        Ok(taking.slice)
+        Ok(builder.slice)
     }
 }
 

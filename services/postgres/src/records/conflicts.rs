@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
+use crate::db::read_size::{ReadSize, ReadSizeLimits};
 use crate::db::rows::name;
 use crate::log::filter::EventFilter;
 
@@ -46,10 +47,8 @@ pub struct ConflictsPage {
     pub more: bool,
 }
 
-/// Rows of one read: each has two values of up to a record's size.
-const CHUNK_ROWS_FIRST: usize = 8;
-const CHUNK_ROWS_MAX: usize = 512;
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// The sizes of the reads of a page: each row has two values of up to a record's size.
+const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_first: 8, rows_min: 1, rows_max: 512 };
 /// Rows that one page looks at: what a filter that fits few of them costs at most.
 const LOOK_ROWS: usize = 20_000;
 
@@ -61,9 +60,9 @@ impl Store {
         query: &ConflictsQuery<'_>,
     ) -> Result<ConflictsPage, StoreError> {
         let mut page = ConflictsPage { conflicts: Vec::new(), last: query.after.clone(), more: true };
-        let (mut bytes, mut rows_max, mut looked) = (0, CHUNK_ROWS_FIRST, false);
+        let (mut bytes, mut size, mut looked) = (0, ReadSize::first(READ_SIZE), false);
         while page.more && !looked && page.conflicts.len() < query.limit && bytes < query.bytes {
-            let wanted = rows_max.min(query.limit - page.conflicts.len());
+            let wanted = size.rows().min(query.limit - page.conflicts.len());
             let rows = self.conflict_rows(workspace, query, page.last.as_ref(), wanted + 1).await?;
             // What stands in front of every row, and alone where there is none: how far the look went.
             let bound = rows.first().map(bound_of).transpose()?.flatten();
@@ -79,8 +78,7 @@ impl Store {
             let last = page.conflicts.last().map(|view| view.conflict.clone()).or(page.last);
             page.last = if looked { later(last, bound) } else { last };
             page.more = is_cut || looked;
-            let mean = bytes / page.conflicts.len().max(1);
-            rows_max = (CHUNK_BYTES / mean.max(1)).clamp(1, CHUNK_ROWS_MAX);
+            size.resize(page.conflicts.len(), bytes);
         }
         self.add_makers(workspace, &mut page.conflicts).await?;
         Ok(page)

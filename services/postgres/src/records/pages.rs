@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
+use crate::db::read_size::{ReadSize, ReadSizeLimits};
 use crate::db::rows::key_of;
 use crate::log::filter::EventFilter;
 use crate::records::checkpoint::StoredVerdict;
@@ -50,10 +51,9 @@ pub struct RecordsPage {
     pub more: bool,
 }
 
-/// Records of the first read of a page; later ones are sized by what those weighed.
-const CHUNK_ROWS_FIRST: usize = 16;
-const CHUNK_ROWS_MAX: usize = 512;
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// The sizes of the reads of a page.
+const READ_SIZE: ReadSizeLimits =
+    ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_first: 16, rows_min: 4, rows_max: 512 };
 /// What a record takes beside its values, and each of its fields with its writer.
 const RECORD_BYTES: usize = 128;
 
@@ -84,9 +84,9 @@ impl Store {
             more: true,
         };
         let (mut bytes, mut after, mut start) = (0, query.after, query.start);
-        let mut chunk_rows = CHUNK_ROWS_FIRST;
+        let mut size = ReadSize::first(READ_SIZE);
         while page.more && page.records.len() < query.limit && bytes < query.bytes {
-            let rows_max = chunk_rows.min(query.limit - page.records.len());
+            let rows_max = size.rows().min(query.limit - page.records.len());
             let rows = self.records_chunk(workspace, after, start, query, rows_max + 1).await?;
             let Some(first) = rows.first() else {
                 return Err(StoreError::corrupt("a workspace without a checkpoint"));
@@ -106,7 +106,7 @@ impl Store {
             bytes +=
                 chunk.iter().map(|(_, record)| record.weight + RECORD_BYTES * (1 + record.fields.len())).sum::<usize>();
             page.records.append(&mut chunk);
-            chunk_rows = (CHUNK_BYTES / (bytes / page.records.len().max(1)).max(1)).clamp(4, CHUNK_ROWS_MAX);
+            size.resize(page.records.len(), bytes);
             after = page
                 .records
                 .last()

@@ -84,7 +84,7 @@ impl TailReader {
         let mut run = None::<(usize, usize)>;
         let mut is_over = false;
         while let Some(seen) = filtered.see(index) {
-            let is_full = page.bytes >= self.limits.bytes || self.given + page.page.count >= self.limits.events;
+            let is_full = self.limits.is_full(self.given + page.page.count, page.bytes);
             if is_full && seen.batch != page.batch {
                 is_over = true;
                 break;
@@ -108,7 +108,11 @@ impl TailReader {
     }
 }
 
-/// The page that is being filled.
+/// Builds a page from the segments of a tail.
+///
+/// The events are in memory, so the reader looks at the next batch before it takes it, and a page shares the encoded
+/// events of the segments. `tidelog_postgres` builds pages from rows as they arrive, where neither is possible; the two
+/// have [`PackedPageLimits::is_full`] in common. No page of a tail can look too far: see [`TailReader::new`].
 struct PageBuilder {
     /// Its end is the last event that was looked at.
     page: Page,

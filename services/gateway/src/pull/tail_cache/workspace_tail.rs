@@ -1,27 +1,22 @@
 //! The tail of one workspace: read further by one reader at a time, for all who wait for it.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::{LogError, LogHead, LogRow, Store};
+use tidelog_core::limits::PAGE_BYTES_MAX;
+use tidelog_postgres::{ContinuedScan, LogError, LogHead, LogRow, ScanRead, Store};
 use tokio::sync::Mutex;
 
 use crate::pull::tail_cache::reader::TailView;
 use crate::pull::tail_cache::segment::Segment;
 
-/// Bytes of one tail, and of what is read for it at once: what is larger is no tail. The largest page is that large.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Events of one tail: fewer than a page may look at.
+/// Size limit of one tail and of one catch-up read. If catching up would take more, no tail is kept.
+const BYTES_MAX: usize = PAGE_BYTES_MAX;
+/// Most events of one tail: fewer than a page may look at.
 const EVENTS_MAX: usize = 32_768;
-/// Rows of the first read of a tail; later ones are sized by what those weighed.
-const ROWS_FIRST: usize = 128;
-const ROWS_MAX: usize = 8_192;
-/// Bytes that a read aims at.
-const READ_BYTES: usize = 1024 * 1024;
 
 /// A workspace's tail, and whose turn it is to read on.
 pub(crate) struct WorkspaceTail {
@@ -169,35 +164,21 @@ impl Tail {
         self.end.position == Position::START || head.check == Some(self.end.check)
     }
 
-    /// Reads on up to `head`; whether that is no more than a tail holds.
+    /// Reads on up to `head`. Returns false if that is more than a tail holds.
     async fn read_to(&mut self, store: &Store, workspace: WorkspaceId, head: Position) -> Result<bool, LogError> {
-        let (mut read_bytes, mut rows) = (0, ROWS_FIRST);
+        let mut scan = ContinuedScan::after(workspace, self.end);
+        let mut read_bytes = 0;
         while self.end.position < head {
-            let (before, before_bytes) = (self.end, read_bytes);
-            // The last known event again, in the same snapshot: what follows it is of the same log.
-            let mut is_overlap = before.position > Position::START;
-            let (mut has_diverged, rows_max) = (false, rows + usize::from(is_overlap));
-            let from = before.position.max(Position(1));
-            store
-                .scan(workspace, from..=head, None, rows_max, |row| {
-                    if std::mem::take(&mut is_overlap) {
-                        has_diverged = row.cursor() != before;
-                    } else {
-                        has_diverged |= row.event.position.0 != self.end.position.0 + 1;
-                        read_bytes += self.push(row);
-                    }
-                    let is_enough = has_diverged || read_bytes > BYTES_MAX;
-                    Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-                })
-                .await?;
-            if has_diverged || self.end == before {
+            let bytes_max = BYTES_MAX - read_bytes;
+            let read = ScanRead { to: head, filter: None, rows_max: usize::MAX, bytes_max };
+            let progress = scan.read(store, read, |row, _| self.push(row)).await?;
+            if progress.rows == 0 {
                 return Err(LogError::Diverged);
             }
+            read_bytes += progress.bytes;
             if read_bytes > BYTES_MAX {
                 return Ok(false);
             }
-            let row_bytes = (read_bytes - before_bytes) / (self.end.position.0 - before.position.0).max(1) as usize;
-            rows = (READ_BYTES / row_bytes.max(1)).clamp(16, ROWS_MAX);
         }
         Ok(true)
     }
