@@ -12,8 +12,7 @@ use crate::log::filter::EventFilter;
 use crate::log::scan::LogRow;
 
 /// The sizes of the reads.
-const READ_SIZE: ReadSizeLimits =
-    ReadSizeLimits { bytes: 1024 * 1024, rows_first: 128, rows_min: 16, rows_max: 8_192 };
+const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 1024 * 1024, rows_first: 128, rows_min: 16, rows_max: 8_192 };
 
 /// A forward scan of one workspace's log that holds no connection between two reads.
 ///

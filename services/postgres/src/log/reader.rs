@@ -86,8 +86,7 @@ impl LogReader {
         let rows_max = page.rows_left();
         page.expect(scan.expected_bytes(rows_max));
         let mut visible = 0;
-        let read =
-            ScanRead { to, filter: (!self.reads_all).then_some(&*filter), rows_max, bytes_max: READ_BYTES_MAX };
+        let read = ScanRead { to, filter: (!self.reads_all).then_some(&*filter), rows_max, bytes_max: READ_BYTES_MAX };
         let progress = scan.read(store, read, |row, last| {
             let is_visible = !row.is_rejected && filter.shows(row.event.table, row.event.scope);
             ready.extend(page.take(row, is_visible, last));

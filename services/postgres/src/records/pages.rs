@@ -52,8 +52,7 @@ pub struct RecordsPage {
 }
 
 /// The sizes of the reads of a page.
-const READ_SIZE: ReadSizeLimits =
-    ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_first: 16, rows_min: 4, rows_max: 512 };
+const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_first: 16, rows_min: 4, rows_max: 512 };
 /// What a record takes beside its values, and each of its fields with its writer.
 const RECORD_BYTES: usize = 128;
 
