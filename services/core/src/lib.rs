@@ -2,7 +2,7 @@
 //!
 //! CORE-1: nothing here performs I/O, awaits, reads a clock or draws a random number. The server, a phone and an
 //! analyst's script that fold the same log must reach the same bytes, so the crate depends on nothing that could
-//! differ between them. Kept by `services/testkit/tests/tidy.rs`.
+//! differ between them. Kept by `services/testkit/tests/tidy`.
 //!
 //! Start with [`op`] (what a device intends), [`event`] (what the log keeps), [`catalog`] (the rules) and [`fold`]
 //! (how events become records). [`wire`] holds the request and answer shapes of the protocol.
