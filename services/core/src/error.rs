@@ -143,6 +143,11 @@ impl Code {
     }
 }
 
+/// A deserializer's message for people: on one line, and without the marks of [`Code::custom`].
+pub(crate) fn plain_message(message: &str) -> String {
+    Code::of_message(message).map_or(message, |(_, detail)| detail).replace('\n', ", ")
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

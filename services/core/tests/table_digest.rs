@@ -40,7 +40,7 @@ proptest! {
         prop_assert!(changed != whole);
         changed.remove(RecordHash(more));
         prop_assert_eq!(changed, whole);
-        prop_assert_eq!(TableDigest::of_halves(whole.records, whole.halves()), whole);
+        prop_assert_eq!(TableDigest::from_halves(whole.records, whole.halves()), whole);
     }
 }
 

@@ -92,8 +92,8 @@ impl Projector {
                 }
             }
             // Nothing is stored: what left the records for its tables can go.
-            now.forget_leaving();
-            then.forget_leaving();
+            now.mark_changed_as_stored();
+            then.mark_changed_as_stored();
             position = end.cursor.position;
             tokio::task::yield_now().await;
         }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::parse::in_words;
 use crate::catalog::{Catalog, CatalogFile};
+use crate::error::plain_message;
 use crate::ids::{Actor, CATALOG_RECORD, CatalogVersion, InvalidName, RecordId, Scope, Seq, TableName};
 use crate::log::event::Event;
 use crate::log::op::{Intent, Op};
@@ -32,7 +32,7 @@ struct CatalogFields {
 
 /// The op behind the `_catalog` event of a catalog: the same in every workspace but for its seq, which the log gives.
 pub fn catalog_op(version: CatalogVersion, catalog: &Catalog, refold: bool) -> Result<Op, CatalogEventError> {
-    let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(in_words(&e.to_string()));
+    let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(plain_message(&e.to_string()));
     let fields = CatalogFields { version, catalog: catalog.file.clone(), refold };
     let bytes = rmp_serde::to_vec_named(&fields).map_err(|e| shape(&e))?;
     Ok(Op {
@@ -61,7 +61,7 @@ impl Catalog {
 
     /// The catalog in the fields of a `_catalog` event.
     pub fn from_fields(fields: &Fields) -> Result<(CatalogVersion, Self), CatalogEventError> {
-        let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(in_words(&e.to_string()));
+        let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(plain_message(&e.to_string()));
         let fields: CatalogFields = rmp_serde::from_slice(&fields.to_msgpack()).map_err(|e| shape(&e))?;
         let catalog = Self::from_file(fields.catalog).map_err(|e| shape(&e))?;
         Ok((fields.version, catalog))

@@ -5,7 +5,7 @@
 
 mod event;
 mod file;
-pub(crate) mod parse;
+mod parse;
 mod rules;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::catalog::file::{CatalogFile, FieldFile, TableFile};
 use crate::catalog::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Rule, RuleName};
 use crate::catalog::{Catalog, Field, Table};
-use crate::error::Code;
+use crate::error::plain_message;
 use crate::ids::{Role, TableName};
 use crate::limits::{CLOCK_SKEW_S_DEFAULT, NAME_BYTES_MAX};
 use crate::value::model::BINARY_KEY;
@@ -37,7 +37,7 @@ impl Catalog {
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let file = toml::from_str::<CatalogFile>(text).map_err(|e| CatalogError {
             place: e.span().map(|span| place_of(text, span)),
-            message: in_words(e.message()),
+            message: plain_message(e.message()),
         })?;
         Self::check(file).map_err(|fault| CatalogError {
             place: span_of(text, &fault.path).map(|span| place_of(text, span)),
@@ -213,11 +213,6 @@ fn span_of(text: &str, path: &[String]) -> Option<Range<usize>> {
         };
     }
     Some(span)
-}
-
-/// A deserializer's message on one line and without the marks of our codes.
-pub(crate) fn in_words(message: &str) -> String {
-    Code::of_message(message).map_or(message, |(_, detail)| detail).replace('\n', ", ")
 }
 
 fn place_of(text: &str, span: Range<usize>) -> (usize, usize) {

@@ -1,4 +1,4 @@
-//! The conflicts: a row for every value that lost (RULE-1).
+//! Conflicts: a row for every value that lost (RULE-1).
 
 use std::fmt;
 
@@ -6,59 +6,61 @@ use crate::catalog::{Merge, OnDelete, RuleName};
 use crate::ids::{ConflictId, DeviceId, Position};
 use crate::value::Value;
 
-/// A conflict as the op that met it made it. Only its status ever changes.
+/// A conflict: two writes that did not know of each other and differ, with the one that won and what decided. Only its
+/// status changes afterwards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
-    /// `<position of the op that met it>.<field>`
-    pub conflict: ConflictId,
-    /// The field; empty of a delete that lost.
+    /// The id of the conflict: `<position of the later event>.<field>`.
+    pub id: ConflictId,
+    /// The field in conflict; `""` if a delete lost.
     pub field: String,
-    /// What decided it.
+    /// What decided the conflict.
     pub rule: DecidedBy,
-    /// Whether a person still must.
+    /// Whether the conflict is open, and if not, how it was closed.
     pub status: ConflictStatus,
-    /// What stood afterwards; nothing where nothing stood against the loser.
+    /// The side in force after the event; `None` if no write opposed the loser.
     pub winner: Option<Side>,
-    /// What lost.
+    /// The side that lost.
     pub loser: Side,
 }
 
 /// One side of a conflict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Side {
-    /// The place of its event.
+    /// The position of the event on this side.
     pub position: Position,
-    /// The device that made it.
+    /// The device that made the event.
     pub device: DeviceId,
-    /// What it wanted of the field.
+    /// What the event wanted for the field.
     pub content: Content,
 }
 
-/// What an event of a conflict wanted.
+/// What one side of a conflict wanted for the field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// This value.
+    /// To set this value.
     Value(Value),
-    /// That the record is deleted.
+    /// To delete the record.
     Deleted,
-    /// Nothing of this field: it stood against the op as a whole.
+    /// Nothing for this field: the event opposed the op as a whole.
     Nothing,
 }
 
-/// What decided a conflict: a word of the catalog, or of the limits.
+/// What decided a conflict. Displayed as a word of the catalog, `retention`, `limit` or `resolved`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecidedBy {
-    /// A rule, of the field or its table.
+    /// The rule of the field, or of its table.
     Rule(RuleName),
-    /// A merge that met a value it cannot merge, which only another catalog can have let in: the later one won.
+    /// A merge field that met a value which cannot be merged: the later position won. Only a change of the catalog can
+    /// bring such a value about.
     Merge(Merge),
-    /// What the table says of deletes.
+    /// The table's `on_delete`.
     OnDelete(OnDelete),
-    /// The tombstone's retention was over.
+    /// The retention of the tombstone was over.
     Retention,
-    /// The record would have grown too large.
+    /// The put would have exceeded a size limit of the record.
     Limit,
-    /// A resolve came to a conflict that was settled already.
+    /// A resolve named a conflict that was settled already.
     Resolved,
 }
 
@@ -75,16 +77,16 @@ impl fmt::Display for DecidedBy {
     }
 }
 
-/// Where a conflict stands.
+/// The status of a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConflictStatus {
     /// A person must choose.
     Open,
-    /// A resolve named it.
+    /// A resolve named the conflict.
     Resolved,
-    /// Somebody who knew both events wrote again.
+    /// An op that knew both events wrote the field again or deleted the record.
     Overtaken,
-    /// A rule decided it.
+    /// A rule decided the conflict.
     Automatic,
 }
 
@@ -92,7 +94,7 @@ impl ConflictStatus {
     /// Every status.
     pub const ALL: [Self; 4] = [Self::Open, Self::Resolved, Self::Overtaken, Self::Automatic];
 
-    /// The word of the wire and of the database.
+    /// The name of the status on the wire and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -102,17 +104,17 @@ impl ConflictStatus {
         }
     }
 
-    /// The status of this word.
+    /// Parses the name of a status.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
-/// A row that an event has closed.
+/// A change of the status of an earlier conflict, which an event closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    /// The row.
-    pub conflict: ConflictId,
-    /// `Resolved` or `Overtaken`.
+pub struct StatusChange {
+    /// The id of the closed conflict.
+    pub id: ConflictId,
+    /// The new status: `Resolved` or `Overtaken`.
     pub status: ConflictStatus,
 }

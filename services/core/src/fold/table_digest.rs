@@ -1,34 +1,60 @@
-//! Digests of tables: what two replicas compare to know that they have the same records, without sending any.
+//! Table digests: two replicas compare them to find out whether they have the same records, without sending any.
 
 use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::fold::RecordKey;
+use crate::fold::record::RecordKey;
 use crate::value::Fields;
 
-/// What a table's records come to, in whatever order they are added: how many there are, and 128 bits of them all.
+/// The digest of a table: the number of its live records and 128 bits over all of them, in any order.
 ///
-/// It covers what a plain reader sees of the live records: table, scope, record id and fields. Not the version or the
-/// folded state, so that a client with plain records can compare its own; and no tombstones, since a client that came
-/// later never heard of them. Each record is one XXH3-128, and a table is the exclusive or of them: laws `a + b = b + a`,
-/// `(a + b) + c = a + (b + c)`, and [`TableDigest::remove`] undoes [`TableDigest::add`]. It finds damage and
-/// divergence; it is no proof against somebody who makes records to fool it.
+/// The digest covers what a plain reader sees of the live records: table, scope, record id and fields. It leaves out the
+/// version and the folded state, so that a client with plain records can compute it too, and tombstones, since a client
+/// that came later never heard of them. Each record is hashed by XXH3-128, and the digest is the exclusive or of the
+/// hashes. Laws: `a + b = b + a`, `(a + b) + c = a + (b + c)`, and [`TableDigest::remove`] undoes [`TableDigest::add`].
+/// It finds damage and divergence. It does not protect against someone who crafts records to collide.
+///
+/// ```
+/// use tidelog_core::fold::RecordKey;
+/// use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
+/// use tidelog_core::ids::{RecordId, Scope, TableName};
+/// use tidelog_core::value::{Fields, Value};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hash = |record: &str, title: &str| -> Result<RecordHash, Box<dyn std::error::Error>> {
+///     let (table, record) = (TableName::parse("notes")?, RecordId::parse(record)?);
+///     let key = RecordKey { table, scope: Scope::everyone(), record };
+///     Ok(RecordHash::of_fields(&key, &Fields::from_iter([("title", Value::Text(title.to_owned()))])))
+/// };
+/// let (milk, bread) = (hash("n-1", "milk")?, hash("n-2", "bread")?);
+///
+/// let (mut server, mut client) = (TableDigest::EMPTY, TableDigest::EMPTY);
+/// server.add(milk);
+/// server.add(bread);
+/// client.add(bread);
+/// assert_ne!(server, client);
+/// client.add(milk);
+/// assert_eq!(server, client);
+/// assert_eq!((server.records, server.to_string().len()), (2, 32));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct TableDigest {
-    /// Live records.
+    /// The number of live records.
     pub records: i64,
-    /// Their hashes, one over the other.
+    /// The exclusive or of the hashes of the live records.
     pub bits: u128,
 }
 
-/// What one live record brings to its table's digest; nothing of a deleted one.
+/// The hash of one live record, its share of the digest of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecordHash(pub u128);
 
 impl RecordHash {
-    /// Of a record by its address and its plain fields as [`Fields::to_msgpack`] writes them, each part with its length
-    /// in eight little-endian bytes in front: table, scope, record, fields.
+    /// Hashes the address of a record and its plain fields, which are in the form that [`Fields::to_msgpack`] writes. The
+    /// hashed parts are table, scope, record and fields, each preceded by its length as eight little-endian bytes.
     pub fn of(key: &RecordKey, fields: &[u8]) -> Self {
         let parts =
             [key.table.as_str().as_bytes(), key.scope.as_str().as_bytes(), key.record.as_str().as_bytes(), fields];
@@ -40,41 +66,41 @@ impl RecordHash {
         Self(xxh3_128(&bytes))
     }
 
-    /// Of a record as a reader has it.
+    /// Hashes the address of a record and its plain fields.
     pub fn of_fields(key: &RecordKey, fields: &Fields) -> Self {
         Self::of(key, &fields.to_msgpack())
     }
 }
 
 impl TableDigest {
-    /// Of no records.
+    /// The digest of a table without live records.
     pub const EMPTY: TableDigest = TableDigest { records: 0, bits: 0 };
 
-    /// One more record.
+    /// Adds a record.
     pub fn add(&mut self, record: RecordHash) {
         self.records += 1;
         self.bits ^= record.0;
     }
 
-    /// One less, which was added as it is given.
+    /// Removes a record that was added with the same hash.
     pub fn remove(&mut self, record: RecordHash) {
         self.records -= 1;
         self.bits ^= record.0;
     }
 
-    /// Those of another part of the table too.
+    /// Adds the records of another part of the same table.
     pub fn join(&mut self, other: TableDigest) {
         self.records += other.records;
         self.bits ^= other.bits;
     }
 
-    /// The bits as two numbers of 64, high and low.
+    /// The bits as two signed 64-bit halves, the high one first: the form that the database stores.
     pub fn halves(&self) -> (i64, i64) {
         ((self.bits >> 64) as i64, self.bits as i64)
     }
 
-    /// From two numbers of 64 bits.
-    pub fn of_halves(records: i64, (high, low): (i64, i64)) -> Self {
+    /// Puts a digest together from its record count and the two halves of its bits.
+    pub fn from_halves(records: i64, (high, low): (i64, i64)) -> Self {
         Self { records, bits: (u128::from(high as u64) << 64) | u128::from(low as u64) }
     }
 }

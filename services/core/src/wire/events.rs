@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::parse::in_words;
 use crate::catalog::{Catalog, CatalogEventError};
+use crate::error::plain_message;
 use crate::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use crate::log::cursor::Cursor;
 use crate::log::digest::Digest;
@@ -131,7 +131,7 @@ impl Catalog {
     /// The catalog of a `_catalog` event as it is pulled in MessagePack.
     pub fn from_packed_event(event: &[u8]) -> Result<(CatalogVersion, Self), CatalogEventError> {
         let event: EventView =
-            rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(in_words(&e.to_string())))?;
+            rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(plain_message(&e.to_string())))?;
         Self::from_fields(event.fields.as_ref().ok_or(CatalogEventError::NoFields)?)
     }
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::fold::folder::{Folder, RecordKey};
-use crate::fold::record::History;
-use crate::fold::record::{ClosedConflict, Delete, OpenConflict, Record, Writer};
-use crate::fold::record::{FieldState, Merged};
+use crate::fold::{
+    ClosedConflict, Delete, FieldState, Folder, History, MergeState, OpenConflict, Record, RecordKey, Writer,
+};
 use crate::ids::{ConflictId, RecordId, Scope, TableName};
 use crate::wire::{ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, WriterView};
 
@@ -69,7 +68,7 @@ impl Record {
         let mut fields = BTreeMap::new();
         for (name, value) in &values.0 {
             let merged = match view.merged.get(name) {
-                Some(merged) => Some(Box::new(Merged::try_from(merged).ok()?)),
+                Some(merged) => Some(Box::new(MergeState::try_from(merged).ok()?)),
                 None => None,
             };
             let writer = Arc::clone(writers.get(name)?);
@@ -121,14 +120,14 @@ impl From<&DeleteView> for Delete {
     }
 }
 
-impl From<&Merged> for MergedView {
-    fn from(merged: &Merged) -> Self {
+impl From<&MergeState> for MergedView {
+    fn from(merged: &MergeState) -> Self {
         let others = merged.others.iter().map(|writer| WriterView::from(&**writer)).collect();
         Self { others, sum: merged.sum.map(|sum| sum.to_string()) }
     }
 }
 
-impl TryFrom<&MergedView> for Merged {
+impl TryFrom<&MergedView> for MergeState {
     type Error = std::num::ParseIntError;
 
     fn try_from(view: &MergedView) -> Result<Self, Self::Error> {

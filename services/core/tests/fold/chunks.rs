@@ -191,7 +191,7 @@ impl Row {
 
     fn read(&self) -> Record {
         let fields = Fields::from_msgpack(&self.fields).unwrap();
-        Record::of_stored(fields, &self.state, self.deleted, (self.version, self.touched), self.updated_at).unwrap()
+        Record::from_stored(fields, &self.state, self.deleted, (self.version, self.touched), self.updated_at).unwrap()
     }
 }
 

@@ -115,6 +115,6 @@ fn a_custom_rule_decides_by_what_the_embedding_program_registered() {
         log.put("tablet", "notes", "r", &[("title", value)]).base(1);
         let mut folder = Folder::with_resolvers(Resolvers::none().with("longest", longest));
         let folded = log.events.iter().map(|event| folder.fold(event).unwrap()).last().unwrap();
-        assert_eq!((folded.verdict, crate::story::row_in_words(&folded.rows[0]).as_str()), (verdict, row));
+        assert_eq!((folded.verdict, crate::story::row_in_words(&folded.conflicts[0]).as_str()), (verdict, row));
     }
 }

@@ -103,7 +103,7 @@ fn a_log_that_no_append_writes_is_an_error_with_its_position() {
     let mut unfolded = Log::under("roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"x\"");
     unfolded.put("phone", "notes", "n", &[("count", "1")]);
     unfolded.put("tablet", "notes", "n", &[("count", "1")]).base(1);
-    assert!(matches!(unfolded.try_fold(), Err(FoldError::Unfolded(Position(1)))));
+    assert!(matches!(unfolded.try_fold(), Err(FoldError::ResolverMissing(Position(1)))));
 
     let mut unreadable = Log::under(RULES);
     unreadable.put(SERVER, "_catalog", "catalog", &[("version", "two")]);

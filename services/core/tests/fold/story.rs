@@ -161,19 +161,19 @@ impl Log {
 
     /// The conflicts of what the event at `position` lost.
     pub(crate) fn lost(&self, position: i64) -> Vec<String> {
-        let rows = self.folded(position).rows;
-        rows.iter().filter(|row| row.loser.position.0 == position).map(|row| row.conflict.to_string()).collect()
+        let rows = self.folded(position).conflicts;
+        rows.iter().filter(|row| row.loser.position.0 == position).map(|row| row.id.to_string()).collect()
     }
 
     /// The rows that the event at `position` made, each in one line: `3.title manual open: 2 a over 3 b`.
     pub(crate) fn rows(&self, position: i64) -> Vec<String> {
-        self.folded(position).rows.iter().map(row_in_words).collect()
+        self.folded(position).conflicts.iter().map(row_in_words).collect()
     }
 
     /// The rows that it closed.
     pub(crate) fn closed(&self, position: i64) -> Vec<String> {
         let closed = self.folded(position).closed;
-        closed.iter().map(|it| format!("{} {}", it.conflict, it.status.as_str())).collect()
+        closed.iter().map(|it| format!("{} {}", it.id, it.status.as_str())).collect()
     }
 
     pub(crate) fn folded(&self, position: i64) -> EventOutcome {
@@ -223,8 +223,8 @@ pub(crate) fn row_in_words(row: &Conflict) -> String {
     };
     let winner = row.winner.as_ref().map_or("nothing".to_owned(), side);
     let status = row.status.as_str();
-    assert_eq!(row.conflict.field(), Some(row.field.as_str()));
-    format!("{} {} {status}: {winner} over {}", row.conflict, row.rule, side(&row.loser))
+    assert_eq!(row.id.field(), Some(row.field.as_str()));
+    format!("{} {} {status}: {winner} over {}", row.id, row.rule, side(&row.loser))
 }
 
 /// The event just told, for what is not plain about it.

@@ -1,6 +1,6 @@
 //! What the projector writes beside records: verdicts, the conflicts, and where the events of records are.
 
-use tidelog_core::fold::{Closed, Conflict, Content, EventOutcome, History, RecordKey, Side};
+use tidelog_core::fold::{Conflict, Content, EventOutcome, History, RecordKey, Side, StatusChange};
 use tidelog_core::ids::Position;
 use tidelog_core::verdict::Verdict;
 use tokio_postgres::types::Type;
@@ -70,14 +70,14 @@ impl ConflictsWritten {
 
     /// Adds what became of the event at `position`, which names this record, if it did not simply apply.
     pub fn push(&mut self, position: Position, key: impl FnOnce() -> RecordKey, folded: &EventOutcome) {
-        let is_simple = folded.verdict == Verdict::Applied && folded.rows.is_empty();
+        let is_simple = folded.verdict == Verdict::Applied && folded.conflicts.is_empty();
         if !is_simple && folded.verdict != Verdict::Rejected {
             self.verdicts.positions.push(position.0);
             self.verdicts.verdicts.push(folded.verdict.as_str());
         }
-        if !folded.rows.is_empty() {
+        if !folded.conflicts.is_empty() {
             let key = key();
-            folded.rows.iter().for_each(|row| self.made.push(position, &key, row));
+            folded.conflicts.iter().for_each(|row| self.made.push(position, &key, row));
         }
         folded.closed.iter().for_each(|closed| self.closed.push(position, closed));
     }
@@ -171,9 +171,9 @@ impl SideRows {
 }
 
 impl ClosedRows {
-    fn push(&mut self, by: Position, closed: &Closed) {
+    fn push(&mut self, by: Position, closed: &StatusChange) {
         // Rows have ids of our own making.
-        let Some((position, field)) = closed.conflict.parts() else { return };
+        let Some((position, field)) = closed.id.parts() else { return };
         self.positions.push(position.0);
         self.fields.push(field.to_owned());
         self.statuses.push(closed.status.as_str());

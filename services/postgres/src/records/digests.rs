@@ -104,5 +104,5 @@ impl Store {
 }
 
 pub(crate) fn digest_of(row: &Row) -> Result<TableDigest, StoreError> {
-    Ok(TableDigest::of_halves(row.try_get("records")?, (row.try_get("high")?, row.try_get("low")?)))
+    Ok(TableDigest::from_halves(row.try_get("records")?, (row.try_get("high")?, row.try_get("low")?)))
 }

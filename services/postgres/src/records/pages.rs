@@ -163,7 +163,7 @@ pub(crate) fn record_of(row: &Row) -> Result<StoredRecord, StoreError> {
     let plain = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
     let positions = (Position(row.try_get("version")?), Position(row.try_get("touched")?));
     let updated_at = UnixMs(row.try_get("updated_at_ms")?);
-    let record = Record::of_stored(plain, row.try_get("state")?, row.try_get("deleted")?, positions, updated_at);
+    let record = Record::from_stored(plain, row.try_get("state")?, row.try_get("deleted")?, positions, updated_at);
     Ok((key, record.map_err(StoreError::corrupt)?))
 }
 

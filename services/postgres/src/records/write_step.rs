@@ -174,6 +174,6 @@ fn record_of(row: &Row) -> Result<Option<Record>, StoreError> {
     let Some(fields) = row.try_get::<_, Option<&[u8]>>(6)? else { return Ok(None) };
     let plain = Fields::from_msgpack(fields).map_err(StoreError::corrupt)?;
     let positions = (Position(row.try_get(2)?), Position(row.try_get(3)?));
-    let record = Record::of_stored(plain, row.try_get(7)?, row.try_get(5)?, positions, UnixMs(row.try_get(4)?));
+    let record = Record::from_stored(plain, row.try_get(7)?, row.try_get(5)?, positions, UnixMs(row.try_get(4)?));
     record.map(Some).map_err(StoreError::corrupt)
 }

@@ -46,11 +46,11 @@ impl Projector {
             let Some(end) = slice.batches.last() else { return Ok(()) };
             for event in slice.events.iter().take_while(|event| event.position <= to) {
                 let folded = replay.folder.fold(event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-                let is_simple = folded.verdict == Verdict::Applied && folded.rows.is_empty();
+                let is_simple = folded.verdict == Verdict::Applied && folded.conflicts.is_empty();
                 if !is_simple && folded.verdict != Verdict::Rejected {
                     replay.verdicts.insert(event.position, folded.verdict.as_str());
                 }
-                for row in &folded.rows {
+                for row in &folded.conflicts {
                     let stored = StoredConflict {
                         position: event.position.0,
                         field: row.field.clone(),
@@ -64,7 +64,7 @@ impl Projector {
                     replay.conflicts.insert((event.position.0, row.field.clone()), stored);
                 }
                 for closed in &folded.closed {
-                    let row = closed.conflict.parts();
+                    let row = closed.id.parts();
                     let row = row.and_then(|(at, field)| replay.conflicts.get_mut(&(at.0, field.to_owned())));
                     if let Some(row) = row {
                         closed.status.as_str().clone_into(&mut row.status);

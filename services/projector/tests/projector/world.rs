@@ -180,7 +180,7 @@ impl World {
         let events = self.events(workspace, head).await;
         let folded = events.iter().map(|event| {
             let folded = folder.fold(event).unwrap();
-            StoredVerdict { position: event.position, verdict: folded.verdict, conflicts: folded.conflicts() }
+            StoredVerdict { position: event.position, verdict: folded.verdict, conflicts: folded.conflict_ids() }
         });
         let mut verdicts: Vec<_> = folded.collect();
         verdicts.retain(|event| event.verdict != Verdict::Applied || !event.conflicts.is_empty());

@@ -164,7 +164,7 @@ fn stored_and_read(_: &RecordKey, record: &Record) -> Record {
     record.write_state(&mut state);
     let plain = Fields::from_msgpack(&fields).unwrap();
     let positions = (record.version, record.touched);
-    let read = Record::of_stored(plain, &state, record.deleted, positions, record.updated_at).unwrap();
+    let read = Record::from_stored(plain, &state, record.deleted, positions, record.updated_at).unwrap();
     assert_eq!(&read, record);
     read
 }

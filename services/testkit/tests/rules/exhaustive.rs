@@ -178,7 +178,7 @@ fn step(both: &mut Both, law: Law, kind: Kind, device: u128, position: i64) {
     };
     both.stands = Some(stands);
     assert_eq!(both.folder.value(), Some(&Value::Int(stands.0)), "{kind:?} of {device} at {position}");
-    let losers: Vec<_> = folded.rows.iter().map(|row| row.loser.content.clone()).collect();
+    let losers: Vec<_> = folded.conflicts.iter().map(|row| row.loser.content.clone()).collect();
     assert_eq!(losers, lost.map(|lost| Content::Value(Value::Int(lost))).into_iter().collect::<Vec<_>>());
 }
 

@@ -53,9 +53,9 @@ impl Outcome {
     /// Adds what became of an event.
     pub(crate) fn take(&mut self, event: &Event, folded: &EventOutcome) {
         let key = RecordKey::of(event);
-        for row in &folded.rows {
+        for row in &folded.conflicts {
             let row = OracleRow {
-                id: row.conflict.clone(),
+                id: row.id.clone(),
                 record: key.clone(),
                 field: row.field.clone(),
                 rule: row.rule.to_string(),
@@ -67,11 +67,11 @@ impl Outcome {
             self.conflicts.insert((event.position, row.field.clone()), row);
         }
         for closed in &folded.closed {
-            let (position, field) = closed.conflict.parts().unwrap();
+            let (position, field) = closed.id.parts().unwrap();
             let row = self.conflicts.get_mut(&(position, field.to_owned())).expect("a row that is closed was made");
             (row.status, row.closed_by) = (status(closed.status), Some(event.position));
         }
-        self.verdicts.insert(event.position, (folded.verdict, folded.conflicts()));
+        self.verdicts.insert(event.position, (folded.verdict, folded.conflict_ids()));
     }
 
     /// Adds the records as they are now.

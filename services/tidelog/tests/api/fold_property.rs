@@ -119,14 +119,14 @@ fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
     for event in events {
         let event = Event::try_from(event.clone()).unwrap();
         let folded = folder.fold(&event).unwrap();
-        for row in folded.rows {
+        for row in folded.conflicts {
             let mut view = json!({"field": row.field, "rule": row.rule.to_string(), "status": row.status.as_str()});
             view["record"] = json!([event.table, event.scope, event.record]);
             (view["winner"], view["loser"]) = (json!(row.winner.as_ref().map(side)), side(&row.loser));
-            conflicts.insert(row.conflict, view);
+            conflicts.insert(row.id, view);
         }
         for closed in folded.closed {
-            let row = conflicts.get_mut(&closed.conflict).unwrap();
+            let row = conflicts.get_mut(&closed.id).unwrap();
             (row["status"], row["resolved_by"]) = (json!(closed.status.as_str()), json!(event.position));
         }
     }

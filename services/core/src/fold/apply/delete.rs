@@ -1,37 +1,37 @@
-//! What a delete does: its opponents are those who wrote what it did not know of.
+//! Applies a delete. Its opponents are the writers of fields that it did not know of.
 
 use crate::catalog::{OnDelete, Table};
 use crate::fold::apply::{EventContext, Opponent, side_of};
 use crate::fold::conflicts::{ConflictStatus, Content, DecidedBy, Side};
-use crate::fold::folder::FoldError;
+use crate::fold::error::FoldError;
 use crate::fold::record::{Delete, Record};
 use crate::fold::rules::custom::Decision;
 use crate::log::verdict::Verdict;
 
 impl EventContext<'_> {
-    /// Leaves a tombstone, also of a record never seen, unless an opponent beats it.
-    pub(crate) fn delete(&mut self, record: &mut Record) -> Result<(), FoldError> {
-        if let Some(opponent) = self.beats_the_delete(record)? {
+    /// Makes the record a tombstone, even if no event has named it before, unless an opponent beats the delete.
+    pub(super) fn delete(&mut self, record: &mut Record) -> Result<(), FoldError> {
+        if let Some(opponent) = self.opponent_of_delete(record)? {
             self.lose_delete(record, opponent);
             return Ok(());
         }
         let rule = delete_rule(self.table);
-        for (field, loser) in self.losers(record) {
-            self.won(record, &field, Content::Deleted, loser, rule);
+        for (field, loser) in self.losers_to_delete(record) {
+            self.add_win(record, &field, Content::Deleted, loser, rule);
         }
         self.bury(record);
         Ok(())
     }
 
-    /// A delete that lost: one row, of no field.
-    pub(crate) fn lose_delete(&mut self, record: &mut Record, to: Opponent) {
-        self.lost(record, "", Content::Deleted, to);
-        let is_open = self.folded.rows.iter().any(|row| row.status == ConflictStatus::Open);
-        self.folded.verdict = if is_open { Verdict::Conflict } else { Verdict::Superseded };
+    /// Writes down a delete that lost: one conflict, with the field `""`.
+    pub(super) fn lose_delete(&mut self, record: &mut Record, opponent: Opponent) {
+        self.add_loss(record, "", Content::Deleted, opponent);
+        let is_open = self.outcome.conflicts.iter().any(|conflict| conflict.status == ConflictStatus::Open);
+        self.outcome.verdict = if is_open { Verdict::Conflict } else { Verdict::Superseded };
     }
 
-    /// The latest opponent that beats this delete, if one does. Deletes are never each other's opponents.
-    fn beats_the_delete(&self, record: &Record) -> Result<Option<Opponent>, FoldError> {
+    /// The latest writer that beats this delete, if one does. Deletes are never each other's opponents.
+    fn opponent_of_delete(&self, record: &Record) -> Result<Option<Opponent>, FoldError> {
         let on_delete = self.table.on_delete;
         if record.deleted || on_delete == OnDelete::DeleteWins {
             return Ok(None);
@@ -60,8 +60,8 @@ impl EventContext<'_> {
         Ok(latest.map(|(winner, asks_a_person)| Opponent { winner: Some(winner), rule, asks_a_person }))
     }
 
-    /// The fields whose writers did not win against this delete, with the newest of each.
-    fn losers(&self, record: &Record) -> Vec<(String, Side)> {
+    /// The fields that this delete deletes without having known of them, each with its newest concurrent writer.
+    fn losers_to_delete(&self, record: &Record) -> Vec<(String, Side)> {
         if record.deleted {
             return Vec::new();
         }
@@ -72,10 +72,10 @@ impl EventContext<'_> {
         losers.collect()
     }
 
-    /// The tombstone keeps the fields with their writers, for as long as the table's retention.
+    /// Makes the record a tombstone. It keeps its fields and their writers for the retention of the table.
     fn bury(&mut self, record: &mut Record) {
         if !record.deleted {
-            self.show(record);
+            self.mark_visibly_changed(record);
         }
         record.deleted = true;
         let delete = Delete { writer: (*self.writer).clone(), received_at: self.event.received_at };
@@ -84,8 +84,8 @@ impl EventContext<'_> {
     }
 }
 
-/// What decides between deletes and puts of a table.
-pub(crate) fn delete_rule(table: &Table) -> DecidedBy {
+/// What decides between deletes and puts in a table.
+pub(super) fn delete_rule(table: &Table) -> DecidedBy {
     match table.on_delete {
         OnDelete::Rule => DecidedBy::Rule(table.rule.name()),
         on_delete => DecidedBy::OnDelete(on_delete),

@@ -1,92 +1,98 @@
-//! What a resolve does: it closes the row it names, and is a put or a delete that knew of both events of it.
+//! Applies a resolve: a put or delete that counts as knowing of both events of the conflict that it names, and that
+//! closes this conflict.
 
+use crate::fold::apply::put_size::PutSize;
 use crate::fold::apply::{EventContext, Opponent, side_of};
 use crate::fold::conflicts::{ConflictStatus, Content, DecidedBy, Side};
-use crate::fold::folder::FoldError;
+use crate::fold::error::FoldError;
 use crate::fold::record::{ClosedConflict, OpenConflict, Record};
 use crate::ids::{ConflictId, Position};
 use crate::log::verdict::Verdict;
 use crate::value::Fields;
 
-/// What a record knows of the row that a resolve names.
-enum Named {
-    /// Nothing: it was never there, or is forgotten.
+/// What a record knows of the conflict that a resolve names.
+enum NamedConflict {
+    /// The record never had it, or has forgotten it.
     Unknown,
-    /// Nobody has settled it.
+    /// It is open.
     Open(OpenConflict),
-    /// A rule decided it, against this event.
+    /// A rule decided it. Contains its other event, beside the one that its id names.
     Automatic(Option<Position>),
-    /// It is settled.
+    /// It is resolved or overtaken.
     Settled,
 }
 
 impl EventContext<'_> {
-    pub(crate) fn resolve(
+    pub(super) fn resolve(
         &mut self,
         record: &mut Record,
         conflict: &ConflictId,
         put: Option<&Fields>,
     ) -> Result<(), FoldError> {
-        let named = named(record, conflict);
+        let named = find_conflict(record, conflict);
         match &named {
-            Named::Settled => {
+            NamedConflict::Settled => {
                 self.lose_to_settled(record, put);
                 return Ok(());
             }
-            Named::Unknown => {}
-            Named::Open(open) => self.settled = [Some(open.winner.0), Some(open.loser.0)],
-            Named::Automatic(other) => self.settled = [*other, conflict.parts().map(|(position, _)| position)],
+            NamedConflict::Unknown => {}
+            NamedConflict::Open(open) => self.resolved_events = [Some(open.winner.0), Some(open.loser.0)],
+            NamedConflict::Automatic(other) => {
+                self.resolved_events = [*other, conflict.parts().map(|(position, _)| position)];
+            }
         }
         record.open_conflicts.remove(conflict);
-        let is_too_large = match put {
+        let size = match put {
             Some(fields) => self.put(record, fields)?,
             None => {
                 self.delete(record)?;
-                false
+                PutSize::Fits
             }
         };
-        match named {
-            // Its choice is not in force, so the row stays as it was.
-            Named::Open(open) if is_too_large => {
+        match (named, size) {
+            // The choice is not in force, so the conflict stays as it was.
+            (NamedConflict::Open(open), PutSize::TooLarge) => {
                 record.open_conflicts.insert(conflict.clone(), open);
             }
-            Named::Open(_) | Named::Automatic(_) if !is_too_large => {
+            (NamedConflict::Open(_) | NamedConflict::Automatic(_), PutSize::Fits) => {
                 self.close(record, conflict.clone(), ConflictStatus::Resolved);
             }
-            _ => {}
+            (NamedConflict::Automatic(_), PutSize::TooLarge) | (NamedConflict::Unknown | NamedConflict::Settled, _) => {
+            }
         }
         Ok(())
     }
 
-    /// Somebody was faster: whatever this op would have changed is in the conflicts.
+    /// Writes down a resolve that came after another one had settled the conflict: everything that it would have changed
+    /// gets a conflict of its own.
     fn lose_to_settled(&mut self, record: &mut Record, put: Option<&Fields>) {
         let deleted = record.last_delete.as_ref().filter(|_| record.deleted);
         let deleted = deleted.map(|delete| side_of(&delete.writer, Content::Deleted));
         let newest = record.newest_contributor().map(|writer| side_of(&writer, Content::Nothing));
-        let against = |winner: Option<Side>| Opponent { winner, rule: DecidedBy::Resolved, asks_a_person: false };
+        let opponent = |winner: Option<Side>| Opponent { winner, rule: DecidedBy::Resolved, asks_a_person: false };
         let Some(given) = put else {
-            return self.lose_delete(record, against(deleted.or(newest)));
+            return self.lose_delete(record, opponent(deleted.or(newest)));
         };
         let table = self.table;
         self.lose(record, given, |record, field| match record.fields.get(field).filter(|_| !record.deleted) {
-            // Of a contribution an equal total says nothing.
+            // An equal value loses nothing. A contribution does: an equal total does not mean that it is part of it.
             Some(stored) if given.0.get(field) == Some(&stored.value) && table.merge_of(field).is_none() => None,
-            Some(stored) => Some(against(Some(side_of(&stored.writer, Content::Value(stored.value.clone()))))),
-            None => Some(against(deleted.clone().or_else(|| newest.clone()))),
+            Some(stored) => Some(opponent(Some(side_of(&stored.writer, Content::Value(stored.value.clone()))))),
+            None => Some(opponent(deleted.clone().or_else(|| newest.clone()))),
         });
-        self.folded.verdict = Verdict::Superseded;
+        self.outcome.verdict = Verdict::Superseded;
     }
 }
 
-fn named(record: &Record, conflict: &ConflictId) -> Named {
+fn find_conflict(record: &Record, conflict: &ConflictId) -> NamedConflict {
     if let Some(open) = record.open_conflicts.get(conflict) {
-        return Named::Open(open.clone());
+        return NamedConflict::Open(open.clone());
     }
     let known =
         conflict.parts().and_then(|(position, field)| record.closed_conflicts.get(&(position, field.to_owned())));
     match known {
-        None => Named::Unknown,
-        Some(ClosedConflict::Automatic(other)) => Named::Automatic(*other),
-        Some(ClosedConflict::Settled) => Named::Settled,
+        None => NamedConflict::Unknown,
+        Some(ClosedConflict::Automatic(other)) => NamedConflict::Automatic(*other),
+        Some(ClosedConflict::Settled) => NamedConflict::Settled,
     }
 }

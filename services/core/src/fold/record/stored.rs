@@ -1,38 +1,37 @@
-//! The stored form of a record: its plain fields, and beside them what folding on needs.
+//! The stored form of a record: its plain fields, and beside them the state that folding further events needs.
 //!
-//! Equal records have equal bytes (FOLD-2): everything is written in the order of names and positions.
+//! Equal records have equal bytes (FOLD-2), because everything is written in the order of names and positions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::fold::record::History;
-use crate::fold::record::{ClosedConflict, Delete, OpenConflict, Record, Writer};
-use crate::fold::record::{FieldState, Merged};
+use crate::fold::record::{ClosedConflict, Delete, FieldState, History, MergeState, OpenConflict, Record, Writer};
 use crate::ids::{ConflictId, Position};
 use crate::time::UnixMs;
 use crate::value::Fields;
 
-/// Why a stored state cannot be read: it was written by another version, or damaged. A rebuild makes it anew.
+/// Why a stored state cannot be read: another version wrote it, or it is damaged. A rebuild of the records replaces it.
 #[derive(Debug, thiserror::Error)]
 #[error("the stored state of a record cannot be read: {0}")]
 pub struct StateError(String);
 
-/// Of the form with merge fields, tombstones that keep their fields, closed conflicts and where a record's events are.
+/// The number of the current form, which has merge fields, tombstones that keep their fields, closed conflicts, and the
+/// positions of a record's events.
 const STATE_FORM: u8 = 3;
 
-/// An array, the number of its form in front; written from a record and read again by the same members.
+/// The state as it is written: an array that begins with the number of its form. [`StoredState`] reads the same members.
 #[derive(Serialize)]
 struct StateToStore<'a> {
     form: u8,
-    /// Each event that is a contributor of a field, once, in position order.
+    /// The events that contributed to a field, each once, in position order.
     writers: Vec<&'a Writer>,
-    /// For each field, in the order of their names, the place of its newest contributor among these.
+    /// For each field, in the order of their names, the index of its newest contributor in `writers`.
     writer_of: Vec<usize>,
-    merged: Vec<StoredMerged>,
-    /// The fields of a tombstone, which the plain ones don't have.
-    kept: Option<Plain<'a>>,
+    merged: Vec<StoredMergeState>,
+    /// The fields that a tombstone keeps, since its plain fields are empty.
+    kept: Option<PlainFields<'a>>,
     last_delete: Option<&'a Delete>,
     delete_before: Option<&'a Delete>,
     open_conflicts: &'a BTreeMap<ConflictId, OpenConflict>,
@@ -41,13 +40,14 @@ struct StateToStore<'a> {
     history: Vec<i64>,
 }
 
+/// The state as it is read.
 #[derive(Deserialize)]
 struct StoredState {
     #[serde(rename = "form")]
     _form: u8,
     writers: Vec<Writer>,
     writer_of: Vec<usize>,
-    merged: Vec<StoredMerged>,
+    merged: Vec<StoredMergeState>,
     kept: Option<Fields>,
     last_delete: Option<Delete>,
     delete_before: Option<Delete>,
@@ -57,70 +57,71 @@ struct StoredState {
     history: Vec<i64>,
 }
 
-/// What a merge field has beside its newest contributor.
+/// The stored form of a [`MergeState`].
 #[derive(Serialize, Deserialize)]
-struct StoredMerged {
-    /// The field's place among the names.
+struct StoredMergeState {
+    /// The index of the field in the order of names.
     field: usize,
-    /// The places of the others among the writers.
+    /// The indices of the other contributors in `writers`.
     others: Vec<usize>,
-    /// The high and the low half of a sum of more than 64 bits.
+    /// The high and the low half of a sum that exceeds 64 bits.
     sum: Option<(i64, u64)>,
 }
 
-struct Plain<'a>(&'a BTreeMap<String, FieldState>);
+/// Serializes fields as a map of their values.
+struct PlainFields<'a>(&'a BTreeMap<String, FieldState>);
 
-impl Serialize for Plain<'_> {
+impl Serialize for PlainFields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, field)| (name, &field.value)))
     }
 }
 
 impl Record {
-    /// Appends the plain fields as they are stored and read: a MessagePack map, the bytes of [`Fields::to_msgpack`]; of a
-    /// tombstone an empty one.
+    /// Appends the fields as they are stored and as a reader sees them: a MessagePack map with the bytes of
+    /// [`Fields::to_msgpack`], which is empty for a tombstone.
     pub fn write_fields(&self, bytes: &mut Vec<u8>) {
         let none = BTreeMap::new();
-        let written = rmp_serde::encode::write(bytes, &Plain(if self.deleted { &none } else { &self.fields }));
+        let written = rmp_serde::encode::write(bytes, &PlainFields(if self.deleted { &none } else { &self.fields }));
         debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
     }
 
-    /// Appends what is stored beside the plain fields.
+    /// Appends the state that is stored beside the fields.
     pub fn write_state(&self, bytes: &mut Vec<u8>) {
         let writers = self.writers();
-        let place = |writer: &Arc<Writer>| {
+        let index_of = |writer: &Arc<Writer>| {
             let found = writers.binary_search_by_key(&writer.position, |known| known.position);
-            // They are all among them.
-            found.unwrap_or_else(|place| place)
+            // Always found: `writers` has every contributor.
+            found.unwrap_or_else(|index| index)
         };
         let merged = self.fields.values().enumerate().filter_map(|(field, state)| {
             let merged = state.merged.as_ref()?;
-            let others = merged.others.iter().map(place).collect();
-            Some(StoredMerged { field, others, sum: merged.sum.map(|sum| ((sum >> 64) as i64, sum as u64)) })
+            let others = merged.others.iter().map(index_of).collect();
+            Some(StoredMergeState { field, others, sum: merged.sum.map(|sum| ((sum >> 64) as i64, sum as u64)) })
         });
         let closed = self.closed_conflicts.iter();
         let state = StateToStore {
             form: STATE_FORM,
-            writer_of: self.fields.values().map(|field| place(&field.writer)).collect(),
+            writer_of: self.fields.values().map(|field| index_of(&field.writer)).collect(),
             merged: merged.collect(),
-            kept: (self.deleted && !self.fields.is_empty()).then_some(Plain(&self.fields)),
+            kept: (self.deleted && !self.fields.is_empty()).then_some(PlainFields(&self.fields)),
             last_delete: self.last_delete.as_ref(),
             delete_before: self.delete_before.as_ref(),
             open_conflicts: &self.open_conflicts,
-            closed_conflicts: closed.map(|((at, field), closed)| (at.0, field.as_str(), of_closed(*closed))).collect(),
+            closed_conflicts: closed.map(|((at, field), it)| (at.0, field.as_str(), closed_to_number(*it))).collect(),
             history_blocks: self.history.blocks,
-            history: steps_back(self.touched, &self.history.recent),
+            history: to_steps_back(self.touched, &self.history.recent),
             writers,
         };
         let written = rmp_serde::encode::write(bytes, &state);
         debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
     }
 
-    /// Each event that is a contributor of a field, once, in position order.
+    /// The events that contributed to a field, each once, in position order.
     fn writers(&self) -> Vec<&Writer> {
         let mut writers: Vec<&Writer> = Vec::with_capacity(2);
         for writer in self.fields.values().flat_map(FieldState::contributors) {
-            // One event is one writer, so its position says it all; most often the field before has the same.
+            // An event has one position, so positions identify writers. Often the previous field has the same writer.
             if writers.last().is_none_or(|last| last.position != writer.position) {
                 writers.push(writer);
             }
@@ -130,15 +131,15 @@ impl Record {
         writers
     }
 
-    /// Puts a record together from its stored parts.
-    pub fn of_stored(
+    /// Puts a record together from its stored parts: the fields, the state beside them, and the columns of its row.
+    pub fn from_stored(
         plain: Fields,
         state: &[u8],
         deleted: bool,
         (version, touched): (Position, Position),
         updated_at: UnixMs,
     ) -> Result<Self, StateError> {
-        // Behind the head of an array of less than 16.
+        // The form follows the head of the array, which is one byte since the array has fewer than 16 items.
         match state.get(1) {
             Some(&STATE_FORM) => {}
             Some(form) => return Err(StateError(format!("form {form} is not known"))),
@@ -147,7 +148,7 @@ impl Record {
         let state: StoredState = rmp_serde::from_slice(state).map_err(|e| StateError(e.to_string()))?;
         let plain = state.kept.unwrap_or(plain);
         let weight = plain.weight();
-        let fields = fields_of(plain, state.writers, &state.writer_of, state.merged)?;
+        let fields = read_fields(plain, state.writers, &state.writer_of, state.merged)?;
         let closed = state.closed_conflicts.into_iter();
         Ok(Self {
             fields,
@@ -156,10 +157,10 @@ impl Record {
             last_delete: state.last_delete,
             delete_before: state.delete_before,
             open_conflicts: state.open_conflicts,
-            closed_conflicts: closed.map(|(at, field, closed)| ((Position(at), field), to_closed(closed))).collect(),
+            closed_conflicts: closed.map(|(at, field, it)| ((Position(at), field), closed_from_number(it))).collect(),
             history: History {
                 blocks: state.history_blocks,
-                recent: positions_back(touched, &state.history),
+                recent: from_steps_back(touched, &state.history),
                 leaving: Vec::new(),
             },
             version,
@@ -169,44 +170,44 @@ impl Record {
     }
 }
 
-fn fields_of(
+fn read_fields(
     plain: Fields,
     writers: Vec<Writer>,
     writer_of: &[usize],
-    merged: Vec<StoredMerged>,
+    merged: Vec<StoredMergeState>,
 ) -> Result<BTreeMap<String, FieldState>, StateError> {
     if plain.0.len() != writer_of.len() {
-        return Err(StateError("it has writers of other fields".to_owned()));
+        return Err(StateError("its writers are those of other fields".to_owned()));
     }
     let writers: Vec<_> = writers.into_iter().map(Arc::new).collect();
-    let writer = |place: &usize| {
-        writers.get(*place).map(Arc::clone).ok_or_else(|| StateError("a field has no writer".to_owned()))
+    let writer = |index: &usize| {
+        writers.get(*index).map(Arc::clone).ok_or_else(|| StateError("a field has no writer".to_owned()))
     };
     let mut merged = merged.into_iter().peekable();
     let mut fields = BTreeMap::new();
-    for (number, ((name, value), place)) in plain.0.into_iter().zip(writer_of).enumerate() {
+    for (number, ((name, value), writer_index)) in plain.0.into_iter().zip(writer_of).enumerate() {
         let merged = match merged.next_if(|merged| merged.field == number) {
             Some(merged) => {
                 let others = merged.others.iter().map(writer).collect::<Result<_, _>>()?;
                 let sum = merged.sum.map(|(high, low)| (i128::from(high) << 64) | i128::from(low));
-                Some(Box::new(Merged { others, sum }))
+                Some(Box::new(MergeState { others, sum }))
             }
             None => None,
         };
-        fields.insert(name, FieldState { value, writer: writer(place)?, merged });
+        fields.insert(name, FieldState { value, writer: writer(writer_index)?, merged });
     }
     Ok(fields)
 }
 
-/// A closed conflict in one number: the position of its other event, 0 without one, -1 if it is settled.
-fn of_closed(closed: ClosedConflict) -> i64 {
+/// A closed conflict as one number: the position of its other event, 0 if it has none, -1 if it is settled.
+fn closed_to_number(closed: ClosedConflict) -> i64 {
     match closed {
         ClosedConflict::Automatic(other) => other.map_or(0, |position| position.0),
         ClosedConflict::Settled => -1,
     }
 }
 
-fn to_closed(number: i64) -> ClosedConflict {
+fn closed_from_number(number: i64) -> ClosedConflict {
     match number {
         -1 => ClosedConflict::Settled,
         0 => ClosedConflict::Automatic(None),
@@ -214,8 +215,8 @@ fn to_closed(number: i64) -> ClosedConflict {
     }
 }
 
-/// Positions as the steps from the newest event back, which are small numbers.
-fn steps_back(touched: Position, positions: &[Position]) -> Vec<i64> {
+/// Positions as differences, from the newest event backwards: small numbers that take one byte each.
+fn to_steps_back(touched: Position, positions: &[Position]) -> Vec<i64> {
     let mut from = touched.0;
     let steps = positions.iter().rev().map(|position| {
         let step = from - position.0;
@@ -225,7 +226,7 @@ fn steps_back(touched: Position, positions: &[Position]) -> Vec<i64> {
     steps.collect()
 }
 
-fn positions_back(touched: Position, steps: &[i64]) -> Vec<Position> {
+fn from_steps_back(touched: Position, steps: &[i64]) -> Vec<Position> {
     let mut from = touched.0;
     let mut positions: Vec<_> = steps
         .iter()
@@ -273,7 +274,7 @@ mod tests {
 
     fn read(fields: &[u8], state: &[u8]) -> Result<Record, StateError> {
         let fields = Fields::from_msgpack(fields).unwrap();
-        Record::of_stored(fields, state, false, (Position(9), Position(9)), UnixMs(90))
+        Record::from_stored(fields, state, false, (Position(9), Position(9)), UnixMs(90))
     }
 
     #[test]

@@ -5,21 +5,22 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{DeviceId, Position, Role};
 use crate::time::UnixMs;
 
-/// The event that set a field or deleted a record, as later events are judged against it.
+/// The event that set a field or deleted a record: what later events are judged against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writer {
-    /// Its place in the log.
+    /// The position of the event.
     pub position: Position,
-    /// Its device.
+    /// The device that made the event.
     #[serde(with = "device_bytes")]
     pub device: DeviceId,
-    /// Its device's role.
+    /// The role of the device when the event was stored.
     pub role: Role,
-    /// Its effective time: `at`, at most the clock skew after `received_at`. Fixed when it is folded.
+    /// The effective time of the event: its `at`, limited to the clock skew after its `received_at`. Computed once, when
+    /// the event is folded.
     pub at: UnixMs,
 }
 
-/// A device as its 16 bytes.
+/// Serializes a device id as its 16 bytes.
 pub(super) mod device_bytes {
     use serde::{Deserialize, Deserializer, Serializer, de};
 

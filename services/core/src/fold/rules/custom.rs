@@ -1,4 +1,4 @@
-//! Rules of the embedding program's own.
+//! `custom` rules: conflict rules that the embedding program implements.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,32 +8,63 @@ use crate::catalog::{Catalog, Rule};
 use crate::fold::record::Writer;
 use crate::value::Value;
 
-/// One of two writes that a resolver decides between.
+/// One of the two writes that a resolver decides between.
 #[derive(Debug, Clone, Copy)]
 pub struct Contender<'a> {
-    /// Where, by whom, in what role and when it was written.
+    /// The event that made the write: its position, device, role and effective time.
     pub writer: &'a Writer,
-    /// The value; none of a delete.
+    /// The value that was written; `None` for a delete.
     pub value: Option<&'a Value>,
 }
 
-/// What a resolver says.
+/// The decision between an op and the stored write that it did not know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// The op is the writer from now on.
+    /// The op wins and becomes the writer.
     OpWins,
-    /// What is stored stays.
+    /// The stored write stays.
     StoredStays,
-    /// What is stored stays, and a person must choose.
+    /// The stored write stays for now, and a person must choose.
     PersonChooses,
 }
 
-/// A rule `custom` of the embedding program.
+/// A conflict rule of the embedding program, for fields and tables with `rule = "custom"`.
 ///
-/// The contract: the same contenders get the same decision on every replica, in every version and for ever. So it reads
-/// nothing but them: no clock, no randomness, no setting, no database.
+/// Contract: the same two contenders get the same decision on every replica, in every version of the program, always. So
+/// a resolver reads nothing but the contenders: no clock, no randomness, no settings, no database.
+///
+/// Closures with this signature are resolvers. This one lets the longer text win, and asks a person if both texts have
+/// the same length:
+///
+/// ```
+/// use std::cmp::Ordering;
+///
+/// use tidelog_core::catalog::Catalog;
+/// use tidelog_core::fold::{Contender, Decision, Folder, Resolvers};
+/// use tidelog_core::value::Value;
+///
+/// fn bytes(contender: Contender<'_>) -> usize {
+///     match contender.value {
+///         Some(Value::Text(text)) => text.len(),
+///         _ => 0,
+///     }
+/// }
+///
+/// let longest = |op: Contender<'_>, stored: Contender<'_>| match bytes(op).cmp(&bytes(stored)) {
+///     Ordering::Greater => Decision::OpWins,
+///     Ordering::Equal => Decision::PersonChooses,
+///     Ordering::Less => Decision::StoredStays,
+/// };
+/// let resolvers = Resolvers::none().with("longest", longest);
+///
+/// let catalog = "roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"longest\"";
+/// let catalog = Catalog::parse(catalog)?;
+/// assert_eq!(resolvers.missing_for(&catalog), None);
+/// let folder = Folder::with_resolvers(resolvers);
+/// # Ok::<(), tidelog_core::catalog::CatalogError>(())
+/// ```
 pub trait Resolver: Send + Sync {
-    /// Decides between an op and what it found stored, which it did not know of.
+    /// Decides between an op and the stored write that the op did not know of.
     fn resolve(&self, op: Contender<'_>, stored: Contender<'_>) -> Decision;
 }
 
@@ -43,32 +74,45 @@ impl<F: Fn(Contender<'_>, Contender<'_>) -> Decision + Send + Sync> Resolver for
     }
 }
 
-/// The resolvers that a program has, by the names its catalogs know them under.
+/// The resolvers of a program, by the names that its catalogs use for them.
+///
+/// ```
+/// use tidelog_core::catalog::Catalog;
+/// use tidelog_core::fold::Resolvers;
+///
+/// let catalog = Catalog::parse("roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"longest\"")?;
+/// assert_eq!(
+///     Resolvers::none().missing_for(&catalog).as_deref(),
+///     Some("tables.notes: this program has no resolver named \"longest\" for rule \"custom\"")
+/// );
+/// # Ok::<(), tidelog_core::catalog::CatalogError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Resolvers(BTreeMap<String, Arc<dyn Resolver>>);
 
 impl Resolvers {
-    /// None: catalogs with `custom` rules are refused.
+    /// No resolvers: catalogs with `custom` rules are refused.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// With one more.
+    /// Adds a resolver. A resolver of the same name is replaced.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, resolver: impl Resolver + 'static) -> Self {
         self.0.insert(name.into(), Arc::new(resolver));
         self
     }
 
-    /// The resolver of this name.
+    /// The resolver with this name, if there is one.
     pub fn get(&self, name: &str) -> Option<&dyn Resolver> {
         self.0.get(name).map(|resolver| &**resolver)
     }
 
-    /// The first `custom` rule of a catalog that these resolvers cannot decide, as a sentence.
+    /// Names the first `custom` rule of a catalog that has no resolver here, in a sentence for people. `None` if every rule
+    /// has its resolver.
     ///
-    /// A catalog that has one is refused when it is applied: a rule that is silently decided by another would lose edits
-    /// that its author thought safe.
+    /// A server refuses such a catalog when it is applied. If another rule silently took the place of the missing one, it
+    /// would lose edits that the author of the catalog considers safe.
     pub fn missing_for(&self, catalog: &Catalog) -> Option<String> {
         catalog.tables.iter().find_map(|(name, table)| {
             let missing = table.rules().find_map(|rule| match rule {

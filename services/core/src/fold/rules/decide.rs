@@ -1,23 +1,23 @@
-//! Who wins between a stored writer and a concurrent op. Laws, each tested below or in tests/fold:
+//! The built-in rules: who wins between a stored write and a concurrent op. Laws, each tested below or in tests/fold:
 //!
-//! - every rule is total: of two writes exactly one is the writer afterwards;
-//! - no rule reads anything but the two writes and the catalog, so every replica decides alike (FOLD-3);
-//! - a tie always goes to the later position, so no rule is left to chance.
+//! - Every rule is total: exactly one of two writes is the writer afterwards.
+//! - A rule reads nothing but the two writes and the catalog, so every replica decides alike (FOLD-3).
+//! - A tie always goes to the later position, so no decision is left to chance.
 
 use crate::catalog::{Clock, Rule};
 use crate::fold::rules::custom::{Contender, Decision, Resolvers};
 use crate::ids::Role;
 
-/// Decides by a rule; `None` where it is a `custom` one that this program has no resolver for.
+/// Decides by a rule. `None` if the rule is `custom` and this program has no resolver for it.
 pub(crate) fn decide(rule: &Rule, op: Contender<'_>, stored: Contender<'_>, custom: &Resolvers) -> Option<Decision> {
     let op_wins = match rule {
         // Law: the later position wins.
         Rule::LastWriteWins(Clock::Server) => true,
-        // Law: the later effective time wins, and times are cut once, when they are folded.
+        // Law: the later effective time wins. A time is limited to the clock skew once, when its event is folded.
         Rule::LastWriteWins(Clock::Device) => op.writer.at >= stored.writer.at,
-        // Law: what is stored stays, so the first of any number of concurrent writes does.
+        // Law: the stored write stays, so the first of any number of concurrent writes stays.
         Rule::FirstWriteWins => false,
-        // Law: no write is ever overwritten by one of a weaker role that did not know of it.
+        // Law: a write is never overwritten by a write of a weaker role that did not know of it.
         Rule::RolePriority(roles) => rank(roles, &op.writer.role) <= rank(roles, &stored.writer.role),
         Rule::Manual => return Some(Decision::PersonChooses),
         Rule::Custom { name } => return custom.get(name).map(|resolver| resolver.resolve(op, stored)),
@@ -25,7 +25,7 @@ pub(crate) fn decide(rule: &Rule, op: Contender<'_>, stored: Contender<'_>, cust
     Some(if op_wins { Decision::OpWins } else { Decision::StoredStays })
 }
 
-/// 0 is the strongest; every unlisted role stands behind the last listed one.
+/// The rank of a role: 0 is the strongest. Unlisted roles share the rank after the last listed role.
 fn rank(roles: &[Role], role: &Role) -> usize {
     roles.iter().position(|listed| listed == role).unwrap_or(roles.len())
 }
