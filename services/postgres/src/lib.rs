@@ -15,6 +15,7 @@ pub use accounts::credentials::{Credential, CredentialKind, TokenHash};
 pub use accounts::keys::{KeyRow, KeyState, NewEnrollmentKey};
 pub use accounts::presence::Presence;
 pub use accounts::workspaces::{DeviceAccount, NewDevice, RegisterOutcome, WorkspaceRow};
+pub use catalog::cache::{CatalogCache, VersionedCatalog};
 pub use catalog::column_names::column_names;
 pub use catalog::versions::{ApplyOutcome, InForce};
 pub use catalog::views;

@@ -1,14 +1,11 @@
 //! A slice of a log folded in memory: everything of a step but its transaction.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
-use tidelog_core::catalog::Catalog;
-use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;
 use tidelog_core::fold::table_digest::RecordHash;
 use tidelog_core::fold::{ChangedRecord, Folder, RecordKey};
-use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, Position, TableName, WorkspaceId};
+use tidelog_core::ids::{CATALOG_TABLE, Position, TableName, WorkspaceId};
 use tidelog_core::verdict::Verdict;
 use tidelog_postgres::{
     Checkpoint, ConflictsWritten, DigestChanges, DigestRows, EventRows, LogSlice, RecordRows, StepWrites, StoreError,
@@ -68,8 +65,9 @@ impl Projector {
         let (checkpoint, digest) = read.ok_or(StepError::NoWorkspace(workspace))?;
         let mut folder = self.folder(workspace, checkpoint.position, checkpoint.refold_position).await?;
         if checkpoint.refold_position <= checkpoint.position && checkpoint.catalog_position > Position::START {
-            let (version, catalog) = self.catalog(workspace, checkpoint.catalog_position, digest).await?;
-            folder.set_catalog(version, catalog);
+            let at = checkpoint.catalog_position;
+            let in_force = self.catalogs.of_event(&self.store, workspace, at, digest).await?;
+            folder.set_catalog(in_force.version, in_force.catalog);
         }
         let is_from_start = set.is_some() && checkpoint.position == Position::START;
         Ok(FoldState {
@@ -90,8 +88,8 @@ impl Projector {
     ) -> Result<Folder, StepError> {
         let mut folder = Folder::with_resolvers(self.resolvers.clone());
         if refold_position > after {
-            let (version, catalog) = self.catalog(workspace, refold_position, None).await?;
-            folder.refold(refold_position, version, catalog);
+            let ruling = self.catalogs.of_event(&self.store, workspace, refold_position, None).await?;
+            folder.refold(refold_position, ruling.version, ruling.catalog);
         }
         Ok(folder)
     }
@@ -159,23 +157,6 @@ impl Projector {
         });
         let Some((key, _)) = too_much else { return slice.batches.len() };
         slice.batches.partition_point(|end| end.events <= first_named[key]).max(1)
-    }
-
-    /// A catalog by its event: read once, since it is the same event in every log.
-    async fn catalog(
-        &self,
-        workspace: WorkspaceId,
-        position: Position,
-        digest: Option<Digest>,
-    ) -> Result<(CatalogVersion, Arc<Catalog>), StoreError> {
-        if let Some(known) = digest.and_then(|digest| self.catalogs.get(digest)) {
-            return Ok(known);
-        }
-        let event = self.store.event_at(workspace, position).await?;
-        let event =
-            event.ok_or_else(|| StoreError::Corrupt("the checkpoint's _catalog event is missing".to_owned()))?;
-        let (version, catalog) = Catalog::from_event(&event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        Ok(self.catalogs.add(event.digest, version, catalog))
     }
 }
 

@@ -4,7 +4,6 @@
 //! workspace in turn. [`Projector::rebuild`] makes records anew beside the live ones.
 //! FOLD-1: records, verdicts and checkpoint move in one transaction, whole batches at a time.
 
-mod catalogs;
 mod fold_slice;
 mod metrics;
 mod preview;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use tidelog_core::digest::Digest;
 use tidelog_core::fold::Resolvers;
-use tidelog_postgres::{SliceLimits, Store, Wakeups};
+use tidelog_postgres::{CatalogCache, SliceLimits, Store, Wakeups};
 
-use crate::catalogs::Catalogs;
 use crate::metrics::ProjectorMetrics;
 
 /// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
@@ -23,7 +23,7 @@ pub struct Projector {
     pub(crate) store: Store,
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) metrics: ProjectorMetrics,
-    pub(crate) catalogs: Catalogs,
+    pub(crate) catalogs: CatalogCache<Digest>,
     pub(crate) records_bytes_max: usize,
     pub(crate) slice_limits: SliceLimits,
     pub(crate) resolvers: Resolvers,
@@ -38,7 +38,7 @@ impl Projector {
             store,
             wakeups,
             metrics,
-            catalogs: Catalogs::default(),
+            catalogs: CatalogCache::default(),
             records_bytes_max: RECORDS_BYTES_MAX,
             slice_limits: STEP,
             resolvers: Resolvers::none(),
