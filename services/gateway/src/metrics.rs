@@ -1,4 +1,4 @@
-//! What the gateway tells Prometheus. No label carries a workspace, device or record.
+//! The gateway's Prometheus metrics. No label names a workspace, a device or a record.
 
 use prometheus::exponential_buckets;
 
@@ -13,43 +13,43 @@ fn count_buckets() -> Vec<f64> {
 tidelog_postgres::metrics! {
     /// The gateway's metrics.
     pub struct GatewayMetrics {
-        /// Operations pushed, by table of the catalog (others as "unknown") and what became of them at append: pending, duplicate or rejected.
+        /// Operations pushed, by table of the catalog (other tables as "unknown") and by outcome of the append: pending, duplicate or rejected.
         ops_pushed: IntCounterVec("tidelog_ops_pushed_total", ["table", "verdict"]),
-        /// Operations per push.
+        /// Operations in one push.
         batch_ops: Histogram("tidelog_batch_ops", buckets = count_buckets()),
-        /// Seconds from a request's arrival to its answer's first byte, by route and status.
+        /// Seconds from the arrival of a request to the first byte of its response, by route, method and status.
         request_seconds: HistogramVec("tidelog_request_duration_seconds", ["route", "method", "status"], buckets = latency_buckets()),
-        /// Seconds of a push, waiting for the projector aside.
+        /// Seconds to check, judge and append a push, without waiting for the projector.
         push_seconds: Histogram("tidelog_push_duration_seconds", buckets = latency_buckets()),
-        /// Seconds of reading a page for a pull, long polling aside.
+        /// Seconds to read one page for a pull, without the wait of a long poll.
         pull_seconds: Histogram("tidelog_pull_duration_seconds", buckets = latency_buckets()),
-        /// Bytes of request bodies as they came.
+        /// Bytes of request bodies as received, before decompression.
         received_bytes: IntCounter("tidelog_received_bytes_total"),
-        /// Bytes of answer bodies as they went.
+        /// Bytes of response bodies as sent, after compression.
         sent_bytes: IntCounter("tidelog_sent_bytes_total"),
-        /// Events given to pulls.
+        /// Events sent in responses to pulls.
         events_pulled: IntCounter("tidelog_events_pulled_total"),
-        /// Pages read for pulls, by where their events were: tail (in memory) or log (in the database).
+        /// Pages read for pulls, by the source of their events: tail (memory) or log (database).
         pages: IntCounterVec("tidelog_pages_total", ["source"]),
-        /// Bytes of events that are kept in memory for readers near the heads of their logs.
+        /// Bytes of events kept in memory for readers near the head of their log.
         tail_bytes: IntGauge("tidelog_tail_bytes"),
-        /// Pushes appended by one statement or transaction.
+        /// Pushes appended in one transaction.
         group_pushes: Histogram("tidelog_group_commit_pushes", buckets = count_buckets()),
-        /// Operations appended by one statement or transaction.
+        /// Operations appended in one transaction.
         group_ops: Histogram("tidelog_group_commit_ops", buckets = count_buckets()),
-        /// Pushes that wait to be appended.
+        /// Pushes waiting to be appended.
         appends_waiting: IntGauge("tidelog_appends_waiting"),
-        /// Database connections in use, but for the projector's.
+        /// Database connections in use, without those of the projector.
         pool_in_use: IntGauge("tidelog_pool_connections_in_use"),
-        /// Callers that wait for a database connection.
+        /// Tasks waiting for a database connection.
         pool_waiting: IntGauge("tidelog_pool_waiting"),
-        /// Answers that are being streamed, and long polls.
+        /// Open long polls and streamed responses.
         open_streams: IntGauge("tidelog_open_streams"),
-        /// Devices heard of in the last 30 days.
+        /// Devices seen in the last 30 days.
         active_devices: IntGauge("tidelog_active_devices"),
-        /// Seconds that the newest `at` of a push lies ahead of the server's clock; 0 where it does not.
+        /// Seconds by which the newest `at` of a push is ahead of the server's clock; 0 if it is not.
         client_clock_ahead_seconds: Histogram("tidelog_client_clock_ahead_seconds", buckets = exponential_buckets(1.0, 4.0, 14).unwrap_or_default()),
-        /// Events that are not folded yet, over all workspaces.
+        /// Events that are not folded yet, in all workspaces.
         projector_lag_events: IntGauge("tidelog_projector_lag_events"),
         /// Seconds since the oldest event that is not folded yet was stored.
         projector_lag_seconds: Gauge("tidelog_projector_lag_seconds"),
