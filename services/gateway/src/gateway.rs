@@ -1,41 +1,43 @@
-//! What all routes share.
+//! The gateway's state, which all routes share.
 
 use std::sync::Arc;
 
 use prometheus::Registry;
 use tidelog_core::fold::Resolvers;
-use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{Store, Wakeups};
 use tokio::runtime::Handle;
 
-use crate::auth::AuthCache;
-use crate::catalog_cache::CatalogCache;
+use crate::auth::account_cache::AccountCache;
+use crate::catalogs::Catalogs;
 use crate::metrics::GatewayMetrics;
 use crate::presence::PresenceBuffer;
 use crate::pull::tail_cache::TailCache;
+use crate::push::append_worker::AppendWorker;
 use crate::push::appender::Appender;
-use crate::read::as_of::PastCatalogs;
 use crate::runtime::Runtime;
 
-/// How a gateway is set up.
+/// What a gateway is built from.
 pub struct GatewayConfig {
     /// The database.
     pub store: Store,
-    /// Wake-ups.
+    /// In-process wake-ups: what was appended and folded, here and in other processes.
     pub wakeups: Arc<Wakeups>,
     /// Clock and randomness.
     pub runtime: Runtime,
-    /// Where metrics are registered and read from.
+    /// The registry in which the gateway registers its metrics, and which `/metrics` shows.
     pub registry: Registry,
-    /// Appends that may be under way at once: database connections that pushes use.
+    /// Number of append workers, and so of database connections that pushes use at once. At least one is started.
     pub append_workers: usize,
     /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
     pub group_workspaces: bool,
-    /// The embedding program's `custom` rules, for records as they were.
+    /// The embedding program's `custom` rules. Reads with `as_of` fold with them.
     pub resolvers: Resolvers,
 }
 
-/// The gateway: shared by all workers, stateless but for caches and queues.
+/// The gateway. All HTTP workers share one. It holds only caches and queues, whose loss costs no data, so any number of
+/// gateways may run beside each other.
+///
+/// What it does is in `impl Gateway` blocks beside the concept: `auth`, `push`, `pull`, `read`.
 pub struct Gateway {
     pub(crate) store: Store,
     pub(crate) wakeups: Arc<Wakeups>,
@@ -43,30 +45,37 @@ pub struct Gateway {
     pub(crate) registry: Registry,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) appender: Appender,
-    pub(crate) auth: AuthCache,
-    pub(crate) catalog: CatalogCache,
+    pub(crate) accounts: AccountCache,
+    pub(crate) catalogs: Catalogs,
     pub(crate) presence: PresenceBuffer,
     pub(crate) tails: TailCache,
     pub(crate) resolvers: Resolvers,
-    pub(crate) past_catalogs: PastCatalogs,
-    /// The runtime that started it, for what is not to end or wait with one worker.
+    /// The Tokio runtime that started the gateway. Work that has to outlive a request, or must not wait behind one HTTP
+    /// worker's other requests, is spawned here.
     pub(crate) tasks: Handle,
 }
 
 impl Gateway {
-    /// Starts the append tasks on the current runtime; they end with the gateway.
+    /// Builds a gateway and starts its append workers on the current Tokio runtime. They end with the gateway.
+    ///
+    /// Fails if the registry already has metrics of these names.
     pub fn start(config: GatewayConfig) -> prometheus::Result<Arc<Self>> {
         let metrics = GatewayMetrics::register(&config.registry)?;
-        let appender = Appender::start(&config, &metrics);
+        let worker = AppendWorker {
+            store: config.store.clone(),
+            wakeups: Arc::clone(&config.wakeups),
+            clock: Arc::clone(&config.runtime.clock),
+            metrics: metrics.clone(),
+            group_workspaces: config.group_workspaces,
+        };
         Ok(Arc::new(Self {
-            appender,
-            auth: AuthCache::new(),
-            catalog: CatalogCache::new(config.store.clone()),
+            appender: Appender::start(worker, config.append_workers, metrics.appends_waiting.clone()),
+            accounts: AccountCache::new(),
+            catalogs: Catalogs::new(config.store.clone()),
             presence: PresenceBuffer::default(),
             tails: TailCache::new(config.store.clone(), metrics.tail_bytes.clone()),
             tasks: Handle::current(),
             resolvers: config.resolvers,
-            past_catalogs: PastCatalogs::new(),
             store: config.store,
             wakeups: config.wakeups,
             runtime: config.runtime,
@@ -75,12 +84,8 @@ impl Gateway {
         }))
     }
 
-    /// Forgets what is in memory of a workspace's log. Its next readers read the database.
-    pub fn forget_tail(&self, workspace: WorkspaceId) {
-        self.tails.forget(workspace);
-    }
-
-    /// Writes what devices said of themselves since the last call. Called every few seconds, and before the end.
+    /// Writes what devices reported about themselves since the last call. To be called every few seconds, and once before
+    /// the process ends.
     pub async fn flush_presence(&self) {
         self.presence.flush(&self.store).await;
     }

@@ -1,11 +1,13 @@
-//! The sync protocol over HTTP: the only crate that knows HTTP.
+//! The sync protocol over HTTP. This is the only crate that knows HTTP.
 //!
-//! A file per route under `routes/`: parse, call, answer. [`Gateway`] is what they share. `push`, `pull` and `read` hold
-//! what a push, a pull and a read do apart from HTTP; `http` has the bodies, the responses and, in [`ApiError`], the
-//! statuses.
+//! - `routes`: a file for each route, which parses the request, calls the gateway and writes the response.
+//! - `gateway`: [`Gateway`], the state that all routes share.
+//! - `push`, `pull`, `read`: what a push, a pull and a read do, apart from HTTP.
+//! - `auth`: who the caller is and what it may read.
+//! - `http`: bodies, parameters, content negotiation, responses, and with [`ApiError`] the statuses.
 
 mod auth;
-mod catalog_cache;
+mod catalogs;
 mod gateway;
 mod http;
 mod metrics;

@@ -1,4 +1,5 @@
-//! What devices say of themselves, gathered here and written some seconds later, many at a time and off the push path.
+//! What devices report about themselves. It is gathered in memory and written every few seconds, for many devices at once
+//! and apart from the requests.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,43 +7,45 @@ use std::sync::{Mutex, PoisonError};
 use tidelog_core::ids::{DeviceId, WorkspaceId};
 use tidelog_postgres::{Presence, Store};
 
-/// A device that was heard of within this time is active.
+/// A device is active if it was seen within this time.
 pub(crate) const ACTIVE_MS: i64 = 30 * 24 * 3_600_000;
 
-type Said = HashMap<WorkspaceId, HashMap<DeviceId, Presence>>;
+type Reports = HashMap<WorkspaceId, HashMap<DeviceId, Presence>>;
 
-/// What was said since the last flush.
+/// The reports since the last flush, merged by device.
 #[derive(Default)]
 pub(crate) struct PresenceBuffer {
-    said: Mutex<Said>,
+    reports: Mutex<Reports>,
 }
 
 impl PresenceBuffer {
-    /// Notes what a device said. An acknowledgement never goes back.
-    pub(crate) fn note(&self, workspace: WorkspaceId, device: DeviceId, said: Presence) {
-        let mut all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(workspace)
+    /// Adds a report of a device. Neither its acknowledged position nor its time of last contact ever goes back.
+    pub(crate) fn note(&self, workspace: WorkspaceId, device: DeviceId, report: Presence) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports
+            .entry(workspace)
             .or_default()
             .entry(device)
             .and_modify(|known| {
-                known.acknowledged = known.acknowledged.max(said.acknowledged);
-                known.last_seen_at = known.last_seen_at.max(said.last_seen_at);
-                if said.app.is_some() {
-                    known.app.clone_from(&said.app);
+                known.acknowledged = known.acknowledged.max(report.acknowledged);
+                known.last_seen_at = known.last_seen_at.max(report.last_seen_at);
+                if report.app.is_some() {
+                    known.app.clone_from(&report.app);
                 }
             })
-            .or_insert(said);
+            .or_insert(report);
     }
 
-    /// Writes and forgets it. What cannot be written is lost: devices say it again.
+    /// Writes the reports and empties the buffer. Reports that cannot be written are lost, since devices repeat them with
+    /// every request.
     pub(crate) async fn flush(&self, store: &Store) {
-        let said = std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
-        for (workspace, devices) in said {
-            // Sorted, so that two gateways never wait for each other's rows.
+        let reports = std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner));
+        for (workspace, devices) in reports {
+            // Sorted, so that two gateways never deadlock on each other's rows.
             let mut devices: Vec<_> = devices.into_iter().collect();
             devices.sort_by_key(|(device, _)| *device);
             if let Err(error) = store.save_presence(workspace, &devices).await {
-                tracing::warn!(%error, "what devices said of themselves was not saved");
+                tracing::warn!(%error, "the presence of devices could not be saved");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The clock and the randomness, as parameters: nothing else in Tidelog reads either.
+//! The clock and the randomness, as parameters. Nothing else in Tidelog reads the time of day or draws random numbers.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use rand::Rng;
 use tidelog_core::time::UnixMs;
 use uuid::{Builder, Uuid};
 
-/// Reads the time of day.
+/// A source of the time of day.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// The time now.
     fn now(&self) -> UnixMs;
 }
 
-/// Draws random bits fit for secrets.
+/// A source of random bits that are fit for secrets.
 pub trait Random: Send + Sync {
     /// 32 random bytes.
     fn bytes(&self) -> [u8; 32];
 
-    /// A random id.
+    /// A random UUID (version 4).
     fn uuid(&self) -> Uuid {
         let bytes = self.bytes();
         let mut id = [0; 16];
@@ -31,7 +31,7 @@ pub trait Random: Send + Sync {
 pub struct System;
 
 impl Clock for System {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     fn now(&self) -> UnixMs {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -46,12 +46,12 @@ impl Random for System {
     }
 }
 
-/// Both, to be handed on.
+/// Clock and randomness together.
 #[derive(Clone)]
 pub struct Runtime {
-    /// The clock.
+    /// The source of the time of day.
     pub clock: Arc<dyn Clock>,
-    /// The randomness.
+    /// The source of random bits.
     pub random: Arc<dyn Random>,
 }
 

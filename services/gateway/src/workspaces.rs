@@ -1,4 +1,4 @@
-//! Making a workspace: the same for the command line and the admin listener.
+//! Creating a workspace, for the command line and the admin listener alike.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store, Stor
 
 use crate::runtime::Runtime;
 
-/// A new workspace with its enrollment keys, which are shown this once.
+/// A new workspace with its enrollment keys. The keys cannot be shown again, since only their hashes are stored.
 #[derive(Debug, Clone, Serialize)]
 pub struct CreatedWorkspace {
-    /// Its id.
+    /// The workspace's id.
     pub workspace: WorkspaceId,
-    /// One key for each role of the catalog, for all scopes.
+    /// One enrollment key for each role of the catalog. Each grants all scopes.
     pub keys: BTreeMap<Role, String>,
 }
 
-/// Makes a workspace with one enrollment key for each role of the catalog.
+/// Creates a workspace with one enrollment key for each role of the catalog.
 pub async fn create_workspace(
     store: &Store,
     runtime: &Runtime,

@@ -264,7 +264,7 @@ fn logs_are_json_lines_with_the_request_id_of_gateway_append_and_projector_and_n
     };
     assert!(
         with_id("tidelog_gateway::http::middleware")
-            && with_id("tidelog_gateway::push::appender")
+            && with_id("tidelog_gateway::push::append_worker")
             && with_id("tidelog_projector"),
         "{said}"
     );

@@ -1,10 +1,19 @@
-//! Reads request bodies: bounded on the wire and when decompressed, then decoded.
+//! Request bodies: read within limits, decompressed within limits, then decoded.
+//!
+//! This is not actix's `Bytes` extractor with a `PayloadConfig`, because that has
+//!
+//! - one limit, for the body as sent and as decompressed; here a body of 4 MiB may decompress to 32 MiB;
+//! - no timeouts, so a client that sends a byte a minute keeps its connection for hours;
+//! - no limit of zstd's window, which a few bytes of input can make the decoder allocate;
+//! - no limit of how many bodies are decompressed and decoded at once;
+//! - errors that are no `application/problem+json` with a code of ours.
 
 use std::io::Read;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use actix_web::mime::{self, Mime};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use tidelog_core::error::Code;
@@ -14,19 +23,21 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::http::error::ApiError;
+use crate::http::media_type::{self, ENCODINGS};
 use crate::metrics::GatewayMetrics;
 
-/// Bodies from this size on are decompressed and decoded away from the threads that serve requests.
-const HEAVY_BYTES: usize = 64 * 1024;
+/// Size from which on a body is heavy: it is decoded on the blocking pool, not on the threads that serve requests.
+const HEAVY_BODY_BYTES_MIN: usize = 64 * 1024;
+/// Heavy bodies that are decoded at once. Each takes memory many times its size.
+const HEAVY_BODIES_MAX: usize = 4;
+/// How long a whole body may take: the largest one at the pace of a bad mobile network.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may pause while it sends a body.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a body may take: the limit of size at the pace of a bad mobile network.
-const BODY_WITHIN: Duration = Duration::from_secs(60);
-/// How long it may pause.
-const CHUNK_WITHIN: Duration = Duration::from_secs(10);
-/// Heavy bodies that are read at once: each takes memory many times its size.
-static HEAVY: Semaphore = Semaphore::const_new(4);
+static HEAVY_BODIES: Semaphore = Semaphore::const_new(HEAVY_BODIES_MAX);
 
-/// Reads and decodes the body of a request.
+/// Reads and decodes the body of a request. Bodies that are compressed or large are decoded on the blocking pool.
 pub(crate) async fn read_body<T: Send + 'static>(
     request: &HttpRequest,
     payload: Payload,
@@ -35,10 +46,10 @@ pub(crate) async fn read_body<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let encoding = encoding_of(request)?;
     let coding = coding_of(request)?;
-    let body = timeout(BODY_WITHIN, collect(request, payload)).await;
-    let body = body.map_err(|_| ApiError::new(Code::RequestTimeout, "the body did not come in time"))??;
+    let body = timeout(BODY_TIMEOUT, collect(request, payload)).await;
+    let body = body.map_err(|_| ApiError::new(Code::RequestTimeout, "sending the body took too long"))??;
     metrics.received_bytes.inc_by(body.len() as u64);
-    let read = move || -> Result<T, ApiError> {
+    let inflate_and_decode = move || -> Result<T, ApiError> {
         let inflated = match coding {
             Coding::Identity => body,
             Coding::Gzip => inflate_gzip(&body)?.into(),
@@ -46,19 +57,24 @@ pub(crate) async fn read_body<T: Send + 'static>(
         };
         Ok(decode(encoding, &inflated)?)
     };
-    if coding == Coding::Identity && body_is_light(request) {
-        return read();
+    if coding == Coding::Identity && is_light(request) {
+        return inflate_and_decode();
     }
-    let _turn = HEAVY.acquire().await.map_err(|_| ApiError::unavailable("the server is stopping"))?;
-    let joined = tokio::task::spawn_blocking(read).await;
-    joined.map_err(|_| ApiError::new(Code::Internal, "reading the body failed"))?
+    let _permit = HEAVY_BODIES.acquire().await.map_err(|_| ApiError::unavailable("the server is stopping"))?;
+    let joined = tokio::task::spawn_blocking(inflate_and_decode).await;
+    joined.map_err(|_| ApiError::new(Code::Internal, "decoding the body failed"))?
 }
 
-fn body_is_light(request: &HttpRequest) -> bool {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length < HEAVY_BYTES)
+fn is_light(request: &HttpRequest) -> bool {
+    announced_bytes(request).is_some_and(|bytes| bytes < HEAVY_BODY_BYTES_MIN as u64)
 }
 
+/// The `Content-Length` of a request, if it has one.
+fn announced_bytes(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A `Content-Encoding` that bodies may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Identity,
@@ -68,7 +84,7 @@ enum Coding {
 
 fn coding_of(request: &HttpRequest) -> Result<Coding, ApiError> {
     let mut given = request.headers().get_all(header::CONTENT_ENCODING);
-    let unsupported = || ApiError::new(Code::EncodingUnsupported, "Content-Encoding is gzip, zstd or absent");
+    let unsupported = || ApiError::new(Code::EncodingUnsupported, "Content-Encoding must be gzip, zstd or absent");
     let name = given.next().map(|coding| coding.to_str().map(str::to_ascii_lowercase));
     let coding = match name.as_ref().map(|name| name.as_deref()) {
         None | Some(Ok("identity")) => Coding::Identity,
@@ -80,43 +96,39 @@ fn coding_of(request: &HttpRequest) -> Result<Coding, ApiError> {
 }
 
 fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
-    let refused = || ApiError::new(Code::MediaType, "Content-Type is application/json or application/msgpack");
+    let refused = || ApiError::new(Code::MediaType, "Content-Type must be application/json or application/msgpack");
     let given = request.headers().get(header::CONTENT_TYPE).ok_or_else(refused)?.to_str().map_err(|_| refused())?;
-    let mut parts = given.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let encoding = match parts.next().as_deref() {
-        Some("application/json") => Encoding::Json,
-        Some("application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack") => Encoding::MessagePack,
-        _ => return Err(refused()),
-    };
-    let is_utf8 =
-        |part: &String| part.strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8");
-    if parts.all(|part| is_utf8(&part)) { Ok(encoding) } else { Err(refused()) }
+    let given = media_type::parse::<Mime>(given).ok_or_else(refused)?;
+    let is_utf8 = given.params().all(|(name, value)| name != mime::CHARSET || value == mime::UTF_8);
+    let found = ENCODINGS.iter().find(|(_, names)| names.contains(&given.essence_str()));
+    found.filter(|_| is_utf8).map(|(encoding, _)| *encoding).ok_or_else(refused)
 }
 
 async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, ApiError> {
     let too_large =
         || ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX);
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
+    let announced = announced_bytes(request);
+    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
         return Err(too_large());
     }
     let mut body = BytesMut::new();
-    let late = |_| ApiError::new(Code::RequestTimeout, "the body stopped coming");
-    while let Some(chunk) = timeout(CHUNK_WITHIN, payload.next()).await.map_err(late)? {
+    let paused = |_| ApiError::new(Code::RequestTimeout, "the client stopped sending the body");
+    while let Some(chunk) = timeout(CHUNK_TIMEOUT, payload.next()).await.map_err(paused)? {
         let chunk = chunk.map_err(|_| ApiError::new(Code::EncodingCorrupt, "the body ended early"))?;
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
         if body.is_empty() {
-            // Room for what was announced, once something of it is there.
-            body.reserve(announced.map_or(0, |length| length as usize).max(chunk.len()));
+            // Memory for the announced length, but only once the client has sent the first bytes.
+            body.reserve(announced.map_or(0, |bytes| bytes as usize).max(chunk.len()));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-/// A window larger than what may come out cannot be of use, only of harm: it is refused before it is allocated.
+/// A zstd decoder that refuses a window larger than the largest result, before it allocates the window: no honest body
+/// needs it.
 fn zstd_reader(body: &[u8]) -> Result<zstd::stream::read::Decoder<'_, &[u8]>, ApiError> {
     let mut reader = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| corrupt())?;
     reader.window_log_max(INFLATED_BYTES_MAX.ilog2()).map_err(|_| corrupt())?;
@@ -127,7 +139,8 @@ fn corrupt() -> ApiError {
     ApiError::new(Code::EncodingCorrupt, "the compressed body cannot be decompressed")
 }
 
-/// One member and nothing after it: what follows one is how a body is smuggled past whoever looked at the first.
+/// Decompresses one gzip member. Bytes after it are refused, since a body could be smuggled in them past a proxy that
+/// inspects the first member alone.
 fn inflate_gzip(body: &[u8]) -> Result<Vec<u8>, ApiError> {
     let mut reader = flate2::bufread::GzDecoder::new(body);
     let inflated = inflate(&mut reader)?;
@@ -138,8 +151,41 @@ fn inflate(reader: &mut impl Read) -> Result<Vec<u8>, ApiError> {
     let mut inflated = Vec::new();
     reader.take(INFLATED_BYTES_MAX as u64 + 1).read_to_end(&mut inflated).map_err(|_| corrupt())?;
     if inflated.len() > INFLATED_BYTES_MAX {
-        let detail = "the body decompresses to more than this server takes";
+        let detail = "the decompressed body is larger than this server takes";
         return Err(ApiError::new(Code::InflatedTooLarge, detail).with_limit(INFLATED_BYTES_MAX));
     }
     Ok(inflated)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_content_type_names_the_encoding() {
+        let rows = [
+            ("application/json", Some(Encoding::Json)),
+            ("Application/JSON; Charset=UTF-8", Some(Encoding::Json)),
+            ("application/json;charset=\"utf-8\"", Some(Encoding::Json)),
+            ("application/json ; charset=utf-8;", Some(Encoding::Json)),
+            ("application/msgpack; version=5", Some(Encoding::MessagePack)),
+            ("application/x-msgpack", Some(Encoding::MessagePack)),
+            ("application/vnd.msgpack", Some(Encoding::MessagePack)),
+            ("application/json; charset=latin1", None),
+            ("application/json; charset=utf-8; charset=latin1", None),
+            ("application/json, application/json", None),
+            ("application/x-ndjson", None),
+            ("application/*", None),
+            ("text/json", None),
+            ("json", None),
+            ("", None),
+        ];
+        for (given, encoding) in rows {
+            let request = TestRequest::default().insert_header(("content-type", given)).to_http_request();
+            assert_eq!(encoding_of(&request).ok(), encoding, "{given}");
+        }
+        assert!(encoding_of(&TestRequest::default().to_http_request()).is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! The one place that knows HTTP statuses: every refusal as `application/problem+json` (RFC 9457).
+//! Errors as HTTP responses with a body of `application/problem+json` (RFC 9457). Only this file gives codes their status.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
@@ -7,58 +7,58 @@ use tidelog_core::error::Code;
 use tidelog_core::wire::DecodeError;
 use tidelog_postgres::{LogError, StoreError};
 
-/// A refusal with its code and what belongs to it.
+/// An error response: a code, and the members that go with it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct ApiError {
-    /// The stable code.
+    /// The stable error code, which also decides the status.
     pub code: Code,
-    /// What is wrong here, without a word of the input.
+    /// What is wrong with this request and what to do about it. Never repeats input.
     pub detail: String,
-    /// The seq or other number that would have been right.
+    /// The number that the server expected, such as the next seq.
     pub expected: Option<i64>,
-    /// The limit that was passed.
+    /// The limit that the request exceeds.
     pub limit: Option<i64>,
-    /// The index of the operation at fault.
+    /// The index of the operation that caused the error.
     pub op_index: Option<usize>,
-    /// When to try again, in milliseconds.
+    /// How long to wait before the next attempt, in milliseconds.
     pub retry_after_ms: Option<i64>,
-    /// The methods of a route that was called by another one.
+    /// The methods that the route has, if it was called with another one: the `Allow` header.
     pub allow: Option<String>,
 }
 
-/// The body of a problem.
+/// The body of every error response, as in RFC 9457.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Problem {
-    /// A URI that names the code.
+    /// A URI that identifies the code.
     #[serde(rename = "type")]
     problem_type: String,
-    /// The code in words.
+    /// The meaning of the code in one sentence, the same for every request.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong here.
+    /// What is wrong with this request, and what to do about it.
     detail: String,
-    /// The stable code.
+    /// The stable error code, for programs to decide by.
     code: &'static str,
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later without a change.
     retryable: bool,
-    /// What would have been right.
+    /// The number that the server expected, such as the next seq.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<i64>,
-    /// The limit that was passed.
+    /// The limit that the request exceeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<i64>,
-    /// The index of the operation at fault.
+    /// The index of the operation that caused the error, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     op_index: Option<usize>,
-    /// When to try again.
+    /// How long to wait before the next attempt, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<i64>,
 }
 
 impl ApiError {
-    /// A refusal.
+    /// An error with a code and a detail, and no further members.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -71,22 +71,22 @@ impl ApiError {
         }
     }
 
-    /// Says which operation is at fault.
+    /// The same error with the index of the operation that caused it.
     pub fn at_op(self, op_index: usize) -> Self {
         Self { op_index: Some(op_index), ..self }
     }
 
-    /// Says which limit was passed.
+    /// The same error with the limit that the request exceeds.
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit: i64::try_from(limit).ok(), ..self }
     }
 
-    /// The service cannot take this now.
+    /// An error of code `unavailable`: the same request may succeed in a second.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self { retry_after_ms: Some(1_000), ..Self::new(Code::Unavailable, detail) }
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later without a change.
     fn is_retryable(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::CommitUnknown | Code::RateLimited | Code::RequestTimeout)
     }
@@ -171,7 +171,8 @@ impl From<DecodeError> for ApiError {
 }
 
 impl From<StoreError> for ApiError {
-    /// What passes is 503; what should not happen is logged here, once, and told without a word of it.
+    /// Temporary failures become 503. Failures that should never happen become 500; they are logged here, once, and the
+    /// response says nothing about their cause.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Locked(_) => {
@@ -179,13 +180,13 @@ impl From<StoreError> for ApiError {
                 Self::unavailable("the database is unavailable, try again")
             }
             StoreError::CommitUnknown(_) => {
-                tracing::warn!(%error, "the outcome of a commit is not known");
-                let detail = "whether it was stored is not known: send it again, a push is stored once";
+                tracing::warn!(%error, "the outcome of a commit is unknown");
+                let detail = "it is unknown whether this was stored: send it again, a push is stored only once";
                 Self { retry_after_ms: Some(1_000), ..Self::new(Code::CommitUnknown, detail) }
             }
             StoreError::Corrupt(_) | StoreError::Database(_) => {
-                tracing::error!(%error, "the database gave an answer that it should not give");
-                Self::new(Code::Internal, "an error of the server's own; its log has more")
+                tracing::error!(%error, "the database returned an unexpected error or inconsistent data");
+                Self::new(Code::Internal, "the server failed; its log says why")
             }
         }
     }
@@ -194,16 +195,29 @@ impl From<StoreError> for ApiError {
 impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Diverged => diverged(),
+            LogError::Diverged => cursor_diverged(),
             LogError::Store(error) => error.into(),
         }
     }
 }
 
-/// The refusal of a cursor that another log made, which is not the one that stands here now.
-pub(crate) fn diverged() -> ApiError {
-    let detail = "the log is another than this cursor was made from: start anew from /sync/records, keep unsent ops";
+/// The error for a cursor past the end of the log.
+pub(crate) fn cursor_ahead() -> ApiError {
+    let detail = "the log ends before this cursor: start again from /sync/records and keep unsent operations";
+    ApiError::new(Code::CursorAhead, detail)
+}
+
+/// The error for a cursor that was made from a log with other events than the one that is there now.
+pub(crate) fn cursor_diverged() -> ApiError {
+    let detail = "this cursor belongs to another history of the log: start again from /sync/records and keep unsent \
+                  operations";
     ApiError::new(Code::CursorDiverged, detail)
+}
+
+/// The error for a response that cannot be serialized. Logs the cause.
+pub(crate) fn unwritable(error: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(%error, "a response could not be written");
+    ApiError::new(Code::Internal, "the response could not be written")
 }
 
 #[cfg(test)]
@@ -211,10 +225,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_errors_of_our_own_are_500() {
+    fn only_internal_errors_are_500() {
         for code in Code::ALL {
-            let is_server_error = status_of(*code).as_u16() == 500;
-            assert_eq!(is_server_error, *code == Code::Internal, "{code}");
+            let is_500 = status_of(*code) == StatusCode::INTERNAL_SERVER_ERROR;
+            assert_eq!(is_500, *code == Code::Internal, "{code}");
         }
     }
 }

@@ -1,47 +1,42 @@
-//! NDJSON answers: a JSON line an item, and a last line that says how far they go. A stream that ends without its last
-//! line was cut.
+//! NDJSON responses: a line of JSON for each item, and a last line that says how far the items go. A stream that ends
+//! without that last line was cut off.
 
+use actix_web::HttpResponse;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpResponse};
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use prometheus::IntGauge;
 use serde::Serialize;
 
-use tidelog_core::error::Code;
-
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, unwritable};
+use crate::http::response::respond_streaming;
 use crate::metrics::GatewayMetrics;
 
-/// One line.
+/// One line of an NDJSON response.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Line<T, E> {
     /// An item.
     Item(T),
-    /// How far the items go.
+    /// The last line: how far the items go.
     End(E),
 }
 
-/// Lines as bytes.
+/// Serializes lines.
 pub(crate) fn encode<T: Serialize, E: Serialize>(lines: impl Iterator<Item = Line<T, E>>) -> Result<Bytes, ApiError> {
     let mut bytes = Vec::new();
     for line in lines {
-        serde_json::to_writer(&mut bytes, &line).map_err(|error| {
-            tracing::error!(%error, "a line could not be written");
-            ApiError::new(Code::Internal, "a line could not be written")
-        })?;
+        serde_json::to_writer(&mut bytes, &line).map_err(|error| unwritable(&error))?;
         bytes.push(b'\n');
     }
     Ok(bytes.into())
 }
 
-/// The answer that streams them. An error on the way cuts the stream, since its status is out already.
+/// The response that streams lines.
 pub(crate) fn respond(lines: impl Stream<Item = Result<Bytes, ApiError>> + 'static) -> HttpResponse {
-    let lines = lines.map(|bytes| bytes.map_err(Error::from));
-    HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines)
+    respond_streaming("application/x-ndjson", lines)
 }
 
-/// Counts a stream while it lives.
+/// Counts a stream in the metrics for as long as it lives.
 pub(crate) struct OpenStream(IntGauge);
 
 impl OpenStream {

@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its line in the log, its figures.
+//! What happens around every request: an id, a tracing span, a log line, metrics.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,24 +19,24 @@ use crate::gateway::Gateway;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// The id of a request: the caller's if it gave a plain one, else a random one. It goes with the push into the append
-/// and with the hint to the projector, and stands in the logs of all three.
+/// The id of a request: the caller's `X-Request-Id` if it is plain, otherwise a random one. A push passes it on to the
+/// append and, with the wake-up hint, to the projector, so that the log lines of all three have it.
 #[derive(Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    /// The id that [`observe`] gave this request.
+    /// The id that [`observe`] gave to a request.
     pub(crate) fn of(request: &HttpRequest) -> String {
         request.extensions().get::<Self>().map(|id| id.0.clone()).unwrap_or_default()
     }
 }
 
-/// Gives the request its id and span, logs and measures it.
+/// The middleware: gives the request its id and span, then logs and measures it.
 pub(crate) async fn observe<B: MessageBody>(
     gateway: Data<Gateway>,
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<Counted<B>>, Error> {
+) -> Result<ServiceResponse<CountedBody<B>>, Error> {
     let started = Instant::now();
     let id = given_id(&request).unwrap_or_else(|| gateway.runtime.random.uuid().simple().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -47,7 +47,7 @@ pub(crate) async fn observe<B: MessageBody>(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if response.status().as_u16() >= 400 && method != "GET" {
-        // What is left of a refused body is not worth reading.
+        // Reading the rest of a refused body is not worth keeping the connection.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
@@ -57,18 +57,30 @@ pub(crate) async fn observe<B: MessageBody>(
     gateway.metrics.request_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     span.in_scope(|| {
         let duration_ms = elapsed.as_millis() as u64;
-        // What went well is for whoever looks for it: at full load a line each would cost more than the request.
+        // Successful requests are logged at debug level: at full load a line for each would cost more than the request.
         if status < 400 {
-            tracing::debug!(http.method = method, http.route = route, http.status = status, duration_ms, "answered");
+            tracing::debug!(
+                http.method = method,
+                http.route = route,
+                http.status = status,
+                duration_ms,
+                "a request succeeded"
+            );
         } else {
-            tracing::info!(http.method = method, http.route = route, http.status = status, duration_ms, "refused");
+            tracing::info!(
+                http.method = method,
+                http.route = route,
+                http.status = status,
+                duration_ms,
+                "a request was refused"
+            );
         }
     });
     let sent = gateway.metrics.sent_bytes.clone();
-    Ok(response.map_body(|_, body| Counted { body: Box::pin(body), sent }))
+    Ok(response.map_body(|_, body| CountedBody { body: Box::pin(body), sent }))
 }
 
-/// A label has few values, whatever callers send.
+/// The method as a label value. Unknown methods share one, so that callers cannot create metrics without bound.
 fn method_label(method: &str) -> &'static str {
     match method {
         "GET" => "GET",
@@ -79,19 +91,20 @@ fn method_label(method: &str) -> &'static str {
     }
 }
 
+/// The caller's `X-Request-Id`, if it is short and plain enough to be logged.
 fn given_id(request: &ServiceRequest) -> Option<String> {
     let given = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let is_plain = given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     (is_plain && (1..=REQUEST_ID_BYTES_MAX).contains(&given.len())).then(|| given.to_owned())
 }
 
-/// A body that counts its bytes as they go.
-pub(crate) struct Counted<B> {
+/// A response body that counts its bytes as they are sent.
+pub(crate) struct CountedBody<B> {
     body: Pin<Box<B>>,
     sent: IntCounter,
 }
 
-impl<B: MessageBody> MessageBody for Counted<B> {
+impl<B: MessageBody> MessageBody for CountedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {

@@ -1,9 +1,13 @@
-//! HTTP apart from the routes: request bodies and parameters, responses, errors, and what goes on around each request.
+//! HTTP apart from the routes: request bodies and parameters, content negotiation, responses, errors, and the middleware.
 
 pub(crate) mod body;
 pub(crate) mod error;
+pub(crate) mod etag;
 pub(crate) mod lines;
+pub(crate) mod media_type;
 pub(crate) mod middleware;
+pub(crate) mod negotiate;
 pub(crate) mod params;
+pub(crate) mod pieces;
 pub(crate) mod resource;
 pub(crate) mod response;

@@ -1,4 +1,4 @@
-//! A path with its methods: one that it does not have is answered by 405 with the ones it has.
+//! A path with the methods that it has. Any other method gets 405 and an `Allow` header.
 
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
@@ -6,12 +6,13 @@ use tidelog_core::error::Code;
 
 use crate::http::error::ApiError;
 
-/// A resource that answers every method it does not have by 405 with the ones it has.
+/// Builds a resource for actix, which responds to every method that it does not have with 405 and an `Allow` header.
 pub(crate) struct Methods {
     resource: actix_web::Resource,
     allowed: Vec<&'static str>,
 }
 
+/// A resource without methods, to which they are added.
 pub(crate) fn resource(path: &str) -> Methods {
     Methods { resource: web::resource(path), allowed: Vec::new() }
 }
@@ -32,7 +33,7 @@ macro_rules! method {
 }
 
 impl Methods {
-    /// Answers `HEAD` too, as `GET` without its body.
+    /// Adds `GET`, and `HEAD`, whose response is that of `GET` without the body.
     pub(crate) fn get<F, Args>(mut self, handler: F) -> Self
     where
         F: actix_web::Handler<Args>,
@@ -52,7 +53,7 @@ impl Methods {
         self.resource.default_service(web::route().to(move |_: HttpRequest| {
             let allowed = allowed.clone();
             async move {
-                let error = ApiError::new(Code::MethodNotAllowed, format!("this route takes {allowed}"));
+                let error = ApiError::new(Code::MethodNotAllowed, format!("this route has the methods {allowed}"));
                 Err::<HttpResponse, _>(ApiError { allow: Some(allowed), ..error })
             }
         }))

@@ -1,4 +1,4 @@
-//! What a reader's rights to tables have become, told where in the log they changed.
+//! Changes of what a reader may see, reported with the page on which they happen.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,25 @@ use crate::auth::Reader;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 
-/// Tables to read anew, and tables to let go of.
+/// The tables that a reader gained and lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AccessChange {
+    /// Tables whose records the reader has to read from scratch, since it could not see all of their events.
     pub(crate) resync: BTreeSet<TableName>,
+    /// Tables whose records the reader has to forget.
     pub(crate) drop: BTreeSet<TableName>,
 }
 
 impl AccessChange {
-    /// What became of each table from one catalog to the next ones, as far as the last of them still says so.
+    /// What changed for a role over a series of catalogs. Changes that `now`, the catalog that the page was filtered by,
+    /// has undone are left out.
     fn over<'a>(role: &Role, catalogs: impl IntoIterator<Item = &'a Catalog>, now: &Catalog) -> Self {
         let readable = |catalog: &Catalog| catalog.readable_by(role).cloned().collect::<BTreeSet<_>>();
         let now = readable(now);
         let (mut change, mut before) = (Self::default(), None::<BTreeSet<TableName>>);
         for after in catalogs.into_iter().map(readable) {
             if let Some(before) = before {
-                // Read, hidden, read again: what happened while it was hidden may never have been seen.
+                // A table that was hidden and shown again is listed: its events in between may never have been seen.
                 change.resync.extend(after.difference(&before).filter(|table| now.contains(*table)).cloned());
                 change.drop.extend(before.difference(&after).filter(|table| !now.contains(*table)).cloned());
             }
@@ -35,7 +38,7 @@ impl AccessChange {
         change
     }
 
-    /// Adds what a later page says, which has the last word on each table.
+    /// Adds the change of a later page, which decides about each table that both name.
     pub(crate) fn extend(&mut self, later: Self) {
         self.resync.retain(|table| !later.drop.contains(table));
         self.drop.retain(|table| !later.resync.contains(table));
@@ -43,7 +46,7 @@ impl AccessChange {
         self.drop.extend(later.drop);
     }
 
-    /// Between two catalogs.
+    /// What changed for a reader between two catalogs. Nothing ever changes for an analyst.
     pub(crate) fn between(reader: &Reader, before: &Catalog, now: &Catalog) -> Self {
         match reader.device() {
             Some(device) => Self::over(&device.role, [before, now], now),
@@ -51,14 +54,14 @@ impl AccessChange {
         }
     }
 
-    /// As the two lists of the wire.
+    /// The lists `resync` and `drop` of the wire.
     pub(crate) fn into_lists(self) -> (Vec<TableName>, Vec<TableName>) {
         (self.resync.into_iter().collect(), self.drop.into_iter().collect())
     }
 }
 
 impl Gateway {
-    /// What the `_catalog` events of a page changed for its reader, whose page was filtered by `now`.
+    /// What the `_catalog` events of a page changed for its reader. `now` is the catalog that the page was filtered by.
     pub(crate) async fn changed_access(
         &self,
         reader: &Reader,

@@ -1,33 +1,23 @@
-//! A page of events that are encoded already, and its frame around them.
+//! A page of encoded events, and the response around it.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::Position;
 use tidelog_core::wire::{Encoding, JsonForm, PullResponse, page_end, page_head, write_json};
 use tidelog_postgres::PackedPage;
 
-use crate::http::error::ApiError;
-use crate::http::response::unwritable;
+use crate::http::error::{ApiError, unwritable};
 
-/// What goes to the socket at once: much larger pieces are copied through memory that no cache holds.
-const PIECE_BYTES: usize = 64 * 1024;
-
-/// A slice of a log: its events as MessagePack, wherever those stand.
+/// A page of a log: the visible events after a cursor, encoded as MessagePack. The bytes may be shared with a tail.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// The events, one behind the other: parts of whole events, none of them empty.
+    /// The events one after the other. Each part has whole events and is not empty.
     pub(crate) events: Vec<Bytes>,
-    /// How many they are.
+    /// The number of events.
     pub(crate) count: usize,
-    /// The `_catalog` events among them.
+    /// The `_catalog` events on the page, each with its position.
     pub(crate) catalogs: Vec<(Position, Bytes)>,
-    /// Where the slice ends: a batch boundary.
+    /// The cursor after which the next page begins: always the end of a batch.
     pub(crate) end: Cursor,
 }
 
@@ -37,9 +27,9 @@ impl Page {
         Self { events: Vec::new(), count: 0, catalogs: Vec::new(), end }
     }
 
-    /// The whole page in an encoding, around the members that `answer` has beside its events.
-    pub(crate) fn encode(&self, encoding: Encoding, answer: &PullResponse) -> Result<Vec<Bytes>, ApiError> {
-        let mut head = page_head(encoding, answer, self.count).map_err(|e| unwritable(&e))?;
+    /// The body of a pull response: the members of `response`, then the events of this page.
+    pub(crate) fn encode(&self, encoding: Encoding, response: &PullResponse) -> Result<Vec<Bytes>, ApiError> {
+        let mut head = page_head(encoding, response, self.count).map_err(|e| unwritable(&e))?;
         if encoding == Encoding::Json {
             self.write_json(JsonForm::Commas, &mut head)?;
             head.extend_from_slice(page_end(encoding));
@@ -48,7 +38,7 @@ impl Page {
         Ok([Bytes::from(head)].into_iter().chain(self.events.iter().cloned()).collect())
     }
 
-    /// The events alone as lines of JSON.
+    /// The events alone, a line of JSON each.
     pub(crate) fn lines(&self) -> Result<Bytes, ApiError> {
         let mut lines = Vec::new();
         self.write_json(JsonForm::Lines, &mut lines)?;
@@ -74,37 +64,5 @@ impl From<PackedPage> for Page {
         let catalogs = page.catalogs.into_iter().map(|(at, range)| (at, events.slice(range))).collect();
         let events = if events.is_empty() { Vec::new() } else { vec![events] };
         Self { events, count: page.count, catalogs, end: page.end }
-    }
-}
-
-/// Cuts parts into pieces of a size that a socket takes.
-pub(crate) fn pieces(parts: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
-    parts.into_iter().flat_map(|mut part| {
-        std::iter::from_fn(move || (!part.is_empty()).then(|| part.split_to(part.len().min(PIECE_BYTES))))
-    })
-}
-
-/// A body of known size in pieces, none of which is copied to stand beside the others.
-pub(crate) struct Pieces {
-    left: VecDeque<Bytes>,
-    bytes: u64,
-}
-
-impl Pieces {
-    pub(crate) fn of(parts: Vec<Bytes>) -> Self {
-        let bytes = parts.iter().map(|part| part.len() as u64).sum();
-        Self { left: pieces(parts).collect(), bytes }
-    }
-}
-
-impl MessageBody for Pieces {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.bytes)
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(self.left.pop_front().map(Ok))
     }
 }

@@ -1,4 +1,4 @@
-//! Which of the pushes that wait go into the log together.
+//! Group commit: which of the waiting pushes are appended together.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,28 +7,29 @@ use tidelog_core::ids::{CatalogVersion, DeviceId, WorkspaceId};
 use tidelog_postgres::{AppendBatch, Appended, StoreError};
 use tokio::sync::oneshot;
 
-/// Operations of one group: bounds what a failed group repeats.
+/// Operations in one group. It bounds the work that is repeated push by push if the group fails.
 const GROUP_OPS_MAX: usize = 10_000;
-/// KiB of operations of one group.
+/// KiB of operations in one group.
 const GROUP_KIB_MAX: usize = 16 * 1024;
 
-/// A push on its way into the log.
+/// A push that waits to be appended.
 pub(crate) struct PendingPush {
     pub(crate) workspace: WorkspaceId,
-    /// The version that the ops were judged under.
+    /// The version of the catalog that the ops were judged under.
     pub(crate) catalog: CatalogVersion,
-    /// Shared with the request, which needs it again if the log asks for another look.
+    /// The ops. Shared with the request, which needs them again if the push has to be judged or compared once more.
     pub(crate) batch: Arc<AppendBatch>,
+    /// The id of the request, for the log and the wake-up hint.
     pub(crate) request_id: String,
 }
 
-/// Where the answer to a push goes.
+/// The channel to the request that waits for a push's outcome.
 pub(crate) type Reply = oneshot::Sender<Result<Appended, StoreError>>;
 
-/// Pushes with where their answers go.
+/// Pushes, each with the channel to its request.
 pub(crate) type Group = Vec<(PendingPush, Reply)>;
 
-/// What a batch takes in memory, about.
+/// Roughly the memory that a batch takes, in KiB; at least 1.
 pub(crate) fn kib_of(batch: &AppendBatch) -> usize {
     const OP_BYTES: usize = 512;
     let fields: usize =
@@ -36,24 +37,27 @@ pub(crate) fn kib_of(batch: &AppendBatch) -> usize {
     (batch.ops.len() * OP_BYTES + fields) / 1024 + 1
 }
 
-/// The pushes that go together, and the rest in its order: one push of each device, all judged under the catalog of the
-/// first, of the first one's workspace alone unless `group_workspaces`, within the bounds of a group.
+/// Splits the waiting pushes into the group to append next and the rest, both in their order.
+///
+/// A group has at most one push of each device, all judged under the catalog of the first push, and stays within the
+/// limits of ops and KiB; only its first push may exceed them by itself. Without `group_workspaces` all of it is for the
+/// first push's workspace.
 pub(crate) fn split_off_group(waiting: Group, group_workspaces: bool) -> (Group, Group) {
     let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
     let (catalog, workspace) = (first.catalog, first.workspace);
     let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
     let (mut ops, mut kib) = (0, 0);
-    waiting.into_iter().partition(|(next, _)| {
-        let (next_ops, next_kib) = (next.batch.ops.len(), kib_of(&next.batch));
-        let has_room = ops == 0 || (ops + next_ops <= GROUP_OPS_MAX && kib + next_kib <= GROUP_KIB_MAX);
-        let fits = has_room && next.catalog == catalog && (group_workspaces || next.workspace == workspace);
-        // A device's second push waits even if its first did not fit: their order is the device's.
-        let is_first = devices.insert((next.workspace, next.batch.device));
-        if fits && is_first {
-            ops += next_ops.max(1);
-            kib += next_kib;
+    waiting.into_iter().partition(|(push, _)| {
+        let (push_ops, push_kib) = (push.batch.ops.len(), kib_of(&push.batch));
+        let has_room = ops == 0 || (ops + push_ops <= GROUP_OPS_MAX && kib + push_kib <= GROUP_KIB_MAX);
+        let fits = has_room && push.catalog == catalog && (group_workspaces || push.workspace == workspace);
+        // A device's second push waits even if its first one did not fit, so that they are appended in order.
+        let is_devices_first = devices.insert((push.workspace, push.batch.device));
+        if fits && is_devices_first {
+            ops += push_ops.max(1);
+            kib += push_kib;
         }
-        fits && is_first
+        fits && is_devices_first
     })
 }
 
@@ -87,20 +91,19 @@ mod tests {
         };
         let workspace = WorkspaceId(Uuid::from_u128(workspace));
         let (catalog, batch) = (CatalogVersion(catalog), Arc::new(batch));
-        let waiting = PendingPush { workspace, catalog, batch, request_id: String::new() };
-        (waiting, oneshot::channel().0)
+        let push = PendingPush { workspace, catalog, batch, request_id: String::new() };
+        (push, oneshot::channel().0)
     }
 
     type Names = Vec<(u128, u128)>;
 
     fn names((group, rest): (Group, Group)) -> (Names, Names) {
-        let name =
-            |(waiting, _): &(PendingPush, Reply)| (waiting.workspace.0.as_u128(), waiting.batch.device.0.as_u128());
+        let name = |(push, _): &(PendingPush, Reply)| (push.workspace.0.as_u128(), push.batch.device.0.as_u128());
         (group.iter().map(name).collect(), rest.iter().map(name).collect())
     }
 
     #[test]
-    fn what_waits_goes_together_one_push_of_each_device() {
+    fn waiting_pushes_go_together_one_of_each_device() {
         let waiting = vec![push(1, 1, 1, 1, 0), push(1, 2, 1, 1, 0), push(1, 1, 1, 1, 0), push(2, 1, 1, 1, 0)];
         assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1), (1, 2), (2, 1)], vec![(1, 1)]));
     }
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn a_group_is_judged_under_one_catalog_and_the_rest_keeps_its_order() {
         let waiting = vec![push(1, 1, 1, 1, 0), push(1, 2, 2, 1, 0), push(1, 3, 1, 1, 0), push(1, 2, 1, 1, 0)];
-        // The last is device 2's second push: its first waits, so it waits behind it.
+        // The last one is device 2's second push. Its first push waits, so the second one waits behind it.
         assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1), (1, 3)], vec![(1, 2), (1, 2)]));
     }
 

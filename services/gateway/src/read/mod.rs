@@ -1,4 +1,4 @@
-//! Reads apart from HTTP: records as they were, and conflicts.
+//! Reads of records as they were, and of conflicts, apart from HTTP; with what settles a conflict.
 
 pub(crate) mod as_of;
 pub(crate) mod conflicts;

@@ -1,4 +1,4 @@
-//! `/admin/v1`: operator routes, on the admin listener only, by an admin token.
+//! `/admin/v1`: routes for operators, on the admin listener only, authenticated by an admin token.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,8 +12,9 @@ use tidelog_postgres::CredentialKind;
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{encoding_of, ok};
+use crate::http::response::ok;
 use crate::workspaces::create_workspace as create;
 use tidelog_core::wire::decode;
 
@@ -33,7 +34,7 @@ struct NewWorkspace {
     name: String,
 }
 
-/// Every workspace with how far it is.
+/// Every workspace with the head of its log and how far that is folded.
 pub(crate) async fn workspaces(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
@@ -49,7 +50,7 @@ pub(crate) async fn workspaces(gateway: Data<Gateway>, request: HttpRequest) -> 
     ok(&request, &serde_json::json!({"workspaces": views.collect::<Vec<_>>()}))
 }
 
-/// Makes a workspace with an enrollment key for each role of the catalog.
+/// Creates a workspace with an enrollment key for each role of the catalog.
 pub(crate) async fn create_workspace(
     gateway: Data<Gateway>,
     request: HttpRequest,
@@ -58,12 +59,12 @@ pub(crate) async fn create_workspace(
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
     encoding_of(&request)?;
-    let asked: NewWorkspace =
+    let new: NewWorkspace =
         read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
-    if asked.name.is_empty() || asked.name.len() > NAME_BYTES_MAX || asked.name.contains('\0') {
-        return Err(ApiError::new(Code::NameInvalid, "name has 1 to 255 bytes of UTF-8 without NUL"));
+    if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || new.name.contains('\0') {
+        return Err(ApiError::new(Code::NameInvalid, "name must be 1 to 255 bytes of UTF-8 without NUL"));
     }
-    let known = gateway.catalog.refresh().await?;
-    let created = create(&gateway.store, &gateway.runtime, &known.0.catalog, &asked.name).await?;
+    let in_force = gateway.catalogs.refresh().await?;
+    let created = create(&gateway.store, &gateway.runtime, &in_force.catalog, &new.name).await?;
     ok(&request, &created)
 }

@@ -1,31 +1,28 @@
 //! `GET /catalog`
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::wire::CatalogView;
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::etag::{not_modified, with_etag};
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{answer, encoding_of};
+use crate::http::response::respond;
 
-/// The catalog in force. Its ETag names its version.
+/// The catalog in force: tables, rules and roles. Its ETag is its version, so `If-None-Match` saves the body.
 #[utoipa::path(get, path = "/api/v1/catalog", tag = "catalog", responses((status = 200, body = CatalogView), (status = 304)))]
 pub(crate) async fn catalog(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let encoding = encoding_of(&request)?;
     gateway.reader(&request).await?;
-    let known = gateway.catalog.refresh().await?;
-    let etag = format!("\"{}\"", known.0.version);
-    let given = request.headers().get(header::IF_NONE_MATCH).and_then(|given| given.to_str().ok());
-    if given.is_some_and(|given| given.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+    let in_force = gateway.catalogs.refresh().await?;
+    let etag = format!("\"{}\"", in_force.version);
+    if let Some(not_modified) = not_modified(&request, &etag) {
+        return Ok(not_modified);
     }
-    let view = CatalogView { version: known.0.version.0, catalog: known.0.catalog.file.clone() };
-    let mut response = answer(StatusCode::OK, encoding, &view)?;
-    if let Ok(etag) = header::HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    Ok(response)
+    let view = CatalogView { version: in_force.version.0, catalog: in_force.catalog.file.clone() };
+    Ok(with_etag(respond(StatusCode::OK, encoding, &view)?, &etag))
 }

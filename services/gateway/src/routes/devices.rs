@@ -1,4 +1,4 @@
-//! `/devices`: registering by an enrollment key, listing, revoking.
+//! `/devices`: register with an enrollment key, list, revoke.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
@@ -12,11 +12,13 @@ use crate::auth::DevicePrincipal;
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{answer, encoding_of, ok};
+use crate::http::response::{ok, respond};
 use tidelog_core::wire::decode;
 
-/// Registers a device in the key's workspace, with the key's role and scopes. Its token is shown this once.
+/// Registers a device, authenticated by an enrollment key, in the key's workspace with the key's role and scopes. The
+/// response is the only one that ever shows the device's token.
 #[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterWire,
     responses((status = 201, body = RegisterResponse), (status = 403), (status = 429)))]
 pub(crate) async fn register(
@@ -27,40 +29,38 @@ pub(crate) async fn register(
     Params::read(&request, &[])?;
     let key = gateway.bearer(&request, CredentialKind::EnrollmentKey).await?;
     let encoding = encoding_of(&request)?;
-    let asked: RegisterRequest =
+    let registration: RegisterRequest =
         read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
-    if asked.replaces.is_some_and(DeviceId::is_system) {
-        return Err(ApiError::new(Code::IdInvalid, "replaces names a device of an app"));
+    if registration.replaces.is_some_and(DeviceId::is_system) {
+        return Err(ApiError::new(Code::IdInvalid, "replaces must name a device of an app, not the system device"));
     }
     let device = DeviceId(gateway.runtime.random.uuid());
     let secret = gateway.runtime.random.bytes();
     let token = Credential::new(CredentialKind::DeviceToken, key.workspace, device.0, secret);
-    let new = NewDevice { device, name: &asked.name, platform: asked.platform.as_deref(), replaces: asked.replaces };
+    let RegisterRequest { name, platform, replaces } = registration;
+    let new = NewDevice { device, name: &name, platform: platform.as_deref(), replaces };
     let now = gateway.runtime.clock.now();
     let registered = gateway.store.register_device(key.workspace, key.id, &new, &token.hash(), now).await?;
     let (role, scopes) = match registered {
         RegisterOutcome::Registered(role, scopes) => (role, scopes),
         RegisterOutcome::Refused(state) => return Err(refusal(state)),
     };
-    let registered = RegisterResponse {
-        device,
-        workspace: key.workspace,
-        name: asked.name,
-        role,
-        scopes,
-        token: token.reveal(),
-        last_seq: 0,
-    };
-    answer(StatusCode::CREATED, encoding, &registered)
+    let registered =
+        RegisterResponse { device, workspace: key.workspace, name, role, scopes, token: token.reveal(), last_seq: 0 };
+    respond(StatusCode::CREATED, encoding, &registered)
 }
 
 fn refusal(state: KeyState) -> ApiError {
     match state {
         KeyState::Unknown => ApiError::new(Code::TokenInvalid, "this credential is not valid"),
-        KeyState::Ended => ApiError::new(Code::KeyExhausted, "this enrollment key is expired, revoked or used up"),
+        KeyState::Ended => {
+            ApiError::new(Code::KeyExhausted, "this enrollment key is expired, revoked or used up: ask for a new one")
+        }
         KeyState::HourFull { retry_after_ms } => {
-            let limited =
-                ApiError::new(Code::RateLimited, "this enrollment key has registered its devices of this hour");
+            let limited = ApiError::new(
+                Code::RateLimited,
+                "this enrollment key has registered all the devices that it may in this hour",
+            );
             ApiError { retry_after_ms: Some(retry_after_ms), ..limited }
         }
     }
@@ -91,7 +91,7 @@ pub(crate) async fn device(
     ok(&request, found.first().ok_or_else(absent)?)
 }
 
-/// Revokes a device: itself, or another by a role in the catalog's `manage_devices`.
+/// Revokes a device. A device may revoke itself; to revoke another one, its role must be in the catalog's `manage_devices`.
 #[utoipa::path(delete, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
     responses((status = 204), (status = 403), (status = 404)))]
 pub(crate) async fn revoke(
@@ -108,13 +108,13 @@ pub(crate) async fn revoke(
     if !gateway.store.revoke_device(caller.workspace, device, gateway.runtime.clock.now()).await? {
         return Err(absent());
     }
-    gateway.auth.forget(caller.workspace, device).await;
+    gateway.accounts.forget(caller.workspace, device).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn may_revoke(gateway: &Gateway, caller: &DevicePrincipal, device: DeviceId) -> Result<bool, ApiError> {
-    let known = gateway.catalog.current().await?;
-    Ok(caller.device == device || known.0.catalog.manage_devices.contains(&caller.role))
+    let in_force = gateway.catalogs.current().await?;
+    Ok(caller.device == device || in_force.catalog.manage_devices.contains(&caller.role))
 }
 
 fn parse(text: &str) -> Result<DeviceId, ApiError> {

@@ -6,19 +6,19 @@ use actix_web::web::Data;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 
-/// The process answers.
+/// Liveness: the process responds.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]
 pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "live"}))
 }
 
-/// The database answers and a catalog is in force: pushes and pulls work.
+/// Readiness: the database responds and a catalog is in force, so pushes and pulls work.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     gateway.store.ping().await?;
-    gateway.catalog.current().await?;
+    gateway.catalogs.current().await?;
     if !gateway.appender.is_alive() {
-        return Err(ApiError::unavailable("an append task has ended"));
+        return Err(ApiError::unavailable("an append worker has ended: restart the server"));
     }
     Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"})))
 }

@@ -10,7 +10,7 @@ use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::presence::ACTIVE_MS;
 
-/// Everything that is measured, as Prometheus reads it.
+/// All metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]
 pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     refresh(&gateway).await;
@@ -20,7 +20,7 @@ pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiE
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(body))
 }
 
-/// Sets the gauges that are read, not counted. What the database does not tell now keeps its last value.
+/// Sets the gauges that have to be read from the pool and the database. A gauge whose query fails keeps its last value.
 async fn refresh(gateway: &Gateway) {
     let metrics = &gateway.metrics;
     let pool = gateway.store.pool_status();

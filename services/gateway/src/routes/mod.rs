@@ -1,4 +1,5 @@
-//! The routes, a file each: parse, call, answer.
+//! The HTTP servers and their routes. Each route has a file, which parses the request, calls the gateway and writes the
+//! response.
 
 mod admin;
 mod catalog;
@@ -29,17 +30,20 @@ use crate::http::resource::resource;
 
 pub use openapi::openapi_json;
 
-/// How long a client may take to send its headers, and an idle connection stays open. Longer than a long poll's wait is
-/// no use: a waiting request is not idle.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the headers of a request.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an idle connection stays open. It does not have to outlast a long poll: a connection with a waiting request is
+/// not idle.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long requests may go on once the server has to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The server of apps and analysts on a bound socket.
+/// The HTTP server for apps and analysts, on a bound socket.
 pub fn main_server(gateway: Arc<Gateway>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     serve(gateway, listener, workers, main_routes)
 }
 
-/// The server of operators on a bound socket.
+/// The HTTP server for operators, on a bound socket.
 pub fn admin_server(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<Server> {
     serve(gateway, listener, 1, admin_routes)
 }
@@ -60,20 +64,20 @@ fn serve(
             .wrap(from_fn(observe))
     };
     let server = HttpServer::new(app)
-        .on_connect(|connection, _| send_at_once(connection))
+        .on_connect(|connection, _| set_nodelay(connection))
         .workers(workers)
-        .client_request_timeout(REQUEST_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(5)
+        .client_request_timeout(HEADERS_TIMEOUT)
+        .keep_alive(IDLE_TIMEOUT)
+        .shutdown_timeout(SHUTDOWN_TIMEOUT.as_secs())
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
 }
 
-/// The end of an answer is not held back until the client has acknowledged what came before it.
-fn send_at_once(connection: &dyn Any) {
+/// Sets `TCP_NODELAY`. Without it the end of a response would wait until the client has acknowledged what came before.
+fn set_nodelay(connection: &dyn Any) {
     if let Some(Err(error)) = connection.downcast_ref::<TcpStream>().map(|stream| stream.set_nodelay(true)) {
-        tracing::debug!(%error, "a connection is gone already");
+        tracing::debug!(%error, "a connection was closed before its options could be set");
     }
 }
 
@@ -81,7 +85,7 @@ fn main_routes(config: &mut ServiceConfig) {
     let api = web::scope("/api/v1")
         .service(resource("/devices").get(devices::devices).post(devices::register).build())
         .service(resource("/devices/{device}").get(devices::device).delete(devices::revoke).build())
-        .service(resource("/sync").post(sync::both::sync).build())
+        .service(resource("/sync").post(sync::push_and_pull::sync).build())
         .service(resource("/sync/push").post(sync::push::push).build())
         .service(resource("/sync/pull").get(sync::pull::pull).build())
         .service(resource("/sync/ops/{seq}").get(sync::ops::op).build())

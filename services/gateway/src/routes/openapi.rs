@@ -1,4 +1,4 @@
-//! The OpenAPI document, from the code of the routes. `schema/openapi.json` is its stored form, tested not to be stale.
+//! The OpenAPI document, generated from the routes. `schema/openapi.json` is its stored copy; a test compares the two.
 
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -10,7 +10,7 @@ use crate::routes::{catalog, conflicts, devices, health, metrics, records, sync}
     info(title = "Tidelog", description = "Event-sourced sync: push operations, pull events, read records. See docs/PROTOCOL.md."),
     paths(
         devices::register, devices::devices, devices::device, devices::revoke, sync::push::push, sync::pull::pull,
-        sync::both::sync, sync::ops::op, sync::records::records, records::one::record, records::history::history,
+        sync::push_and_pull::sync, sync::ops::op, sync::records::records, records::one::record, records::history::history,
         conflicts::list::conflicts, conflicts::one::conflict, conflicts::resolve::resolve, sync::status::status,
         catalog::catalog, health::live, health::ready, metrics::metrics,
     ),
@@ -29,7 +29,7 @@ impl Modify for Bearer {
     }
 }
 
-/// The document, indented, with a newline at its end.
+/// The OpenAPI document as indented JSON that ends with a newline.
 pub fn openapi_json() -> String {
     let json = Document::openapi().to_pretty_json().unwrap_or_default();
     format!("{json}\n")

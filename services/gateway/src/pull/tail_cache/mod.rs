@@ -79,13 +79,6 @@ impl TailCache {
         self.look(workspace, &tail, Some(after)).await.map(|view| view.filter(|view| view.covers(after.position)))
     }
 
-    /// Forgets what is in memory of a workspace's log. Who is being served goes on with what it has.
-    pub(crate) fn forget(&self, workspace: WorkspaceId) {
-        let mut tails = self.lock();
-        tails.remove(workspace);
-        self.bytes_gauge.set(tails.bytes as i64);
-    }
-
     async fn look(
         &self,
         workspace: WorkspaceId,

@@ -1,4 +1,4 @@
-//! `GET /conflicts`: the conflicts.
+//! `GET /conflicts`
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,18 +11,20 @@ use tidelog_postgres::ConflictsQuery;
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{encoding_of, ok};
+use crate::http::response::ok;
 
-/// Every value that lost, with what it lost to. A page may be empty and have more behind it.
+/// The conflicts, oldest first: every value that lost, with the value that it lost to. A page may be empty although more
+/// pages follow: `more` says so.
 #[utoipa::path(get, path = "/api/v1/conflicts", tag = "conflicts",
     params(
-        ("status" = Option<String>, Query, description = "open, resolved, overtaken or automatic"),
+        ("status" = Option<String>, Query, description = "Only conflicts of this status: open, resolved, overtaken or automatic"),
         ("table" = Option<String>, Query),
         ("record" = Option<String>, Query),
         ("scope" = Option<String>, Query),
-        ("after" = Option<String>, Query, description = "The cursor of the page before; from the start without"),
-        ("limit" = Option<u64>, Query, description = "Most rows, 1 to 10,000"),
+        ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the first page"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of conflicts, 1 to 10,000"),
     ),
     responses((status = 200, body = ConflictsResponse), (status = 400), (status = 422)))]
 pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -32,12 +34,12 @@ pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> R
     let invalid = |e: InvalidName| ApiError::new(Code::QueryInvalid, e.to_string());
     let status = params.text("status").map(|status| {
         ConflictStatus::parse(status)
-            .ok_or_else(|| ApiError::new(Code::QueryInvalid, "status is open, resolved, overtaken or automatic"))
+            .ok_or_else(|| ApiError::new(Code::QueryInvalid, "status must be open, resolved, overtaken or automatic"))
     });
-    let in_force = gateway.catalog_of_reader(&reader).await?;
+    let catalog = gateway.catalog_of_reader(&reader).await?;
     let query = ConflictsQuery {
         after: cursor_of(&params)?,
-        filter: &reader.filter(&in_force, None),
+        filter: &reader.filter(&catalog, None),
         status: status.transpose()?,
         table: params.text("table").map(TableName::parse).transpose().map_err(invalid)?,
         record: params.text("record").map(RecordId::parse).transpose().map_err(invalid)?,
@@ -51,7 +53,7 @@ pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> R
 }
 
 fn cursor_of(params: &Params) -> Result<Option<ConflictId>, ApiError> {
-    let invalid = || ApiError::new(Code::CursorInvalid, "this is no cursor of /conflicts");
+    let invalid = || ApiError::new(Code::CursorInvalid, "`after` must be a cursor of /conflicts");
     match params.text("after") {
         None | Some("") => Ok(None),
         Some(text) => {

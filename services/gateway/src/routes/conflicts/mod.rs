@@ -1,4 +1,4 @@
-//! `/conflicts`: the values that lost, and settling those that a person must choose between.
+//! `/conflicts`: list, read and settle conflicts.
 
 pub(super) mod list;
 pub(super) mod one;

@@ -6,10 +6,11 @@ use tidelog_core::wire::ConflictView;
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{encoding_of, ok};
+use crate::http::response::ok;
 
-/// One conflict.
+/// One conflict, by its id.
 #[utoipa::path(get, path = "/api/v1/conflicts/{conflict}", tag = "conflicts", params(("conflict" = String, Path)),
     responses((status = 200, body = ConflictView), (status = 404)))]
 pub(crate) async fn conflict(

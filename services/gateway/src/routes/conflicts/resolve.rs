@@ -11,15 +11,17 @@ use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
 use crate::http::middleware::RequestId;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{encoding_of, ok};
+use crate::http::response::ok;
 
-/// Settles an open conflict, or restores what lost to a rule. Takes no seq of the caller's.
+/// Settles an open conflict, or restores a value that lost to a rule. The server appends the op itself, so it takes no seq
+/// of the caller.
 #[utoipa::path(post, path = "/api/v1/conflicts/{conflict}/resolve", tag = "conflicts",
     request_body = tidelog_core::wire::schema::ResolveWire,
     params(
         ("conflict" = String, Path),
-        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of it, up to 10,000"),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdict, up to 10,000"),
     ),
     responses((status = 200, body = ResolveResponse), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(crate) async fn resolve(

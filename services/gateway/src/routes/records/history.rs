@@ -11,22 +11,23 @@ use tidelog_core::wire::{EventView, HistoryEvent, HistoryResponse};
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{encoding_of, ok};
+use crate::http::response::ok;
 use crate::routes::records::one::{absent, key_of};
 
-/// Events that are read at once: 16 MiB at most.
-const EVENTS_IN_ONE_READ: usize = 64;
+/// Events in one read: 16 MiB at most.
+const READ_EVENTS_MAX: usize = 64;
 
-/// The events that named a record, as far as they are folded, each with what became of it. Rejected ones are not among
-/// them: they have no effect on it.
+/// The history of a record: every event that named it, oldest first, each with its verdict. Events that are not folded yet
+/// and rejected ones, which have no effect on the record, are left out.
 #[utoipa::path(get, path = "/api/v1/records/{table}/{record}/history", tag = "records",
     params(
         ("table" = String, Path),
         ("record" = String, Path),
         ("scope" = Option<String>, Query),
-        ("after" = Option<String>, Query, description = "The cursor of the page before; from the start without"),
-        ("limit" = Option<u64>, Query, description = "Most events, 1 to 10,000"),
+        ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the first page"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of events, 1 to 10,000"),
     ),
     responses((status = 200, body = HistoryResponse), (status = 400), (status = 404)))]
 pub(crate) async fn history(
@@ -39,15 +40,15 @@ pub(crate) async fn history(
     let reader = gateway.reader(&request).await?;
     let key = key_of(path.into_inner(), &params)?;
     let (start, limit) = (cursor_of(&params)?, params.page_limit()?);
-    let in_force = gateway.catalog_of_reader(&reader).await?;
-    if !reader.may_read(&in_force, key.table.as_str(), &key.scope) {
+    let catalog = gateway.catalog_of_reader(&reader).await?;
+    if !reader.may_read(&catalog, key.table.as_str(), &key.scope) {
         return Err(absent());
     }
     let (workspace, store) = (reader.workspace(), &gateway.store);
     let past = store.record_past(workspace, &key).await?.ok_or_else(absent)?;
     let (mut events, mut after, mut more, mut bytes) = (Vec::new(), start, true, 0);
     while more && events.len() < limit && bytes < PAGE_BYTES_MAX {
-        let wanted = EVENTS_IN_ONE_READ.min(limit - events.len());
+        let wanted = READ_EVENTS_MAX.min(limit - events.len());
         let mut positions = store.positions_after(workspace, &past, after, wanted + 1).await?;
         more = positions.len() > wanted;
         positions.truncate(wanted);
@@ -72,7 +73,7 @@ fn cursor_of(params: &Params) -> Result<Position, ApiError> {
             let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
             number
                 .map(Position)
-                .ok_or_else(|| ApiError::new(Code::CursorInvalid, "this is no cursor of a record's history"))
+                .ok_or_else(|| ApiError::new(Code::CursorInvalid, "`after` must be a cursor of a record's history"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/records/{table}/{record}`: one record, as it is, as it was, and how it became so.
+//! `/records/{table}/{record}`: one record as it is or was, and its history.
 
 pub(super) mod history;
 pub(super) mod one;

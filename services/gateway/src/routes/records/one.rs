@@ -1,6 +1,6 @@
 //! `GET /records/{table}/{record}`
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::error::Code;
@@ -10,17 +10,19 @@ use tidelog_core::wire::RecordView;
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::etag::{not_modified, with_etag};
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{answer, encoding_of};
+use crate::http::response::respond;
 
-/// One record as it is folded now, tombstones included, or with `as_of` as it was then. The ETag of what it is now names
-/// generation and version.
+/// One record: as it is now, or with `as_of` as it was then. A deleted record is returned too, as its tombstone. The ETag of
+/// the current record changes with its version, so `If-None-Match` saves the body.
 #[utoipa::path(get, path = "/api/v1/records/{table}/{record}", tag = "records",
     params(
         ("table" = String, Path),
         ("record" = String, Path),
         ("scope" = Option<String>, Query),
-        ("as_of" = Option<String>, Query, description = "A position of the log, or an RFC 3339 time"),
+        ("as_of" = Option<String>, Query, description = "A position in the log, or an RFC 3339 time: the record as it was then"),
     ),
     responses((status = 200, body = RecordView), (status = 304), (status = 404), (status = 422)))]
 pub(crate) async fn record(
@@ -33,31 +35,26 @@ pub(crate) async fn record(
     let reader = gateway.reader(&request).await?;
     let key = key_of(path.into_inner(), &params)?;
     let workspace = reader.workspace();
-    let in_force = gateway.catalog_of_reader(&reader).await?;
-    if !reader.may_read(&in_force, key.table.as_str(), &key.scope) {
+    let catalog = gateway.catalog_of_reader(&reader).await?;
+    if !reader.may_read(&catalog, key.table.as_str(), &key.scope) {
         return Err(absent());
     }
     if let Some(as_of) = params.text("as_of") {
-        let until = gateway.place_in_time(workspace, as_of).await?;
-        let was = gateway.record_as_of(workspace, &key, until).await?.ok_or_else(absent)?;
-        return answer(StatusCode::OK, encoding, &was.to_view(key.table, key.scope, key.record, false));
+        let until = gateway.position_of(workspace, as_of).await?;
+        let record = gateway.record_as_of(workspace, &key, until).await?.ok_or_else(absent)?;
+        return respond(StatusCode::OK, encoding, &record.to_view(key.table, key.scope, key.record, false));
     }
     let checkpoint = gateway.store.checkpoint(workspace).await?.ok_or_else(absent)?;
     let (key, record) = gateway.store.record(workspace, &key).await?.ok_or_else(absent)?;
     let etag = format!("\"{}.{}\"", checkpoint.generation, record.version);
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|given| given.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+    if let Some(not_modified) = not_modified(&request, &etag) {
+        return Ok(not_modified);
     }
     let view = record.to_view(key.table, key.scope, key.record, false);
-    let mut response = answer(StatusCode::OK, encoding, &view)?;
-    if let Ok(etag) = header::HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    Ok(response)
+    Ok(with_etag(respond(StatusCode::OK, encoding, &view)?, &etag))
 }
 
-/// The record that a path and its `scope` name.
+/// The key of the record that the path and the parameter `scope` name.
 pub(crate) fn key_of((table, record): (String, String), params: &Params) -> Result<RecordKey, ApiError> {
     let invalid = |e: InvalidName| ApiError::new(Code::NameInvalid, e.to_string());
     Ok(RecordKey {
@@ -67,7 +64,7 @@ pub(crate) fn key_of((table, record): (String, String), params: &Params) -> Resu
     })
 }
 
-/// What may not be seen answers as what is not there.
+/// The error for a record that does not exist, and for one that the reader may not see (SEC-1).
 pub(crate) fn absent() -> ApiError {
     ApiError::new(Code::NotFound, "there is no such record")
 }

@@ -10,9 +10,8 @@ use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::response::ok;
-use crate::push::op_status;
 
-/// What became of one of the caller's own operations, for ever.
+/// What became of one of the caller's own operations. It can be asked at any later time.
 #[utoipa::path(get, path = "/api/v1/sync/ops/{seq}", tag = "sync", params(("seq" = i64, Path)),
     responses((status = 200, body = OpStatus), (status = 404)))]
 pub(crate) async fn op(
@@ -24,6 +23,6 @@ pub(crate) async fn op(
     let device = gateway.device(&request).await?;
     let is_plain = path.bytes().all(|b| b.is_ascii_digit());
     let seq = is_plain.then(|| path.parse().ok().and_then(Seq::new)).flatten();
-    let seq = seq.ok_or_else(|| ApiError::new(Code::ShapeInvalid, "a seq is a whole number of at least 1"))?;
-    ok(&request, &op_status(&gateway, &device, seq).await?)
+    let seq = seq.ok_or_else(|| ApiError::new(Code::ShapeInvalid, "a seq must be a whole number of at least 1"))?;
+    ok(&request, &gateway.op_status(&device, seq).await?)
 }

@@ -7,38 +7,58 @@ use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::error::Code;
 use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PULL_WAIT_MS_MAX};
-use tidelog_core::wire::PullResponse;
+use tidelog_core::wire::{Encoding, PullResponse};
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
+use crate::http::negotiate::{Offer, negotiate};
 use crate::http::params::Params;
-use crate::http::response::{Form, Streams, encoded, form_of};
+use crate::http::response::respond_encoded;
 use crate::pull::PullRequest;
 use crate::routes::sync::stream;
 
-/// Events after a cursor, in order, whole batches. NDJSON and `application/msgpack-seq`, a sequence of such answers, stream
-/// them all up to the head at the time of the call.
+/// A form of the response.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// One page.
+    Page(Encoding),
+    /// A stream of events, a line of JSON each.
+    Lines,
+    /// A stream of pages.
+    Pages,
+}
+
+const FORMS: [Offer<Form>; 4] = [
+    (Form::Page(Encoding::Json), JSON),
+    (Form::Page(Encoding::MessagePack), MESSAGE_PACK),
+    (Form::Lines, NDJSON),
+    (Form::Pages, MESSAGE_PACK_SEQUENCE),
+];
+
+/// Pulls the events after a cursor, in order and in whole batches. `Accept: application/x-ndjson` and
+/// `application/msgpack-seq` (a sequence of page responses) stream all of them up to the head at the time of the call.
 #[utoipa::path(get, path = "/api/v1/sync/pull", tag = "sync",
     params(
-        ("after" = Option<String>, Query, description = "The cursor of the page before; from the start without"),
-        ("limit" = Option<u64>, Query, description = "Most events, 1 to 10,000; a batch is never split for it"),
+        ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the events from the start of the log"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of events, 1 to 10,000. A batch is never split, so a page may have more"),
         ("tables" = Option<String>, Query, description = "Only these tables, separated by commas"),
-        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for an event, up to 30,000"),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for an event if there is none yet, up to 30,000"),
     ),
     responses((status = 200, body = PullResponse), (status = 400), (status = 409), (status = 410)))]
 pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let params = Params::read(&request, &["after", "limit", "tables", "wait"])?;
-    let form = form_of(&request, Streams::LinesAndPages)?;
+    let form = negotiate(&request, &FORMS)?;
     let reader = gateway.reader(&request).await?;
     let (limit, tables) = (params.limit()?, params.tables()?);
     let wait = params.number("wait", (0, PULL_WAIT_MS_MAX))?.map(Duration::from_millis);
     let all = PullRequest { tables, wait: wait.unwrap_or_default(), ..PullRequest::after(cursor_of(&params)?) };
     let streamed = PullRequest { limit: limit.unwrap_or(usize::MAX), ..all };
     match form {
-        Form::Whole(encoding) => {
+        Form::Page(encoding) => {
             let pull = PullRequest { limit: limit.unwrap_or(PAGE_EVENTS_DEFAULT), ..streamed };
-            let (answer, page) = gateway.pull(&reader, &pull).await?;
-            Ok(encoded(encoding, page.encode(encoding, &answer)?))
+            let (response, page) = gateway.pull(&reader, &pull).await?;
+            Ok(respond_encoded(encoding, page.encode(encoding, &response)?))
         }
         Form::Lines => stream::events(gateway.into_inner(), reader, streamed).await,
         Form::Pages => stream::pages(gateway.into_inner(), reader, streamed).await,
@@ -48,8 +68,7 @@ pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result
 fn cursor_of(params: &Params) -> Result<Cursor, ApiError> {
     match params.text("after") {
         None | Some("") => Ok(Cursor::START),
-        Some(text) => {
-            Cursor::parse(text).ok_or_else(|| ApiError::new(Code::CursorInvalid, "this is no cursor of a pull"))
-        }
+        Some(text) => Cursor::parse(text)
+            .ok_or_else(|| ApiError::new(Code::CursorInvalid, "`after` must be the cursor of a pull")),
     }
 }

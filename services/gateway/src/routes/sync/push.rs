@@ -11,12 +11,13 @@ use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
 use crate::http::middleware::RequestId;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
-use crate::http::response::{encoding_of, ok};
+use crate::http::response::ok;
 
-/// Appends a batch of operations. What is acknowledged is durable and in every later pull.
+/// Pushes a batch of operations. When the response arrives, they are durable and part of every later pull.
 #[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushWire,
-    params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for what becomes of the ops, up to 10,000")),
+    params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdicts of the operations, up to 10,000")),
     responses((status = 200, body = PushResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn push(
     gateway: Data<Gateway>,

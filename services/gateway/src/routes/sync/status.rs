@@ -14,18 +14,20 @@ use crate::http::params::Params;
 use crate::http::response::ok;
 use crate::presence::ACTIVE_MS;
 
-/// How far the caller's workspace is, who was here, what this server takes.
+/// The state of the caller's workspace (head, checkpoint, digests, conflicts), when its devices last synced, and the limits
+/// of this server.
 #[utoipa::path(get, path = "/api/v1/sync/status", tag = "sync", responses((status = 200, body = Status)))]
 pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let reader = gateway.reader(&request).await?;
     let workspace = reader.workspace();
     gateway.flush_presence().await;
-    let known = gateway.catalog.refresh().await?;
+    let in_force = gateway.catalogs.refresh().await?;
     let head = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
-    // What the caller's log does not let it read yet it cannot have pulled: neither is it in what it compares with.
-    let of_log = gateway.catalog.of_log(head.catalog_version).await?;
-    let filter = reader.filter(&of_log, None);
+    // The caller compares the digests with what it has pulled. So they cover what the catalog of its log grants, even if the
+    // catalog in force grants more.
+    let of_log = gateway.catalogs.of_log(head.catalog_version).await?;
+    let filter = reader.filter(&of_log.catalog, None);
     let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
     let devices = gateway.store.devices(workspace, None).await?;
     let now = gateway.runtime.clock.now();
@@ -39,8 +41,8 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         }
     }
     let tables = match &reader {
-        Reader::Device(device) => known.0.catalog.readable_by(&device.role).cloned().collect(),
-        Reader::Analyst(_) => known.0.catalog.tables.keys().cloned().collect(),
+        Reader::Device(device) => in_force.catalog.readable_by(&device.role).cloned().collect(),
+        Reader::Analyst(_) => in_force.catalog.tables.keys().cloned().collect(),
     };
     let status = Status {
         status: "online".to_owned(),
@@ -48,7 +50,7 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         time: now,
         workspace,
         tables,
-        catalog: known.0.version.0,
+        catalog: in_force.version.0,
         head: head.head,
         projected: digests.projected,
         digests: digests.tables.into_iter().map(|(table, digest)| (table, digest.to_string())).collect(),
@@ -56,7 +58,7 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         active_devices: active as i64,
         open_conflicts: gateway.store.open_conflicts(workspace, &filter).await?,
         last_sync,
-        limits: Limits::with_clock_skew_s(known.0.catalog.clock_skew_s),
+        limits: Limits::with_clock_skew_s(in_force.catalog.clock_skew_s),
     };
     ok(&request, &status)
 }

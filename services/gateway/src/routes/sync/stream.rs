@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpResponse;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpResponse};
 use async_stream::stream;
-use futures_util::{Stream, StreamExt};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::wire::{Encoding, EventView, PullEnd};
 
@@ -13,42 +12,45 @@ use crate::auth::Reader;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::lines::{self, Line};
+use crate::http::pieces::pieces;
+use crate::http::response::respond_streaming;
 use crate::pull::access_change::AccessChange;
-use crate::pull::page::{Page, pieces};
+use crate::pull::page::Page;
 use crate::pull::{LogState, Pages, PullRequest};
 
-/// Every page up to the head at the time of the call, or until `limit` events, each a whole answer with its own cursor.
+/// Streams pages up to the head at the time of the call, or until `limit` events. Each is a whole pull response with its own
+/// cursor; there is at least one.
 pub(crate) async fn pages(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
-    let mut pages = Streamed::begin(gateway, reader, &pull).await?;
-    let sent = stream! {
-        let mut is_first = true;
+    let mut pages = PullStream::begin(gateway, reader, &pull).await?;
+    let body = stream! {
+        let mut is_empty = true;
         while let Some(next) = pages.next().await.transpose() {
             let parts = match next {
-                Ok((page, access)) => pages.whole(page, access).await,
+                Ok((page, access)) => pages.encode(page, access).await,
                 Err(error) => Err(error),
             };
-            is_first = false;
+            is_empty = false;
             match parts {
                 Ok(parts) => for piece in pieces(parts) { yield Ok(piece); },
                 Err(error) => { yield Err(error); return; }
             }
         }
-        if is_first {
+        if is_empty {
             let page = Page::empty(pages.after);
-            match pages.whole(page, AccessChange::default()).await {
+            match pages.encode(page, AccessChange::default()).await {
                 Ok(parts) => for piece in pieces(parts) { yield Ok(piece); },
                 Err(error) => yield Err(error),
             }
         }
     };
-    Ok(respond("application/msgpack-seq", sent))
+    Ok(respond_streaming("application/msgpack-seq", body))
 }
 
-/// Every event up to the head at the time of the call, or `limit` of them, a JSON line each, and a last line that says
-/// how far they go.
+/// Streams events up to the head at the time of the call, or `limit` of them: a line of JSON each, and a last line that
+/// says how far they go.
 pub(crate) async fn events(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
-    let mut pages = Streamed::begin(gateway, reader, &pull).await?;
-    let sent = stream! {
+    let mut pages = PullStream::begin(gateway, reader, &pull).await?;
+    let body = stream! {
         let mut access = AccessChange::default();
         while let Some(next) = pages.next().await.transpose() {
             match next {
@@ -63,50 +65,45 @@ pub(crate) async fn events(gateway: Arc<Gateway>, reader: Reader, pull: PullRequ
             }
         }
         let (resync, drop) = access.into_lists();
-        let (after, more) = (pages.after, pages.after.position < pages.found.head);
+        let (after, more) = (pages.after, pages.after.position < pages.log.head);
         let end = PullEnd { cursor: after, position: after.position, more, resync, drop };
         yield lines::encode([Line::<EventView, _>::End(end)].into_iter());
     };
-    Ok(respond("application/x-ndjson", sent))
+    Ok(lines::respond(body))
 }
 
-/// The answer that streams bytes. An error on the way cuts it, since its status is out already.
-fn respond(content_type: &str, bytes: impl Stream<Item = Result<Bytes, ApiError>> + 'static) -> HttpResponse {
-    HttpResponse::Ok().content_type(content_type).streaming(bytes.map(|bytes| bytes.map_err(Error::from)))
-}
-
-/// Pages on their way to a reader.
-struct Streamed {
+/// The pages of a streamed pull.
+struct PullStream {
     gateway: Arc<Gateway>,
     reader: Reader,
-    found: LogState,
+    log: LogState,
     pages: Pages,
-    /// How far the pages that were given reach.
+    /// The end of the last page, or where the stream began.
     after: Cursor,
     _open: lines::OpenStream,
 }
 
-impl Streamed {
+impl PullStream {
     async fn begin(gateway: Arc<Gateway>, reader: Reader, pull: &PullRequest) -> Result<Self, ApiError> {
-        let found = gateway.find(&reader, pull.after).await?;
+        let log = gateway.locate(&reader, pull.after).await?;
         gateway.note_read(&reader, pull.after);
-        let pages = gateway.pages(&reader, &found, pull);
+        let pages = gateway.pages(&reader, &log, pull);
         let _open = lines::OpenStream::new(&gateway.metrics);
-        Ok(Self { gateway, reader, found, pages, after: pull.after, _open })
+        Ok(Self { gateway, reader, log, pages, after: pull.after, _open })
     }
 
-    /// The next page, if its reader may still have it.
+    /// The next page with the change of access on it. An error if its reader may no longer read.
     async fn next(&mut self) -> Result<Option<(Page, AccessChange)>, ApiError> {
         let Some(page) = self.pages.next().await? else { return Ok(None) };
-        self.gateway.prove_again(&self.reader).await?;
-        let changed = self.gateway.changed_access(&self.reader, &self.found.in_force.catalog, &page.catalogs).await?;
+        self.gateway.reauthenticate(&self.reader).await?;
+        let changed = self.gateway.changed_access(&self.reader, &self.log.catalog, &page.catalogs).await?;
         self.gateway.metrics.events_pulled.inc_by(page.count as u64);
         self.after = page.end;
         Ok(Some((page, changed)))
     }
 
-    async fn whole(&self, page: Page, access: AccessChange) -> Result<Vec<Bytes>, ApiError> {
-        let answer = self.gateway.response_of(&page, self.found.head, access).await?;
-        page.encode(Encoding::MessagePack, &answer)
+    async fn encode(&self, page: Page, access: AccessChange) -> Result<Vec<Bytes>, ApiError> {
+        let response = self.gateway.response_of(&page, self.log.head, access).await?;
+        page.encode(Encoding::MessagePack, &response)
     }
 }

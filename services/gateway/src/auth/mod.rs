@@ -1,0 +1,120 @@
+//! Authentication: a bearer credential is looked up by the ids inside it and proven by its secret.
+
+pub(crate) mod account_cache;
+mod reader;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use tidelog_core::error::Code;
+use tidelog_core::ids::DeviceId;
+use tidelog_postgres::{Credential, CredentialKind};
+
+pub(crate) use reader::{DevicePrincipal, Reader};
+
+use crate::gateway::Gateway;
+use crate::http::error::ApiError;
+
+/// Maximum length of the credential in an `Authorization` header. Every real one is shorter.
+const CREDENTIAL_BYTES_MAX: usize = 256;
+
+impl Gateway {
+    /// Authenticates a caller that has to be a device.
+    pub(crate) async fn device(&self, request: &HttpRequest) -> Result<DevicePrincipal, ApiError> {
+        let credential = credential_of(request)?;
+        match credential.kind {
+            CredentialKind::DeviceToken => self.prove_device(credential).await,
+            CredentialKind::EnrollmentKey | CredentialKind::AnalystToken | CredentialKind::AdminToken => {
+                Err(ApiError::new(Code::Forbidden, needed(CredentialKind::DeviceToken)))
+            }
+        }
+    }
+
+    /// Authenticates a caller that may read: a device or an analyst.
+    pub(crate) async fn reader(&self, request: &HttpRequest) -> Result<Reader, ApiError> {
+        let credential = credential_of(request)?;
+        match credential.kind {
+            CredentialKind::DeviceToken => self.prove_device(credential).await.map(Reader::Device),
+            CredentialKind::AnalystToken => self.prove(credential).await.map(Reader::Analyst),
+            CredentialKind::EnrollmentKey | CredentialKind::AdminToken => Err(ApiError::new(
+                Code::Forbidden,
+                "this route needs a device token (tld_...) or an analyst token (tla_...)",
+            )),
+        }
+    }
+
+    /// Authenticates a caller by a credential of one kind.
+    pub(crate) async fn bearer(&self, request: &HttpRequest, kind: CredentialKind) -> Result<Credential, ApiError> {
+        let credential = credential_of(request)?;
+        if credential.kind != kind {
+            return Err(ApiError::new(Code::Forbidden, needed(kind)));
+        }
+        self.prove(credential).await
+    }
+
+    /// Authenticates a reader once more, so that open streams and long polls end when its device is revoked.
+    pub(crate) async fn reauthenticate(&self, reader: &Reader) -> Result<(), ApiError> {
+        match reader {
+            Reader::Device(device) => self.prove_device(device.credential.clone()).await.map(drop),
+            Reader::Analyst(credential) => self.prove(credential.clone()).await.map(drop),
+        }
+    }
+
+    async fn prove(&self, credential: Credential) -> Result<Credential, ApiError> {
+        if self.store.is_valid(&credential).await? { Ok(credential) } else { Err(invalid()) }
+    }
+
+    async fn prove_device(&self, credential: Credential) -> Result<DevicePrincipal, ApiError> {
+        let (workspace, device) = (credential.workspace, DeviceId(credential.id));
+        let account = match self.accounts.get(workspace, device).await {
+            Some(account) => account,
+            None => {
+                let account = self.store.device_account(workspace, device).await?.ok_or_else(invalid)?;
+                self.accounts.insert(workspace, device, account.clone()).await;
+                account
+            }
+        };
+        if !account.token.matches(&credential.hash()) {
+            return Err(invalid());
+        }
+        if account.revoked {
+            return Err(revoked());
+        }
+        Ok(DevicePrincipal { workspace, device, role: account.role, scopes: account.scopes, credential })
+    }
+}
+
+/// The error that a revoked device gets.
+pub(crate) fn revoked() -> ApiError {
+    ApiError::new(Code::DeviceRevoked, "this device was revoked")
+}
+
+/// The detail of the error for a credential of another kind than a route needs.
+fn needed(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::EnrollmentKey => "this route needs an enrollment key (tlk_...)",
+        CredentialKind::DeviceToken => "this route needs a device token (tld_...)",
+        CredentialKind::AnalystToken => "this route needs an analyst token (tla_...)",
+        CredentialKind::AdminToken => "this route needs an admin token (tldm_...)",
+    }
+}
+
+fn invalid() -> ApiError {
+    ApiError::new(Code::TokenInvalid, "this credential is not valid")
+}
+
+/// The credential in the `Authorization` header, not yet proven.
+fn credential_of(request: &HttpRequest) -> Result<Credential, ApiError> {
+    let malformed = || ApiError::new(Code::AuthMalformed, "send one Authorization header: `Bearer <credential>`");
+    let mut given = request.headers().get_all(header::AUTHORIZATION);
+    let Some(first) = given.next() else {
+        return Err(ApiError::new(Code::AuthMissing, "this route needs a header `Authorization: Bearer <credential>`"));
+    };
+    if given.next().is_some() || first.len() > CREDENTIAL_BYTES_MAX {
+        return Err(malformed());
+    }
+    let (scheme, text) = first.to_str().map_err(|_| malformed())?.split_once(' ').ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("bearer") || text.is_empty() {
+        return Err(malformed());
+    }
+    Credential::parse(text).ok_or_else(invalid)
+}

@@ -1,0 +1,62 @@
+//! Authenticated callers, and what each of them may read.
+
+use tidelog_core::catalog::Catalog;
+use tidelog_core::ids::{DeviceId, Role, Scope, Scopes, TableName, WorkspaceId};
+use tidelog_postgres::{Credential, EventFilter};
+
+/// A device that proved its token.
+#[derive(Clone)]
+pub(crate) struct DevicePrincipal {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) device: DeviceId,
+    pub(crate) role: Role,
+    pub(crate) scopes: Scopes,
+    /// What the device proved, kept so that open streams and long polls can prove it again.
+    pub(super) credential: Credential,
+}
+
+/// A caller that may read a workspace.
+#[derive(Clone)]
+pub(crate) enum Reader {
+    /// A device, which reads what its role and scopes grant.
+    Device(DevicePrincipal),
+    /// An analyst, who reads everything in the workspace.
+    Analyst(Credential),
+}
+
+impl Reader {
+    pub(crate) fn workspace(&self) -> WorkspaceId {
+        match self {
+            Self::Device(device) => device.workspace,
+            Self::Analyst(credential) => credential.workspace,
+        }
+    }
+
+    /// The device, unless the reader is an analyst.
+    pub(crate) fn device(&self) -> Option<&DevicePrincipal> {
+        match self {
+            Self::Device(device) => Some(device),
+            Self::Analyst(_) => None,
+        }
+    }
+
+    /// Whether the reader may see the records of a table in a scope (SEC-1).
+    pub(crate) fn may_read(&self, catalog: &Catalog, table: &str, scope: &Scope) -> bool {
+        let Self::Device(device) = self else { return true };
+        let is_readable = catalog.tables.get(table).is_some_and(|table| table.read.contains(&device.role));
+        is_readable && device.scopes.grants(scope)
+    }
+
+    /// The filter that shows this reader its part of the log and of the records (SEC-1). `tables` narrows it to some
+    /// tables; without them it shows everything that the reader may read.
+    pub(crate) fn filter(&self, catalog: &Catalog, tables: Option<&[TableName]>) -> EventFilter {
+        let is_wanted = |name: &TableName| tables.is_none_or(|tables| tables.contains(name));
+        match self {
+            Self::Analyst(_) => EventFilter::new(tables.map(<[_]>::iter), &Scopes::All),
+            Self::Device(device) => {
+                let shown = catalog.readable_by(&device.role).filter(|name| is_wanted(name));
+                EventFilter::new(Some(shown), &device.scopes)
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A task that appends queued pushes to the log.
+//!
+//! Appends run apart from the requests, so a client that hangs up never cancels one half way. Pushes that arrive while a
+//! transaction is in flight go into the next one together (group commit); no timer is needed for that.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidelog_postgres::{Appended, Store, StoreError, Wakeups};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::metrics::GatewayMetrics;
+use crate::push::group::{Group, PendingPush, Reply, split_off_group};
+use crate::runtime::Clock;
+
+/// Pushes in one worker's queue; as many again may have been taken from it and wait for their group. Above that, pushes
+/// are refused with `unavailable`.
+pub(crate) const QUEUED_PUSHES_MAX: usize = 512;
+/// Attempts of an append whose commit was lost. Repeating it is safe: the push is stored once, whatever happened (LOG-1).
+const COMMIT_ATTEMPTS_MAX: u32 = 4;
+/// Delay before the first repetition of an append. It doubles with each further one.
+const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// How long the append of a group may take before its pushes are tried one by one.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An append worker: takes pushes from its queue, appends them in groups and sends each its outcome.
+#[derive(Clone)]
+pub(crate) struct AppendWorker {
+    pub(crate) store: Store,
+    pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: GatewayMetrics,
+    /// Whether one transaction may append to several workspaces.
+    pub(crate) group_workspaces: bool,
+}
+
+/// What appending a group in one transaction came to.
+enum GroupOutcome {
+    /// The outcome of each push, in the order of the group.
+    Appended(Vec<Appended>),
+    /// The transaction failed. Nothing of it is stored, or, if `unknown`, that is not known.
+    Failed { unknown: bool },
+}
+
+impl AppendWorker {
+    /// Appends pushes until the queue is closed.
+    pub(crate) async fn run(self, mut queue: mpsc::Receiver<(PendingPush, Reply)>) {
+        let mut waiting = Vec::new();
+        loop {
+            if waiting.is_empty() {
+                match queue.recv().await {
+                    Some(first) => waiting.push(first),
+                    None => return,
+                }
+            }
+            while waiting.len() < QUEUED_PUSHES_MAX {
+                let Ok(next) = queue.try_recv() else { break };
+                waiting.push(next);
+            }
+            let (mut group, rest) = split_off_group(std::mem::take(&mut waiting), self.group_workspaces);
+            // `Store::append` requires the workspaces in id order, so that two groups never wait for each other's head
+            // rows. The sort is stable: pushes to one workspace stay in order.
+            group.sort_by_key(|(push, _)| push.workspace);
+            waiting = rest;
+            self.append(group).await;
+        }
+    }
+
+    /// Appends a group in one transaction; if that fails, push by push.
+    async fn append(&self, group: Group) {
+        self.metrics.group_pushes.observe(group.len() as f64);
+        let ops: usize = group.iter().map(|(push, _)| push.batch.ops.len()).sum();
+        self.metrics.group_ops.observe(ops as f64);
+        let outcome = match group.as_slice() {
+            // A single push has no neighbours to be appended with.
+            [_] => GroupOutcome::Failed { unknown: false },
+            _ => timeout(GROUP_TIMEOUT, self.append_group(&group))
+                .await
+                .unwrap_or(GroupOutcome::Failed { unknown: true }),
+        };
+        match outcome {
+            GroupOutcome::Appended(all) => {
+                for ((push, reply), appended) in group.into_iter().zip(all) {
+                    self.reply(&push, reply, Ok(appended));
+                }
+            }
+            GroupOutcome::Failed { unknown } => self.append_one_by_one(group, unknown).await,
+        }
+    }
+
+    async fn append_group(&self, group: &[(PendingPush, Reply)]) -> GroupOutcome {
+        let Some((first, _)) = group.first() else { return GroupOutcome::Appended(Vec::new()) };
+        let catalog = first.catalog;
+        let batches: Vec<_> = group.iter().map(|(push, _)| (push.workspace, push.batch.as_ref())).collect();
+        match self.store.append(self.clock.now(), catalog, &batches).await {
+            Ok(appended) if appended.len() == group.len() => GroupOutcome::Appended(appended),
+            Ok(_) => GroupOutcome::Failed { unknown: true },
+            Err(error) => {
+                tracing::warn!(%error, pushes = group.len(), "a group append failed, its pushes are tried one by one");
+                GroupOutcome::Failed { unknown: matches!(error, StoreError::CommitUnknown(_)) }
+            }
+        }
+    }
+
+    /// Appends each push by itself, so that one that fails does not take its neighbours with it.
+    ///
+    /// Once the head row of a workspace was found locked, its further pushes do not wait for it again; once the database
+    /// was found unavailable, no further push is tried.
+    async fn append_one_by_one(&self, group: Group, unknown: bool) {
+        let (mut locked_workspaces, mut is_unavailable) = (HashSet::new(), false);
+        for (push, reply) in group {
+            let appended = match is_unavailable || locked_workspaces.contains(&push.workspace) {
+                true if unknown => Err(StoreError::CommitUnknown("the commit of its group was lost".to_owned())),
+                true => Err(StoreError::Unavailable("not tried after pushes before it failed".to_owned())),
+                false => self.append_alone(&push, unknown).await,
+            };
+            match &appended {
+                Err(StoreError::Locked(_)) => drop(locked_workspaces.insert(push.workspace)),
+                Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_)) => is_unavailable = true,
+                Err(StoreError::Corrupt(_) | StoreError::Database(_)) | Ok(_) => {}
+            }
+            self.reply(&push, reply, appended);
+        }
+    }
+
+    /// Appends one push. Once the outcome of a commit is `unknown`, it stays so until an attempt gets a reply: that a later
+    /// attempt cannot connect proves nothing about the commit before it.
+    async fn append_alone(&self, push: &PendingPush, mut unknown: bool) -> Result<Appended, StoreError> {
+        let (mut attempt, mut delay) = (1, COMMIT_RETRY_DELAY);
+        loop {
+            let (now, batch) = (self.clock.now(), [(push.workspace, push.batch.as_ref())]);
+            let error = match self.store.append(now, push.catalog, &batch).await {
+                Ok(mut appended) if appended.len() == 1 => return Ok(appended.remove(0)),
+                Ok(_) => return Err(StoreError::Corrupt("an append of one batch has no outcome".to_owned())),
+                Err(error) => error,
+            };
+            unknown |= matches!(error, StoreError::CommitUnknown(_));
+            if !unknown {
+                return Err(error);
+            }
+            if attempt == COMMIT_ATTEMPTS_MAX {
+                return Err(StoreError::CommitUnknown(error.to_string()));
+            }
+            tracing::info!(%error, attempt, request_id = push.request_id, "an append is repeated");
+            tokio::time::sleep(delay).await;
+            (attempt, delay) = (attempt + 1, delay * 2);
+        }
+    }
+
+    fn reply(&self, push: &PendingPush, reply: Reply, appended: Result<Appended, StoreError>) {
+        if let Ok(appended) = &appended {
+            let (ops, head) = (push.batch.ops.len(), appended.head.0);
+            tracing::debug!(request_id = push.request_id, batch.ops = ops, log.head = head, "appended");
+            self.wakeups.appended(push.workspace, appended.head, &push.request_id);
+        }
+        // A client that hung up will push again, and the log will recognize the ops.
+        let _ = reply.send(appended);
+    }
+}

@@ -1,0 +1,98 @@
+//! What became of ops once the projector has folded them.
+
+use std::time::Duration;
+
+use tidelog_core::error::Code;
+use tidelog_core::ids::{Position, Seq, WorkspaceId};
+use tidelog_core::verdict::Verdict;
+use tidelog_core::wire::{OpStatus, Outcome, PushResponse};
+use tokio::time::Instant;
+
+use crate::auth::DevicePrincipal;
+use crate::gateway::Gateway;
+use crate::http::error::ApiError;
+
+/// How often a request that waits for the projector reads the checkpoint itself, since a wake-up may be lost.
+const FOLD_POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+impl Gateway {
+    /// Waits for the projector and adds the outcomes of a push's ops to its response.
+    pub(crate) async fn add_outcomes(
+        &self,
+        device: &DevicePrincipal,
+        response: &mut PushResponse,
+        wait: Duration,
+    ) -> Result<(), ApiError> {
+        let ends = response.runs.iter().map(|run| Position(run.position.0 + run.count - 1));
+        let Some(last) = ends.max() else {
+            (response.folded, response.outcomes) = (Some(true), Some(Vec::new()));
+            return Ok(());
+        };
+        let projected = self.wait_folded(device.workspace, last, wait).await?;
+        response.folded = Some(projected >= last);
+        response.outcomes = Some(self.outcomes(device, response, projected).await?);
+        Ok(())
+    }
+
+    /// Waits until a workspace's log is folded up to `last`, at most for `wait`. Returns how far it is folded then.
+    pub(crate) async fn wait_folded(
+        &self,
+        workspace: WorkspaceId,
+        last: Position,
+        wait: Duration,
+    ) -> Result<Position, ApiError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let checkpoint = self.store.checkpoint(workspace).await?;
+            let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if projected >= last || left.is_zero() {
+                return Ok(projected);
+            }
+            self.wakeups.wait_folded(workspace, last, left.min(FOLD_POLL_INTERVAL)).await;
+        }
+    }
+
+    async fn outcomes(
+        &self,
+        device: &DevicePrincipal,
+        response: &PushResponse,
+        projected: Position,
+    ) -> Result<Vec<Outcome>, ApiError> {
+        let mut outcomes = Vec::new();
+        for run in &response.runs {
+            let last = Position(run.position.0 + run.count - 1);
+            let verdicts = self.store.verdicts(device.workspace, run.position, last).await?;
+            let mut verdicts = verdicts.into_iter().peekable();
+            for offset in 0..run.count {
+                let (seq, position) = (Seq(run.seq.0 + offset), Position(run.position.0 + offset));
+                let is_rejected = response.rejected.iter().any(|rejected| rejected.seq == seq);
+                let (verdict, conflicts) = match verdicts.next_if(|stored| stored.position == position) {
+                    _ if is_rejected => (Verdict::Rejected, Vec::new()),
+                    Some(folded) => (folded.verdict, folded.conflicts),
+                    None if position > projected => (Verdict::Pending, Vec::new()),
+                    None => continue,
+                };
+                outcomes.push(Outcome { seq, verdict, conflicts });
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// What became of one op of a device.
+    pub(crate) async fn op_status(&self, device: &DevicePrincipal, seq: Seq) -> Result<OpStatus, ApiError> {
+        let workspace = device.workspace;
+        let events = self.store.events_of_device(workspace, device.device, seq, seq).await?;
+        let Some(event) = events.first() else {
+            return Err(ApiError::new(Code::NotFound, "the log has no operation of this device with this seq"));
+        };
+        let checkpoint = self.store.checkpoint(workspace).await?;
+        let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
+        let (verdict, conflicts) = match event.rejected {
+            Some(_) => (Verdict::Rejected, Vec::new()),
+            None => self.store.verdict(workspace, event.position, projected).await?,
+        };
+        let code = event.rejected.map(|code| code.as_str().to_owned());
+        Ok(OpStatus { seq, position: event.position, verdict, code, conflicts })
+    }
+}
