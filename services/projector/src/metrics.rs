@@ -1,4 +1,4 @@
-//! What the projector tells Prometheus.
+//! The projector's Prometheus metrics.
 
 use prometheus::exponential_buckets;
 use tidelog_postgres::GenerationSums;
@@ -6,23 +6,23 @@ use tidelog_postgres::GenerationSums;
 tidelog_postgres::metrics! {
     /// The projector's metrics.
     pub struct ProjectorMetrics {
-        /// Events folded, by table of the catalog and verdict.
+        /// Events folded, by catalog table and verdict.
         events_folded: IntCounterVec("tidelog_events_folded_total", ["table", "verdict"]),
-        /// Seconds of one step: reading, folding, writing.
+        /// Seconds per projector step: reading, folding and writing one slice of a log.
         step_seconds: Histogram("tidelog_projector_step_duration_seconds", buckets = exponential_buckets(0.001, 2.0, 14).unwrap_or_default()),
-        /// Steps that failed. The workspace is tried again.
+        /// Projector steps that failed. The workspace is tried again.
         step_failures: IntCounter("tidelog_projector_step_failures_total"),
-        /// The highest generation that is live in some workspace: a rebuild makes the next one.
+        /// The highest live generation of any workspace. Each rebuild of a workspace makes the next one.
         generation: IntGauge("tidelog_generation"),
-        /// Workspaces whose records are being made anew.
+        /// Workspaces with an unfinished generation, which a rebuild is building or has left unfinished.
         rebuild_workspaces: IntGauge("tidelog_rebuild_workspaces"),
-        /// Workspaces with an older generation that is kept: its tables take room until it is dropped.
+        /// Workspaces that keep an older generation. Its tables take disk space until `tidelog rebuild drop`.
         generations_kept: IntGauge("tidelog_generations_kept"),
-        /// Events folded so far into the records that are being made anew.
+        /// Events folded so far into unfinished generations.
         rebuild_events: IntGauge("tidelog_rebuild_events"),
-        /// Events that the records being made anew still lack.
+        /// Events in the live records that unfinished generations have yet to fold.
         rebuild_lag_events: IntGauge("tidelog_rebuild_lag_events"),
-        /// When the workspace that was verified longest ago was found as it should be; 0 while there is one that never was.
+        /// Unix time of the oldest successful verify over all workspaces; 0 if one was never verified.
         verified_oldest: Gauge("tidelog_verified_oldest_timestamp_seconds"),
     }
 }

@@ -1,4 +1,4 @@
-//! The projector: its database, its limits and the embedding program's rules.
+//! The projector's parts and settings. What it does is in `step.rs`, `run.rs`, `rebuild/`, `verify/` and `preview.rs`.
 
 use std::sync::Arc;
 
@@ -9,15 +9,16 @@ use tidelog_postgres::{CatalogCache, SliceLimits, Store, Wakeups};
 
 use crate::metrics::ProjectorMetrics;
 
-/// What one step folds at most, give or take a batch. Larger steps save round trips, smaller ones hold less in memory
-/// and let a waiting push know sooner.
-pub(crate) const STEP: SliceLimits = SliceLimits { events: 2_000, bytes: 8 * 1024 * 1024 };
-/// Stored bytes of the records of one step at most, unless a single batch names more.
+/// Size of one step, to the next batch boundary. Larger steps save round trips; smaller ones hold less in memory and let a
+/// waiting push know sooner.
+pub(crate) const STEP_LIMITS: SliceLimits = SliceLimits { events: 2_000, bytes: 8 * 1024 * 1024 };
+/// Size limit of the stored records that one step loads, in bytes. A single batch may name more.
 pub(crate) const RECORDS_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Workspaces that are folded at once: while one waits for the database, another has the processor.
+/// Workspaces folded concurrently: while one waits for the database, another uses the processor.
 const WORKERS_DEFAULT: usize = 3;
 
-/// Folds logs into records. Any number of them share the work: a checkpoint is held by one at a time.
+/// Folds logs into records. Any number of projectors, in any number of processes, share the work: only one at a time can
+/// move a checkpoint.
 #[derive(Clone)]
 pub struct Projector {
     pub(crate) store: Store,
@@ -31,7 +32,7 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// A projector over a database.
+    /// A projector on a database, with the default limits and no custom resolvers. Registers its metrics.
     pub fn new(store: Store, wakeups: Arc<Wakeups>, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = ProjectorMetrics::register(registry)?;
         Ok(Self {
@@ -40,28 +41,28 @@ impl Projector {
             metrics,
             catalogs: CatalogCache::default(),
             records_bytes_max: RECORDS_BYTES_MAX,
-            slice_limits: STEP,
+            slice_limits: STEP_LIMITS,
             resolvers: Resolvers::none(),
             workers: WORKERS_DEFAULT,
         })
     }
 
-    /// The same with another bound on what the records of one step weigh as they are stored, in bytes.
+    /// Limits the stored size of the records that one step loads, in bytes.
     pub fn with_records_bytes_max(self, records_bytes_max: usize) -> Self {
         Self { records_bytes_max, ..self }
     }
 
-    /// The same with as many events folded in one step at most, give or take a batch.
+    /// Limits the events that one step folds; a step ends at the first batch boundary after the limit.
     pub fn with_step_events(self, events: usize) -> Self {
         Self { slice_limits: SliceLimits { events: events.max(1), ..self.slice_limits }, ..self }
     }
 
-    /// The same with the embedding program's rules.
+    /// Sets the resolvers of the embedding program's `custom` rules.
     pub fn with_resolvers(self, resolvers: Resolvers) -> Self {
         Self { resolvers, ..self }
     }
 
-    /// The same with as many workspaces folded at once, one at least. Each may take two connections at a time.
+    /// Sets how many workspaces are folded concurrently, at least one. Each may use two connections at a time.
     pub fn with_workers(self, workers: usize) -> Self {
         Self { workers: workers.max(1), ..self }
     }

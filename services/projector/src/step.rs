@@ -1,81 +1,80 @@
-//! One step: a slice of a log into its records.
+//! One step: folds a slice of a log and writes what it changes in one transaction.
 
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_postgres::{Projected, StoreError};
 
-use crate::fold_slice::{FoldState, FoldedSlice};
+use crate::error::StepError;
+use crate::fold_slice::{FoldedSlice, SliceFold};
+use crate::fold_state::FoldState;
 use crate::projector::Projector;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Folded up to here; the log went on to `head` when it was read.
+    /// It moved the checkpoint.
     Folded {
-        /// The checkpoint now.
+        /// The new checkpoint.
         position: Position,
-        /// The head it saw.
+        /// The head of the log, as far as the step saw it.
         head: Position,
     },
-    /// Nothing to fold.
+    /// There was nothing to fold.
     Idle,
-    /// Another projector is at it, or was.
+    /// Nothing was written: another projector holds the checkpoint, or has moved it since this step read it.
     Busy,
 }
 
-/// Why a step failed. Either nothing of it is stored, or all of it is and nobody heard: the next step begins with a look at
-/// the checkpoint.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is no such workspace.
-    #[error("there is no workspace {0}")]
-    NoWorkspace(WorkspaceId),
+/// A slice's transaction, and the fold of the slice after it, which ran concurrently.
+pub(crate) struct WriteAndFold {
+    /// Whether the transaction was committed. If not, `next` starts from a checkpoint that was never written.
+    pub(crate) is_written: bool,
+    /// The fold of the next slice: `None` if there is none or it was not wanted.
+    pub(crate) next: Result<Option<SliceFold>, StepError>,
 }
 
 impl Projector {
     /// Folds the next slice of a workspace's log.
     pub async fn step(&self, workspace: WorkspaceId) -> Result<Progress, StepError> {
-        let place = self.place(workspace, None).await?;
-        let Some((folded, _)) = self.fold_on(workspace, place).await? else {
+        let state = self.fold_state(workspace, None).await?;
+        let Some(SliceFold { slice, .. }) = self.fold_next(workspace, state).await? else {
             return Ok(Progress::Idle);
         };
-        if !self.write(workspace, &folded).await? {
+        if !self.write(workspace, &slice).await? {
             return Ok(Progress::Busy);
         }
-        Ok(Progress::Folded { position: folded.writes.end.position, head: folded.head })
+        Ok(Progress::Folded { position: slice.writes.end.position, head: slice.head })
     }
 
-    /// Writes a slice, and reads and folds the next one meanwhile if it is to go on; that one is worth nothing if this one
-    /// was not written, since it stands on it.
-    pub(crate) async fn write_and_fold_on(
+    /// Writes a folded slice. If `fold_next`, meanwhile reads and folds the slice after it, from the state that this one
+    /// leaves behind.
+    pub(crate) async fn write_and_fold_next(
         &self,
         workspace: WorkspaceId,
-        folded: &FoldedSlice,
-        place: FoldState,
-        goes_on: bool,
-    ) -> Result<(bool, Result<Option<(FoldedSlice, FoldState)>, StepError>), StoreError> {
-        let ahead = async { if goes_on { self.fold_on(workspace, place).await } else { Ok(None) } };
-        let (written, ahead) = tokio::join!(self.write(workspace, folded), ahead);
-        Ok((written?, ahead))
+        slice: &FoldedSlice,
+        state_after: FoldState,
+        fold_next: bool,
+    ) -> Result<WriteAndFold, StoreError> {
+        let next = async { if fold_next { self.fold_next(workspace, state_after).await } else { Ok(None) } };
+        let (is_written, next) = tokio::join!(self.write(workspace, slice), next);
+        Ok(WriteAndFold { is_written: is_written?, next })
     }
 
-    /// Writes a slice that was folded, and says so to whoever waits for it; not if another projector is at it, or was.
-    pub(crate) async fn write(&self, workspace: WorkspaceId, folded: &FoldedSlice) -> Result<bool, StoreError> {
-        match self.store.project(workspace, folded.expected, &folded.writes).await? {
+    /// Writes a folded slice and wakes those who wait for it. Returns false, with nothing written, if another projector
+    /// holds the checkpoint or has moved it.
+    pub(crate) async fn write(&self, workspace: WorkspaceId, slice: &FoldedSlice) -> Result<bool, StoreError> {
+        match self.store.project(workspace, slice.expected, &slice.writes).await? {
             Projected::Moved => {}
             Projected::Busy | Projected::Overtaken => return Ok(false),
         }
-        if !folded.expected.live {
-            // Nobody waits for it, and its events were counted when they were folded first.
+        if !slice.expected.live {
+            // A rebuild: nobody waits for it, and its events were counted when they were first folded.
             return Ok(true);
         }
-        self.metrics.step_seconds.observe(folded.began.elapsed().as_secs_f64());
-        for ((table, verdict), count) in &folded.counts {
+        self.metrics.step_seconds.observe(slice.began.elapsed().as_secs_f64());
+        for ((table, verdict), count) in &slice.event_counts {
             self.metrics.events_folded.with_label_values(&[table.as_str(), verdict]).inc_by(*count);
         }
-        self.wakeups.folded(workspace, folded.writes.end.position);
+        self.wakeups.folded(workspace, slice.writes.end.position);
         Ok(true)
     }
 }

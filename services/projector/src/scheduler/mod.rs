@@ -1,4 +1,4 @@
-//! Which workspace is folded next: a fair queue, shared by workers that each fold one workspace at a time.
+//! Decides which workspace is folded next: a fair queue, shared by workers that each fold one workspace at a time.
 
 pub(crate) mod queue;
 pub(crate) mod shared;

@@ -1,28 +1,50 @@
-//! Whose turn it is to be folded.
+//! The fair queue of workspaces to fold.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use tidelog_core::ids::WorkspaceId;
 use tokio::time::Instant;
 
-/// Workspaces that may have something to fold, each once. They take scheduler: one with a long backlog waits for its next
-/// step behind every other. Nothing here waits or looks at a clock.
+/// Workspaces that may have events to fold, each at most once. They take turns: after its turn a workspace with a long
+/// backlog waits behind all others. Nothing in here waits or reads a clock.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
-    /// The last request that made it grow, for the log; empty if that is not known.
+    /// For each workspace in `ready` or `delayed`, the last request that made its log grow, for log lines. Empty if not
+    /// known.
     requests: HashMap<WorkspaceId, String>,
-    scheduler: VecDeque<WorkspaceId>,
-    put_off: BTreeSet<(Instant, WorkspaceId)>,
-    /// Those that have their turn now, with the last hint that came meanwhile.
-    at_work: HashMap<WorkspaceId, Option<String>>,
+    /// Workspaces that wait for a turn, first come, first served.
+    ready: VecDeque<WorkspaceId>,
+    /// Workspaces that join the end of `ready` at a given time.
+    delayed: BTreeSet<(Instant, WorkspaceId)>,
+    /// Workspaces whose turn is under way, each with the last hint that came for it meanwhile.
+    running: HashMap<WorkspaceId, Option<String>>,
+}
+
+/// A workspace's right to be folded by one worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) workspace: WorkspaceId,
+    /// The last request that made its log grow, for log lines. Empty if not known.
+    pub(crate) request_id: String,
+}
+
+/// When a workspace gets its next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reschedule {
+    /// After the next hint that its log has grown.
+    WhenHinted,
+    /// After all workspaces that are waiting now.
+    NextTurn,
+    /// At the earliest at this time, and then after all workspaces that are waiting. A hint brings it no sooner.
+    At(Instant),
 }
 
 impl FairQueue {
-    /// Adds a workspace at the back. One that waits or is put off stays where it is, whatever hints come for it; one that
-    /// has its turn comes again after it.
+    /// Adds a workspace at the end. One that is waiting or delayed keeps its place, and one whose turn is under way is
+    /// added when that turn ends.
     pub(crate) fn add(&mut self, workspace: WorkspaceId, request_id: String) {
-        if let Some(hinted) = self.at_work.get_mut(&workspace) {
-            let known = hinted.get_or_insert_default();
+        if let Some(hint) = self.running.get_mut(&workspace) {
+            let known = hint.get_or_insert_default();
             if !request_id.is_empty() {
                 *known = request_id;
             }
@@ -34,59 +56,49 @@ impl FairQueue {
             *known = request_id;
         }
         if is_new {
-            self.scheduler.push_back(workspace);
+            self.ready.push_back(workspace);
         }
     }
 
-    /// Takes out the workspace whose turn it is. Nobody else gets it before its turn has ended.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<(WorkspaceId, String)> {
-        while let Some((until, workspace)) = self.put_off.first().copied()
+    /// Begins the next turn, if a workspace is waiting. The workspace gets no second turn before this one is ended.
+    pub(crate) fn begin_turn(&mut self, now: Instant) -> Option<Turn> {
+        while let Some((until, workspace)) = self.delayed.first().copied()
             && until <= now
         {
-            self.put_off.pop_first();
-            self.scheduler.push_back(workspace);
+            self.delayed.pop_first();
+            self.ready.push_back(workspace);
         }
-        let workspace = self.scheduler.pop_front()?;
-        self.at_work.insert(workspace, None);
-        Some((workspace, self.requests.remove(&workspace).unwrap_or_default()))
+        let workspace = self.ready.pop_front()?;
+        self.running.insert(workspace, None);
+        Some(Turn { workspace, request_id: self.requests.remove(&workspace).unwrap_or_default() })
     }
 
-    /// Ends a turn. What came for the workspace meanwhile counts as if it came now.
-    pub(crate) fn end(&mut self, workspace: WorkspaceId, request_id: String, again: Reschedule) {
-        let hinted = self.at_work.remove(&workspace).flatten();
-        match again {
+    /// Ends a turn. A hint that came for the workspace during its turn counts as if it came now.
+    pub(crate) fn end_turn(&mut self, turn: Turn, reschedule: Reschedule) {
+        let Turn { workspace, request_id } = turn;
+        let hint = self.running.remove(&workspace).flatten();
+        match reschedule {
             Reschedule::WhenHinted => {}
             Reschedule::NextTurn => self.add(workspace, request_id),
             Reschedule::At(until) => {
                 self.requests.insert(workspace, request_id);
-                self.put_off.insert((until, workspace));
+                self.delayed.insert((until, workspace));
             }
         }
-        if let Some(hint) = hinted {
-            self.add(workspace, hint);
+        if let Some(request_id) = hint {
+            self.add(workspace, request_id);
         }
     }
 
-    /// Whether anybody waits for a turn.
-    pub(crate) fn is_waited_for(&self, now: Instant) -> bool {
-        !self.scheduler.is_empty() || self.put_off.first().is_some_and(|(until, _)| *until <= now)
+    /// Whether a workspace is waiting for its turn.
+    pub(crate) fn has_waiting(&self, now: Instant) -> bool {
+        !self.ready.is_empty() || self.delayed.first().is_some_and(|(until, _)| *until <= now)
     }
 
-    /// When somebody's turn comes if nobody is added: a time that has passed means now, `None` never.
-    pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
-        if self.scheduler.is_empty() { self.put_off.first().map(|(until, _)| *until) } else { Some(now) }
+    /// When the next turn can begin if nothing is added: `now` or earlier if one can begin at once, `None` if never.
+    pub(crate) fn next_turn_at(&self, now: Instant) -> Option<Instant> {
+        if self.ready.is_empty() { self.delayed.first().map(|(until, _)| *until) } else { Some(now) }
     }
-}
-
-/// When a workspace is due again after its turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reschedule {
-    /// When somebody says that it has grown.
-    WhenHinted,
-    /// When all others that wait have had their turn.
-    NextTurn,
-    /// At the back of the queue from then on, whatever hints come.
-    At(Instant),
 }
 
 #[cfg(test)]
@@ -108,8 +120,13 @@ mod tests {
         (queue, Instant::now())
     }
 
-    fn scheduler(queue: &mut FairQueue, now: Instant) -> Vec<u128> {
-        std::iter::from_fn(|| queue.next(now)).map(|(workspace, _)| workspace.0.as_u128()).collect()
+    /// Begins a turn for every workspace that is waiting; their numbers in order.
+    fn begin_all(queue: &mut FairQueue, now: Instant) -> Vec<u128> {
+        std::iter::from_fn(|| queue.begin_turn(now)).map(|turn| turn.workspace.0.as_u128()).collect()
+    }
+
+    fn turn(workspace: WorkspaceId, request_id: &str) -> Turn {
+        Turn { workspace, request_id: request_id.to_owned() }
     }
 
     #[test]
@@ -117,9 +134,9 @@ mod tests {
         let (mut queue, now) = queue(3);
         let mut order = Vec::new();
         for _ in 0..7 {
-            let (workspace, request_id) = queue.next(now).unwrap();
-            queue.end(workspace, request_id, Reschedule::NextTurn);
-            order.push(workspace.0.as_u128());
+            let turn = queue.begin_turn(now).unwrap();
+            order.push(turn.workspace.0.as_u128());
+            queue.end_turn(turn, Reschedule::NextTurn);
         }
         assert_eq!(order, [1, 2, 3, 1, 2, 3, 1]);
     }
@@ -130,60 +147,61 @@ mod tests {
         queue.add(workspace(1), "first".to_owned());
         queue.add(workspace(1), "last".to_owned());
         queue.add(workspace(1), String::new());
-        assert_eq!(queue.next(now), Some((workspace(1), "last".to_owned())), "the last request that is known");
-        assert_eq!(scheduler(&mut queue, now), [2]);
-        assert_eq!(queue.next_at(now), None);
+        assert_eq!(queue.begin_turn(now), Some(turn(workspace(1), "last")), "the last request that is known");
+        assert_eq!(begin_all(&mut queue, now), [2]);
+        assert_eq!(queue.next_turn_at(now), None);
     }
 
     #[test]
     fn one_that_is_put_off_comes_back_by_itself_and_no_hint_brings_it_sooner() {
         let (mut queue, now) = queue(3);
         let (later, latest) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
-        let (first, request_id) = queue.next(now).unwrap();
-        queue.end(first, request_id, Reschedule::At(latest));
-        let (second, request_id) = queue.next(now).unwrap();
-        queue.end(second, request_id, Reschedule::At(later));
-        queue.add(first, "hint".to_owned());
-        assert_eq!(queue.next_at(now), Some(now), "the third waits");
-        assert_eq!(scheduler(&mut queue, now), [3]);
-        assert_eq!(queue.next_at(now), Some(later));
-        assert!(!queue.is_waited_for(now) && queue.is_waited_for(later));
-        assert_eq!(scheduler(&mut queue, later), [2]);
-        assert_eq!(queue.next_at(later), Some(latest));
-        assert_eq!(queue.next(latest), Some((first, "hint".to_owned())), "with the hint that came meanwhile");
-        assert_eq!((queue.next(latest), queue.next_at(latest)), (None, None));
+        let first = queue.begin_turn(now).unwrap();
+        queue.end_turn(first, Reschedule::At(latest));
+        let second = queue.begin_turn(now).unwrap();
+        queue.end_turn(second, Reschedule::At(later));
+        queue.add(workspace(1), "hint".to_owned());
+        assert_eq!(queue.next_turn_at(now), Some(now), "the third waits");
+        assert_eq!(begin_all(&mut queue, now), [3]);
+        assert_eq!(queue.next_turn_at(now), Some(later));
+        assert!(!queue.has_waiting(now) && queue.has_waiting(later));
+        assert_eq!(begin_all(&mut queue, later), [2]);
+        assert_eq!(queue.next_turn_at(later), Some(latest));
+        assert_eq!(queue.begin_turn(latest), Some(turn(workspace(1), "hint")), "with the hint that came meanwhile");
+        assert_eq!((queue.begin_turn(latest), queue.next_turn_at(latest)), (None, None));
     }
 
     #[test]
     fn one_whose_time_has_come_goes_to_the_back() {
         let (mut queue, now) = queue(2);
-        let (first, request_id) = queue.next(now).unwrap();
-        queue.end(first, request_id, Reschedule::At(now));
+        let first = queue.begin_turn(now).unwrap();
+        queue.end_turn(first, Reschedule::At(now));
         queue.add(workspace(3), String::new());
-        assert_eq!(scheduler(&mut queue, now), [2, 3, 1]);
+        assert_eq!(begin_all(&mut queue, now), [2, 3, 1]);
     }
 
     #[test]
-    fn one_that_has_its_turn_is_given_to_nobody_else_and_a_hint_for_it_is_not_lost() {
+    fn a_workspace_whose_turn_is_under_way_gets_no_second_one_and_a_hint_for_it_is_not_lost() {
         let (mut queue, now) = queue(1);
-        let (first, request_id) = queue.next(now).unwrap();
-        queue.add(first, "meanwhile".to_owned());
-        queue.add(first, String::new());
-        assert_eq!((queue.next(now), queue.next_at(now)), (None, None));
-        queue.end(first, request_id, Reschedule::WhenHinted);
-        assert_eq!(queue.next(now), Some((first, "meanwhile".to_owned())));
-        queue.end(first, String::new(), Reschedule::WhenHinted);
-        assert_eq!((queue.next(now), queue.next_at(now)), (None, None), "nobody hinted it since");
+        let first = queue.begin_turn(now).unwrap();
+        queue.add(workspace(1), "meanwhile".to_owned());
+        queue.add(workspace(1), String::new());
+        assert_eq!((queue.begin_turn(now), queue.next_turn_at(now)), (None, None));
+        queue.end_turn(first, Reschedule::WhenHinted);
+        let second = queue.begin_turn(now).unwrap();
+        assert_eq!(second, turn(workspace(1), "meanwhile"));
+        queue.end_turn(second, Reschedule::WhenHinted);
+        assert_eq!((queue.begin_turn(now), queue.next_turn_at(now)), (None, None), "no hint came since");
     }
 
     #[test]
     fn a_hint_that_came_during_a_turn_brings_one_that_is_put_off_no_sooner() {
         let (mut queue, now) = queue(1);
         let later = now + Duration::from_secs(1);
-        let (first, request_id) = queue.next(now).unwrap();
-        queue.add(first, "meanwhile".to_owned());
-        queue.end(first, request_id, Reschedule::At(later));
-        assert_eq!((queue.next(now), queue.next_at(now)), (None, Some(later)));
-        assert_eq!(queue.next(later), Some((first, "meanwhile".to_owned())));
+        let first = queue.begin_turn(now).unwrap();
+        queue.add(workspace(1), "meanwhile".to_owned());
+        queue.end_turn(first, Reschedule::At(later));
+        assert_eq!((queue.begin_turn(now), queue.next_turn_at(now)), (None, Some(later)));
+        assert_eq!(queue.begin_turn(later), Some(turn(workspace(1), "meanwhile")));
     }
 }

@@ -1,4 +1,4 @@
-//! The queue as the workers share it.
+//! The fair queue behind a lock, as the workers share it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,9 +6,9 @@ use tidelog_core::ids::WorkspaceId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::scheduler::queue::{FairQueue, Reschedule};
+use crate::scheduler::queue::{FairQueue, Reschedule, Turn};
 
-/// Hands out scheduler.
+/// Hands out turns to workers, and lets them wait for one.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
     queue: Mutex<FairQueue>,
@@ -16,7 +16,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// Adds workspaces that may have something to fold, each with the request that made it grow.
+    /// Adds workspaces that may have events to fold, each with the request that made its log grow (empty if not known).
     pub(crate) fn add(&self, workspaces: impl IntoIterator<Item = (WorkspaceId, String)>) {
         let mut queue = self.lock();
         workspaces.into_iter().for_each(|(workspace, request_id)| queue.add(workspace, request_id));
@@ -24,17 +24,17 @@ impl Scheduler {
         self.changed.notify_waiters();
     }
 
-    /// Waits for a turn, and takes it.
-    pub(crate) async fn next(&self) -> (WorkspaceId, String) {
+    /// Waits until a turn can begin, and begins it.
+    pub(crate) async fn begin_turn(&self) -> Turn {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
-            let (turn, next_at) = {
+            let (turn, next_turn_at) = {
                 let (mut queue, now) = (self.lock(), Instant::now());
-                (queue.next(now), queue.next_at(now))
+                (queue.begin_turn(now), queue.next_turn_at(now))
             };
-            match (turn, next_at) {
+            match (turn, next_turn_at) {
                 (Some(turn), _) => return turn,
                 (None, None) => changed.await,
                 (None, Some(at)) => tokio::select! {
@@ -46,17 +46,18 @@ impl Scheduler {
     }
 
     /// Ends a turn.
-    pub(crate) fn end(&self, workspace: WorkspaceId, request_id: String, again: Reschedule) {
-        self.lock().end(workspace, request_id, again);
+    pub(crate) fn end_turn(&self, turn: Turn, reschedule: Reschedule) {
+        self.lock().end_turn(turn, reschedule);
         self.changed.notify_waiters();
     }
 
-    /// Whether a workspace waits for its turn.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.lock().is_waited_for(Instant::now())
+    /// Whether a workspace is waiting for its turn.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.lock().has_waiting(Instant::now())
     }
 
-    /// The queue is whole between any two statements, so a panic elsewhere leaves it usable.
+    /// A poisoned lock is taken all the same: the queue is consistent between any two statements, so a panic elsewhere
+    /// leaves it usable.
     fn lock(&self) -> MutexGuard<'_, FairQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,76 +1,76 @@
-//! A worker: one workspace after the other, each for a turn.
+//! A worker: folds one workspace after the other, a turn each.
 
 use std::time::Duration;
 
-use tidelog_core::ids::WorkspaceId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::error::StepError;
+use crate::fold_slice::SliceFold;
 use crate::projector::Projector;
-use crate::scheduler::queue::Reschedule;
+use crate::scheduler::queue::{Reschedule, Turn};
 use crate::scheduler::shared::Scheduler;
-use crate::step::StepError;
 
-/// How long a workspace that another projector holds is left alone: about as long as a step may take.
+/// Pause for a workspace whose checkpoint another projector holds: about as long as a step may take.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
-/// How long a workspace whose step failed is left alone.
+/// Pause for a workspace whose step failed.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 
 impl Projector {
-    /// Takes scheduler until `stop` says so; the step at hand is finished first.
-    pub(crate) async fn worker(&self, scheduler: &Scheduler, mut stop: watch::Receiver<bool>) {
+    /// Takes turns until `stop` becomes true or its sender is dropped. The step under way is finished first.
+    pub(crate) async fn run_worker(&self, scheduler: &Scheduler, mut stop: watch::Receiver<bool>) {
         loop {
-            let (workspace, request_id) = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return,
-                turn = scheduler.next() => turn,
+                turn = scheduler.begin_turn() => turn,
             };
-            let again = match self.turn(workspace, &request_id, scheduler, &stop).await {
-                Ok(again) => again,
+            let reschedule = match self.run_turn(&turn, scheduler, &stop).await {
+                Ok(reschedule) => reschedule,
                 Err(error) => {
                     self.metrics.step_failures.inc();
-                    tracing::error!(%error, request_id, "a step failed; trying again");
+                    tracing::error!(%error, request_id = turn.request_id, "a projector step failed; trying again");
                     match error {
-                        // If it ever comes back, the poll finds it.
+                        // If the workspace ever comes back, the poll finds it.
                         StepError::NoWorkspace(_) => Reschedule::WhenHinted,
                         StepError::Store(_) => Reschedule::At(Instant::now() + FAILED_PAUSE),
                     }
                 }
             };
-            scheduler.end(workspace, request_id, again);
+            scheduler.end_turn(turn, reschedule);
         }
     }
 
-    /// One step of a workspace, and more as long as nobody else waits: then the next slice is read and folded while the
-    /// one before is being written.
-    async fn turn(
+    /// Does one step of a workspace, and more while no other workspace is waiting. Then the next slice is read and folded
+    /// while the one before it is written.
+    async fn run_turn(
         &self,
-        workspace: WorkspaceId,
-        request_id: &str,
+        turn: &Turn,
         scheduler: &Scheduler,
         stop: &watch::Receiver<bool>,
     ) -> Result<Reschedule, StepError> {
-        let place = self.place(workspace, None).await?;
-        let mut at_hand = self.fold_on(workspace, place).await?;
-        while let Some((folded, place)) = at_hand {
-            let has_more = folded.has_more();
-            let goes_on = has_more && !scheduler.is_waited_for() && !is_to_stop(stop);
-            let (written, ahead) = self.write_and_fold_on(workspace, &folded, place, goes_on).await?;
-            if !written {
+        let (workspace, request_id) = (turn.workspace, &turn.request_id);
+        let state = self.fold_state(workspace, None).await?;
+        let mut fold = self.fold_next(workspace, state).await?;
+        while let Some(SliceFold { slice, state_after }) = fold {
+            let has_more = slice.has_more();
+            let fold_next = has_more && !scheduler.has_waiting() && !is_to_stop(stop);
+            let step = self.write_and_fold_next(workspace, &slice, state_after, fold_next).await?;
+            if !step.is_written {
                 return Ok(Reschedule::At(Instant::now() + BUSY_PAUSE));
             }
-            let position = folded.writes.end.position;
-            tracing::debug!(request_id, log.position = position.0, log.head = folded.head.0, "folded");
-            if has_more && (!goes_on || is_to_stop(stop)) {
+            let position = slice.writes.end.position;
+            tracing::debug!(request_id, log.position = position.0, log.head = slice.head.0, "folded");
+            if has_more && (!fold_next || is_to_stop(stop)) {
                 return Ok(Reschedule::NextTurn);
             }
-            at_hand = ahead?;
+            fold = step.next?;
         }
         Ok(Reschedule::WhenHinted)
     }
 }
 
-/// Whether the loop is to end; nobody left to say so means that too.
+/// Whether the projector is to stop. If the sender is gone, no stop could ever come, so that counts as one.
 fn is_to_stop(stop: &watch::Receiver<bool>) -> bool {
     *stop.borrow() || stop.has_changed().is_err()
 }

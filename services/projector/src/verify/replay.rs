@@ -1,32 +1,33 @@
-//! The fold of a whole log in memory, and everything that the projector would have stored of it.
+//! A fold of a whole log in memory, with everything that the projector would have stored of it.
 
 use std::collections::BTreeMap;
 
+use tidelog_core::event::Event;
 use tidelog_core::fold::{Content, Folder, RecordKey, Side};
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::verdict::Verdict;
 use tidelog_postgres::{StoreError, StoredConflict};
 
-use crate::projector::Projector;
-use crate::projector::STEP;
-use crate::step::StepError;
+use crate::error::StepError;
+use crate::projector::{Projector, STEP_LIMITS};
 
-/// A log folded up to some position. It holds every record and every conflict of one workspace.
+/// One workspace's log, folded up to some position. It holds every record and every conflict of the workspace.
 pub(crate) struct Replay {
     pub(crate) workspace: WorkspaceId,
-    /// Up to here.
+    /// The last event that is folded.
     pub(crate) position: Position,
     pub(crate) folder: Folder,
-    /// Of the events that did not simply apply.
+    /// The verdicts that are stored: those of events that did not simply apply.
     pub(crate) verdicts: BTreeMap<Position, &'static str>,
-    /// By position and field.
+    /// Conflicts by position and field.
     pub(crate) conflicts: BTreeMap<(i64, String), StoredConflict>,
-    /// The blocks of positions that left their records.
+    /// Blocks of positions that have left their records, by record and number.
     pub(crate) blocks: BTreeMap<(RecordKey, i32), Vec<i64>>,
 }
 
 impl Projector {
-    /// Before the first event, in a making that holds the rules of the refold at this position from the start.
+    /// A replay before the first event. With `refold` > 0 all events are judged by the catalog at that position, with 0
+    /// each by the catalog in force at its own.
     pub(crate) async fn replay(&self, workspace: WorkspaceId, refold: Position) -> Result<Replay, StepError> {
         let folder = self.folder(workspace, Position::START, refold).await?;
         Ok(Replay {
@@ -39,45 +40,15 @@ impl Projector {
         })
     }
 
-    /// Folds on up to `to`, a batch boundary, some events at a time.
+    /// Folds on up to `to`, which ends a batch, slice by slice.
     pub(crate) async fn replay_to(&self, replay: &mut Replay, to: Position) -> Result<(), StepError> {
         while replay.position < to {
-            let slice = self.store.slice(replay.workspace, replay.position, STEP).await?;
+            let slice = self.store.slice(replay.workspace, replay.position, STEP_LIMITS).await?;
             let Some(end) = slice.batches.last() else { return Ok(()) };
             for event in slice.events.iter().take_while(|event| event.position <= to) {
-                let folded = replay.folder.fold(event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-                let is_simple = folded.verdict == Verdict::Applied && folded.conflicts.is_empty();
-                if !is_simple && folded.verdict != Verdict::Rejected {
-                    replay.verdicts.insert(event.position, folded.verdict.as_str());
-                }
-                for row in &folded.conflicts {
-                    let stored = StoredConflict {
-                        position: event.position.0,
-                        field: row.field.clone(),
-                        status: row.status.as_str().to_owned(),
-                        closed_position: 0,
-                        rule: row.rule.to_string(),
-                        record: [event.table.to_string(), event.scope.to_string(), event.record.to_string()],
-                        winner: side_of(row.winner.as_ref()),
-                        loser: side_of(Some(&row.loser)),
-                    };
-                    replay.conflicts.insert((event.position.0, row.field.clone()), stored);
-                }
-                for closed in &folded.closed {
-                    let row = closed.id.parts();
-                    let row = row.and_then(|(at, field)| replay.conflicts.get_mut(&(at.0, field.to_owned())));
-                    if let Some(row) = row {
-                        closed.status.as_str().clone_into(&mut row.status);
-                        row.closed_position = event.position.0;
-                    }
-                }
+                replay.fold(event)?;
             }
-            for (key, record) in replay.folder.take_changed() {
-                for (block, positions) in record.history.leaving {
-                    let block = i32::try_from(block).unwrap_or(i32::MAX);
-                    replay.blocks.insert((key.clone(), block), positions.iter().map(|position| position.0).collect());
-                }
-            }
+            replay.take_blocks();
             replay.position = end.cursor.position.min(to);
             tokio::task::yield_now().await;
         }
@@ -85,8 +56,51 @@ impl Projector {
     }
 }
 
-/// A side as it is stored.
-fn side_of(side: Option<&Side>) -> (i64, bool, Option<Vec<u8>>) {
+impl Replay {
+    /// Folds one event, and keeps its verdict and conflicts as they would be stored.
+    fn fold(&mut self, event: &Event) -> Result<(), StoreError> {
+        let outcome = self.folder.fold(event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        let is_simple = outcome.verdict == Verdict::Applied && outcome.conflicts.is_empty();
+        if !is_simple && outcome.verdict != Verdict::Rejected {
+            self.verdicts.insert(event.position, outcome.verdict.as_str());
+        }
+        for conflict in &outcome.conflicts {
+            let stored = StoredConflict {
+                position: event.position.0,
+                field: conflict.field.clone(),
+                status: conflict.status.as_str().to_owned(),
+                closed_position: 0,
+                rule: conflict.rule.to_string(),
+                record: [event.table.to_string(), event.scope.to_string(), event.record.to_string()],
+                winner: stored_side(conflict.winner.as_ref()),
+                loser: stored_side(Some(&conflict.loser)),
+            };
+            self.conflicts.insert((event.position.0, conflict.field.clone()), stored);
+        }
+        for closed in &outcome.closed {
+            let id = closed.id.parts();
+            if let Some(conflict) = id.and_then(|(at, field)| self.conflicts.get_mut(&(at.0, field.to_owned()))) {
+                closed.status.as_str().clone_into(&mut conflict.status);
+                conflict.closed_position = event.position.0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the blocks of positions that leave their records out of the folder.
+    fn take_blocks(&mut self) {
+        for (key, record) in self.folder.take_changed() {
+            for (block, positions) in record.history.leaving {
+                let block = i32::try_from(block).unwrap_or(i32::MAX);
+                self.blocks.insert((key.clone(), block), positions.iter().map(|position| position.0).collect());
+            }
+        }
+    }
+}
+
+/// One side of a conflict as it would be stored: the position of its event, whether it is a delete, and its value as
+/// MessagePack if it has one.
+fn stored_side(side: Option<&Side>) -> (i64, bool, Option<Vec<u8>>) {
     let Some(side) = side else { return (0, false, None) };
     let value = match &side.content {
         Content::Value(value) => {

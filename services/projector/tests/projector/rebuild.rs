@@ -173,7 +173,7 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
         let sql = format!("SELECT count(*) FROM tidelog.{table}_{}", kept.0);
         assert_eq!(world.owner.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0), 0, "{table}");
     }
-    assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+    assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }
 
 /// Where another workspace uses the set, the rows of one go alone.
@@ -191,7 +191,7 @@ async fn what_is_dropped_of_one_workspace_leaves_the_others_alone() {
     drop_kept(&world, one[0].workspace).await;
     assert_eq!(live_rows(&world, two[0].workspace).await, of_two);
     for workspace in [one[0].workspace, two[0].workspace] {
-        assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+        assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
     }
     let left = "SELECT count(*) FROM tidelog.records WHERE workspace = $1 AND table_set = 0";
     assert_eq!(world.owner.query_one(left, &[&one[0].workspace.0]).await.unwrap().get::<_, i64>(0), 0);
@@ -231,14 +231,14 @@ async fn a_refold_makes_what_its_preview_said() {
     assert_eq!(rebuilt[0].refold, refold);
     for change in &said.changes {
         let (_, record) = world.store.record(workspace, &change.key).await.unwrap().unwrap();
-        assert_eq!(!record.deleted, change.lives.1);
+        assert_eq!(!record.deleted, change.lives.then);
         let plain = record.plain();
         for field in &change.fields {
             assert_eq!(plain.0.get(&field.field), field.then.as_ref(), "{:?}", change.key);
         }
     }
     assert!(preview(catalog).await.changes.is_empty(), "as it is now");
-    assert_eq!(projector.verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+    assert_eq!(projector.verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }
 
 /// A build that a newer refold overtakes begins anew under its rules.
@@ -257,5 +257,5 @@ async fn an_unfinished_rebuild_starts_over_if_a_refold_came_meanwhile() {
     let refold = world.store.append_catalog(workspace, NOW).await.unwrap().unwrap();
     let rebuilt = projector(&world).rebuild(&[workspace], &Arc::default()).await.unwrap();
     assert_eq!((rebuilt[0].refold, rebuilt[0].generation), (refold, 3), "what is begun anew has a new number");
-    assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.told, Vec::<String>::new());
+    assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }

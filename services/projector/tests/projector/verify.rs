@@ -27,40 +27,40 @@ fn damages() -> Vec<(String, &'static str)> {
     let (conflict, verdict) = (first("conflicts", "position, field"), first("verdicts", "position"));
     let block = first("record_events", "table_name, scope, record, block");
     let log = |change: &str| format!("UPDATE tidelog.log SET {change} WHERE workspace = $1 AND position = 40");
-    let stored = "is stored otherwise";
+    let differs = "differs from the fold of the log";
     vec![
         ("DELETE FROM tidelog.log WHERE workspace = $1 AND position = 40".into(), "the log lacks the events"),
-        ("DELETE FROM tidelog.log WHERE workspace = $1 AND position > 150".into(), "further than the log"),
+        ("DELETE FROM tidelog.log WHERE workspace = $1 AND position > 150".into(), "after the end of the log"),
         (log("seq = seq + 1000000"), "has seq"),
-        (log("received_at_ms = received_at_ms - 5"), "was stored before the one in front"),
-        (log("record = 'another'"), "is not the one that its digest was made of"),
-        (log("fields = '\\x81a16101', kind = 1"), "is not the one that its digest was made of"),
-        (log("batch_offset = 30000"), "is of a batch that began elsewhere"),
-        (record("fields = '\\x80'"), stored),
-        (record("state = state || '\\x00'"), stored),
-        (record("version = version + 1"), stored),
-        (record("touched = touched + 1"), stored),
-        (record("updated_at_ms = 1"), stored),
-        (record("deleted = NOT deleted"), stored),
-        (record("open_conflicts = open_conflicts + 1"), stored),
-        (record("record = 'another'"), "should not be there"),
+        (log("received_at_ms = received_at_ms - 5"), "was stored at an earlier time"),
+        (log("record = 'another'"), "does not match its digest"),
+        (log("fields = '\\x81a16101', kind = 1"), "does not match its digest"),
+        (log("batch_offset = 30000"), "neither begins a batch nor continues"),
+        (record("fields = '\\x80'"), differs),
+        (record("state = state || '\\x00'"), differs),
+        (record("version = version + 1"), differs),
+        (record("touched = touched + 1"), differs),
+        (record("updated_at_ms = 1"), differs),
+        (record("deleted = NOT deleted"), differs),
+        (record("open_conflicts = open_conflicts + 1"), differs),
+        (record("record = 'another'"), "should not exist"),
         (format!("DELETE FROM tidelog.records WHERE workspace = $1 AND {A_RECORD}"), "is missing"),
-        (format!("UPDATE tidelog.verdicts SET verdict = 'applied' || verdict WHERE {verdict}"), "is another one"),
+        (format!("UPDATE tidelog.verdicts SET verdict = 'applied' || verdict WHERE {verdict}"), "has a wrong verdict"),
         (format!("DELETE FROM tidelog.verdicts WHERE {verdict}"), "lacks its verdict"),
         (
             "INSERT INTO tidelog.verdicts (workspace, table_set, position, verdict) VALUES ($1, 0, 1, 'merged')".into(),
             "should have none",
         ),
-        (format!("UPDATE tidelog.conflicts SET status = 'resolved', closed_position = 7 WHERE {conflict}"), stored),
-        (format!("UPDATE tidelog.conflicts SET loser_value = '\\xc3' WHERE {conflict}"), stored),
-        (format!("UPDATE tidelog.conflicts SET rule = 'limit' WHERE {conflict}"), stored),
+        (format!("UPDATE tidelog.conflicts SET status = 'resolved', closed_position = 7 WHERE {conflict}"), differs),
+        (format!("UPDATE tidelog.conflicts SET loser_value = '\\xc3' WHERE {conflict}"), differs),
+        (format!("UPDATE tidelog.conflicts SET rule = 'limit' WHERE {conflict}"), differs),
         (format!("DELETE FROM tidelog.conflicts WHERE {conflict}"), "is missing"),
-        (format!("UPDATE tidelog.conflicts SET field = 'another' WHERE {conflict}"), "should not be there"),
-        (format!("UPDATE tidelog.record_events SET positions[3] = positions[3] + 1 WHERE {block}"), stored),
+        (format!("UPDATE tidelog.conflicts SET field = 'another' WHERE {conflict}"), "should not exist"),
+        (format!("UPDATE tidelog.record_events SET positions[3] = positions[3] + 1 WHERE {block}"), differs),
         (format!("DELETE FROM tidelog.record_events WHERE {block}"), "is missing"),
         ("UPDATE tidelog.checkpoints SET catalog_position = 0 WHERE workspace = $1".into(), "which it is not"),
-        ("UPDATE tidelog.digests SET low = low # 1 WHERE workspace = $1".into(), "is not that of its records"),
-        ("DELETE FROM tidelog.digests WHERE workspace = $1 AND scope = '*'".into(), "is not that of its records"),
+        ("UPDATE tidelog.digests SET low = low # 1 WHERE workspace = $1".into(), "does not match its records"),
+        ("DELETE FROM tidelog.digests WHERE workspace = $1 AND scope = '*'".into(), "does not match its records"),
     ]
 }
 
@@ -76,11 +76,11 @@ async fn each_kind_of_damage_is_told_and_what_is_whole_is_not() {
         append(&world, &mut writers, &mut random, events).await;
         while projector.step(workspace).await.unwrap() != Progress::Idle {}
         let whole = projector.verify(workspace).await.unwrap();
-        assert_eq!(whole.faults.told, Vec::<String>::new(), "before {damage}");
+        assert_eq!(whole.faults.first, Vec::<String>::new(), "before {damage}");
         assert!(whole.tables.values().all(|digest| digest.records > 0) && !whole.tables.is_empty());
         let changed = world.owner.execute(&damage, &[&workspace.0]).await.unwrap();
         assert!(changed > 0, "{damage}");
         let damaged = projector.verify(workspace).await.unwrap();
-        assert!(damaged.faults.told.iter().any(|fault| fault.contains(said)), "{damage}: {:?}", damaged.faults);
+        assert!(damaged.faults.first.iter().any(|fault| fault.contains(said)), "{damage}: {:?}", damaged.faults);
     }
 }

@@ -8,7 +8,7 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{TableName, WorkspaceId};
 use tidelog_core::value::Value;
 use tidelog_postgres::{InForce, Store};
-use tidelog_projector::{FieldChange, Preview, RecordChange, TablePreview};
+use tidelog_projector::{FieldChange, NowThen, Preview, RecordChange, TablePreview};
 
 use crate::cli::global::Global;
 use crate::cli::log::rebuild::projector;
@@ -138,7 +138,7 @@ fn view_of(previews: &[Preview]) -> PreviewView<'_> {
 
 impl TableView {
     fn add(&mut self, counts: &TablePreview) {
-        let add = |to: &mut [u64; 2], (now, then): (u64, u64)| *to = [to[0] + now, to[1] + then];
+        let add = |sum: &mut [u64; 2], counts: NowThen<u64>| *sum = [sum[0] + counts.now, sum[1] + counts.then];
         self.changed += counts.changed;
         add(&mut self.records, counts.records);
         add(&mut self.open_conflicts, counts.open_conflicts);
@@ -152,7 +152,7 @@ fn record_view(workspace: WorkspaceId, change: &RecordChange) -> RecordView<'_> 
         table: &change.key.table,
         scope: change.key.scope.as_str(),
         record: change.key.record.as_str(),
-        lives: [change.lives.0, change.lives.1],
+        lives: [change.lives.now, change.lives.then],
         fields: change.fields.iter().map(FieldView::from).collect(),
     }
 }

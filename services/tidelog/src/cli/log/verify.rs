@@ -40,7 +40,7 @@ impl Verify {
             }).collect();
             serde_json::json!({
                 "workspace": one.workspace, "generation": one.generation, "head": one.head, "projected": one.position,
-                "good": one.faults.count == 0, "faults": one.faults.count, "first_faults": one.faults.told, "digests": digests,
+                "good": one.faults.count == 0, "faults": one.faults.count, "first_faults": one.faults.first, "digests": digests,
             })
         }).collect();
         output.answer(&serde_json::json!({ "workspaces": rows }), |_| {
@@ -58,7 +58,7 @@ impl Verify {
             text = format!("{text}\n{}", table(&["WORKSPACE", "LOG TO", "FOLDED TO", "STATE"], cells));
             let told = verified
                 .iter()
-                .flat_map(|one| one.faults.told.iter().map(|fault| [one.workspace.to_string(), fault.clone()]));
+                .flat_map(|one| one.faults.first.iter().map(|fault| [one.workspace.to_string(), fault.clone()]));
             match faults {
                 0 => text,
                 _ => format!("{text}\n{}", table(&["WORKSPACE", "FAULT"], told)),
