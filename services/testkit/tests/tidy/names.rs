@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::sources::{SOURCES, Source, files, paths, read};
 
 /// Names that look like ours and are not, each with what it is.
-const FOREIGN: [(&str, &str); 4] = [
+const FOREIGN: [(&str, &str); 5] = [
     ("archive_command", "a setting of Postgres"),
+    ("last_modified", "what other systems have in place of positions"),
     ("pg_upgrade", "a program of Postgres"),
     ("remote_apply", "a value of a setting of Postgres"),
     ("remote_write", "a value of a setting of Postgres"),
@@ -201,10 +202,12 @@ fn is_lower_case(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }
 
-fn words_of(text: &str) -> impl Iterator<Item = String> {
+/// Words with their dots and without: `tidelog.log` also has `tidelog` and `log`.
+fn words_of(text: &str) -> Vec<String> {
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let words = text.split(move |c| !is_of_word(c)).map(|word| word.trim_end_matches('.'));
-    words.filter(|word| !word.is_empty()).map(str::to_owned)
+    let words = text.split(|c| !is_of_word(c)).map(|word| word.trim_end_matches('.'));
+    let words = words.flat_map(|word| [word].into_iter().chain(word.split('.')));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn camel_case(snake_case: &str) -> String {

@@ -2,28 +2,51 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
-mod accounts;
-mod analysts_guide;
-mod bad_input;
-mod catalog_changes;
-mod conflicts;
-mod conflicts_cli;
-mod conflicts_kept;
-mod conflicts_pages;
-mod custom_rule;
-mod fold_property;
-mod history;
-mod inspection;
-mod log_under_load;
 mod notices;
-mod pull;
-mod push;
-mod records;
-mod rejected;
-mod replay;
-mod scopes;
-mod sql;
-mod stories;
-mod stream;
-mod tail;
-mod values;
+
+mod accounts {
+    mod credentials;
+    mod scopes;
+}
+mod analysts {
+    mod guide;
+    mod views;
+}
+mod catalog {
+    mod changes;
+    mod custom_rule;
+}
+mod conflicts {
+    mod command_line;
+    mod kept;
+    mod listing;
+    mod pages;
+    mod resolve;
+    mod restored;
+    mod world;
+}
+mod pull {
+    mod pages;
+    mod stream;
+    mod tail;
+}
+mod push {
+    mod outcomes;
+    mod rejected;
+    mod sequence;
+}
+mod records {
+    mod fold_property;
+    mod history;
+    mod replay;
+    mod snapshot;
+}
+mod robustness {
+    mod bad_input;
+    mod log_under_load;
+    mod values;
+}
+mod stories {
+    mod catalogs;
+    mod inspection;
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 use tidelog_core::wire::{Encoding, EventView};
 use tidelog_testkit::{Phone, TestApp};
 
-const CATALOG: &str = include_str!("../../../../schema/catalogs/insight.toml");
+const CATALOG: &str = include_str!("../../../../../schema/catalogs/insight.toml");
 
 async fn app() -> TestApp {
     TestApp::build().catalog(CATALOG).start().await

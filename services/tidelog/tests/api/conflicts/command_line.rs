@@ -10,7 +10,7 @@ use tidelog_core::wire::{ConflictView, PushResponse};
 use tidelog_testkit::tidelog_command;
 use tokio::time::timeout;
 
-use crate::conflicts::{IntoValue, World, fields};
+use crate::conflicts::world::{IntoValue, World, fields};
 use crate::notices::Notices;
 
 const WAIT_MAX: Duration = Duration::from_secs(60);

@@ -7,10 +7,10 @@ use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{Encoding, RecordView};
 use tidelog_testkit::{Phone, TestApp};
 
-const INSIGHT: &str = include_str!("../../../../schema/catalogs/insight.toml");
-const FIELD_REPORT: &str = include_str!("../../../../schema/catalogs/field-report.toml");
-const SCHEDULE_NOTE: &str = include_str!("../../../../schema/catalogs/schedule-note.toml");
-const ATTENDANCE: &str = include_str!("../../../../schema/catalogs/attendance.toml");
+const INSIGHT: &str = include_str!("../../../../../schema/catalogs/insight.toml");
+const FIELD_REPORT: &str = include_str!("../../../../../schema/catalogs/field-report.toml");
+const SCHEDULE_NOTE: &str = include_str!("../../../../../schema/catalogs/schedule-note.toml");
+const ATTENDANCE: &str = include_str!("../../../../../schema/catalogs/attendance.toml");
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -6,8 +6,8 @@ use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
 use tidelog_testkit::{Phone, TestApp};
 
-const GUIDE: &str = include_str!("../../../../docs/ANALYSTS.md");
-const CATALOG: &str = include_str!("../../../../schema/catalogs/field-report.toml");
+const GUIDE: &str = include_str!("../../../../../docs/ANALYSTS.md");
+const CATALOG: &str = include_str!("../../../../../schema/catalogs/field-report.toml");
 
 /// Ops that a person made some time ago.
 fn by(who: &str, made_at: UnixMs, ops: Vec<Op>) -> Vec<Op> {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::conflicts::{World, fields, resolve};
+use crate::conflicts::world::{World, fields, resolve};
 
 /// The world's catalog later on: a word in place of a number, and notes that need a text and nothing else.
 const LATER: &str = r#"

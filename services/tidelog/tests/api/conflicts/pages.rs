@@ -5,7 +5,7 @@ use tidelog_core::ids::ConflictId;
 use tidelog_core::wire::ConflictsResponse;
 use tidelog_testkit::{Http, Phone};
 
-use crate::conflicts::World;
+use crate::conflicts::world::World;
 
 /// Rows that one op of the conflicts below has: an op makes fewer than one page looks at, four make more.
 const ROWS_OF_AN_OP: i64 = 6_000;

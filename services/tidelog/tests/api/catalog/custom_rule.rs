@@ -5,7 +5,7 @@ use tidelog_core::fold::Resolvers;
 use tidelog_core::verdict::Verdict;
 use tidelog_testkit::TestApp;
 
-#[path = "../../examples/custom_rule.rs"]
+#[path = "../../../examples/custom_rule.rs"]
 #[expect(dead_code, reason = "its main")]
 mod example;
 
