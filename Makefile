@@ -42,7 +42,7 @@ bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minut
 	cargo run --release --locked -p tidelog-load -- bench --growth
 
 bench-rebuild: bench-build ## rebuilds of 1,000,000 events, alone and while devices push; takes 6 minutes
-	cargo run --release --locked -p tidelog-load -- bench --rows rebuild
+	cargo run --release --locked -p tidelog-load -- bench --scenarios rebuild
 
 bench-build: cargo postgres
 	cargo build --release --locked --bin tidelog --bin tidelog-load

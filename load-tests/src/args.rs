@@ -8,10 +8,10 @@ use tidelog_core::wire::Encoding;
 
 use crate::bench::BenchArgs;
 
-/// Workloads against a running Tidelog server.
+/// Workloads for a Tidelog server.
 ///
-/// Exits with 0 if the state on the server is what it should be, with 1 if it is not, with 2 if the workload could not
-/// be run to its end. A benchmark that ran exits with 0, whatever it measured.
+/// Exits with 0 if the state on the server is what it should be, with 1 if it is not, and with 2 if the workload could not
+/// be run to its end. A benchmark that ran to its end exits with 0, whatever it measured.
 #[derive(Debug, Parser)]
 #[command(name = "tidelog-load", version)]
 pub(crate) struct Args {
@@ -19,14 +19,14 @@ pub(crate) struct Args {
     pub(crate) workload: Workload,
 }
 
-/// What to run.
+/// The workload to run.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Workload {
-    /// Replay the history of a git repository, and compare what comes out with git's own tree.
+    /// Replay the history of a git repository against a server, and compare the result with git's own tree.
     GitHistory(GitHistoryArgs),
-    /// Start a server of its own in a temporary directory, and replay a git repository against it.
+    /// Start a server in a temporary directory, and replay the history of a git repository against it.
     Demo(DemoArgs),
-    /// Measure a server beside the Postgres under it, both started for this; nothing else should run meanwhile.
+    /// Measure a server beside the Postgres under it. Both are started for this; nothing else should run meanwhile.
     Bench(BenchArgs),
 }
 
@@ -35,10 +35,10 @@ pub(crate) enum Workload {
 pub(crate) struct GitHistoryArgs {
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
-    /// The server, as `http://host:port`.
+    /// The URL of the server, `http://host:port`.
     #[arg(long, value_name = "URL")]
     pub(crate) server: String,
-    /// An enrollment key (`tlk_...`) of a fresh workspace, made with `--no-rate-limit`.
+    /// An enrollment key (`tlk_...`) of a new workspace, created with `--no-rate-limit`.
     #[arg(long, env = "TIDELOG_KEY", hide_env_values = true)]
     pub(crate) key: String,
 }
@@ -48,28 +48,28 @@ pub(crate) struct GitHistoryArgs {
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
-    /// The server's program; without it, the `tidelog` beside this program.
+    /// The server's program [default: the `tidelog` beside this program].
     #[arg(long, value_name = "BIN")]
     pub(crate) tidelog: Option<PathBuf>,
-    /// More arguments for `tidelog serve`.
+    /// Further arguments for `tidelog serve`.
     #[arg(last = true)]
     pub(crate) serve_args: Vec<String>,
 }
 
-/// Which history, and how it is sent.
+/// The options of `git-history` and `demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HistoryArgs {
-    /// A git repository: its first-parent history up to HEAD is replayed, oldest commit first.
+    /// The git repository. Its first-parent history up to HEAD is replayed, oldest commit first.
     pub(crate) path: PathBuf,
-    /// Replay only the oldest N commits, and compare with the tree of the last of them.
+    /// Replay only the oldest N commits, and compare with the tree of the last one.
     #[arg(long, value_name = "N")]
     pub(crate) max_commits: Option<NonZeroUsize>,
-    /// How bodies are encoded.
+    /// The encoding of requests and responses.
     #[arg(long, value_enum, default_value_t = EncodingArg::Msgpack)]
     pub(crate) encoding: EncodingArg,
 }
 
-/// How bodies are encoded.
+/// The encoding of requests and responses.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum EncodingArg {
     /// `application/msgpack`

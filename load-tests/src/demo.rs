@@ -1,23 +1,24 @@
-//! `demo`: everything from an empty directory: a server, a workspace, a key, a history, the comparison.
+//! `demo`: starts a server in an empty directory, creates a workspace and a key, and replays a history against it.
 
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DemoArgs;
-use crate::git_history::{self, Outcome};
+use crate::git_history;
+use crate::outcome::Outcome;
 use crate::output;
 use crate::server::{self, Data, Server};
 
-/// The workspace's name.
+/// The name of the workspace.
 const WORKSPACE: &str = "demo";
-/// The role of its devices, in the catalog a server has by default.
+/// The role of the devices, which the default catalog of a server has.
 const ROLE: &str = "member";
 
-/// Runs the demo; its server and files are gone afterwards, however it ends.
+/// Runs the demo. Its server and files are removed afterwards, also after an error or an interrupt.
 pub(crate) async fn run(args: &DemoArgs) -> Result<Outcome> {
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let program = server::program(args.tidelog.as_deref())?;
-    let mut server = Server::spawn(&program, Data::Own, &args.serve_args)?;
+    let mut server = Server::spawn(&program, Data::Embedded, &args.serve_args)?;
     let outcome = tokio::select! {
         outcome = replay(&mut server, args) => outcome,
         _ = interrupted.recv() => bail!("interrupted"),
@@ -25,18 +26,18 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<Outcome> {
     };
     match outcome {
         Ok(outcome) => server.stop().map(|()| outcome),
-        Err(error) => Err(anyhow!("{error:#}\nthe server's last words:\n{}", server.last_words())),
+        Err(error) => Err(anyhow!("{error:#}\nthe last lines of the server's log:\n{}", server.log_tail())),
     }
 }
 
 async fn replay(server: &mut Server, args: &DemoArgs) -> Result<Outcome> {
     let url = server.listening().await?;
-    let workspace = server.ask(&["workspace", "create", WORKSPACE, "--json"]).await?;
-    let workspace = workspace["workspace"].as_str().context("`tidelog workspace create` names no workspace")?;
+    let workspace = server.run_command(&["workspace", "create", WORKSPACE, "--json"]).await?;
+    let workspace = workspace["workspace"].as_str().context("`tidelog workspace create` printed no workspace")?;
     let create =
         ["key", "create", "--workspace", workspace, "--role", ROLE, "--scope", "*", "--no-rate-limit", "--json"];
-    let key = server.ask(&create).await?;
-    let key = key["key"].as_str().context("`tidelog key create` names no key")?;
+    let key = server.run_command(&create).await?;
+    let key = key["key"].as_str().context("`tidelog key create` printed no key")?;
     output::line(format_args!("server {url}, workspace {workspace}"))?;
     git_history::run(&args.history, &url, key).await
 }

@@ -1,8 +1,8 @@
-//! Workloads against a running Tidelog server.
+//! `tidelog-load`: workloads for a Tidelog server.
 //!
-//! `git-history` makes a git repository's history a sync workload whose right answer is known beforehand: git's own
-//! tree of the last commit. `demo` does the same against a server that it starts for itself. `bench` measures a server of
-//! its own beside the Postgres under it.
+//! `git-history` replays the history of a git repository as a sync workload. Its correct result is known beforehand: git's
+//! own tree of the last commit. `demo` does the same against a server that it starts itself. `bench` measures a server
+//! beside the Postgres under it.
 
 mod args;
 mod bench;
@@ -11,6 +11,7 @@ mod demo;
 mod file;
 mod git;
 mod git_history;
+mod outcome;
 mod output;
 mod server;
 mod verify;
@@ -20,27 +21,27 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Workload};
-use git_history::Outcome;
+use outcome::Outcome;
 
-/// The state on the server is not what it should be.
+/// The exit code if the state on the server is not what it should be.
 const EXIT_DIFFERENT: u8 = 1;
-/// The workload could not be run to its end.
+/// The exit code if the workload could not be run to its end.
 const EXIT_FAILED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Args::parse().workload {
-        Workload::GitHistory(args) => git_history::run(&args.history, &args.server, &args.key).await.map(code_of),
-        Workload::Demo(args) => demo::run(&args).await.map(code_of),
+        Workload::GitHistory(args) => git_history::run(&args.history, &args.server, &args.key).await.map(exit_code),
+        Workload::Demo(args) => demo::run(&args).await.map(exit_code),
         Workload::Bench(args) => bench::run(&args).await.map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
-        output::complain(&error);
+        output::print_error(&error);
         ExitCode::from(EXIT_FAILED)
     })
 }
 
-fn code_of(outcome: Outcome) -> ExitCode {
+fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Identical => ExitCode::SUCCESS,
         Outcome::Different => ExitCode::from(EXIT_DIFFERENT),

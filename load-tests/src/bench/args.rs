@@ -3,123 +3,58 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
-use super::measure::Window;
+use super::plan::{Plan, Scenario, Window};
 
 /// `bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// A first look within a minute: one short round of the main rows.
+    /// Take a first look within a minute: one short round of the main scenarios.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// The row of a log that has grown, instead of the others; takes 10 GB of disk and minutes to fill.
-    #[arg(long, conflicts_with = "rows")]
+    /// Measure a log of 10,000,000 events instead; it takes minutes to fill and needs 10 GB of disk.
+    #[arg(long, conflicts_with = "scenarios")]
     pub(crate) growth: bool,
-    /// Only these rows, separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',')]
-    rows: Vec<Row>,
-    /// How often each side is measured, in turns.
+    /// Measure only these scenarios, separated by commas.
+    #[arg(long, alias = "rows", value_name = "NAMES", value_enum, value_delimiter = ',')]
+    scenarios: Vec<Scenario>,
+    /// How often to measure the server and each baseline, in turns [default: 3, with --quick 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// How long each measurement lasts, in seconds.
+    /// How many seconds each measurement takes [default: 4, with --quick 1].
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: Option<u32>,
-    /// Where the results go, as `bench.json` and `bench.svg`.
+    /// The directory to write `bench.json` and `bench.svg` to.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub(crate) out: PathBuf,
-    /// The server's program; without it, the `tidelog` beside this program.
+    /// The server's program [default: the `tidelog` beside this program].
     #[arg(long, value_name = "BIN")]
     pub(crate) tidelog: Option<PathBuf>,
-    /// The directory of the Postgres programs; found by itself otherwise.
+    /// The directory of the Postgres programs [default: it is searched for].
     #[arg(long, env = "TIDELOG_PG_BIN", value_name = "DIR")]
     pub(crate) pg_bin: Option<PathBuf>,
-    /// Appends that the server has under way at once, and connections of the limit of push; the server's default without.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// The server's `--append-workers`, and the connections of the COPY baseline of push [default: half the cores].
+    #[arg(long, alias = "append-lanes", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     append_workers: Option<u16>,
 }
 
 impl BenchArgs {
-    /// Append lanes of the server: as many as it takes by itself, one for two cores.
+    /// Append workers of the server. The default is the server's own: one for two cores.
     pub(crate) fn append_workers(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         self.append_workers.map_or((cores / 2).max(1), usize::from)
     }
-}
 
-/// A row of the table, or several that are measured together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Row {
-    /// 16 devices in 16 workspaces, batches of 100.
-    #[value(name = "push-100")]
-    Push100,
-    /// 16 devices in one workspace, batches of 100.
-    #[value(name = "push-100-one")]
-    Push100One,
-    /// The first in JSON.
-    #[value(name = "push-100-json")]
-    Push100Json,
-    /// 16 devices in 16 workspaces, batches of 1.
-    #[value(name = "push-1")]
-    Push1,
-    /// 64 devices in one workspace, batches of 1.
-    #[value(name = "push-1-one")]
-    Push1One,
-    /// 64 devices in 64 workspaces, batches of 1.
-    #[value(name = "push-1-64")]
-    Push1SixtyFour,
-    /// One client from the start, in each form.
-    Pull,
-    /// Eight clients at once from the start.
-    #[value(name = "pull-8")]
-    PullEight,
-    /// Eight clients near the head.
-    PullHead,
-    /// New records and updates of existing ones, in 16 workspaces.
-    Project,
-    /// The same in one workspace.
-    ProjectOne,
-    /// Gateway and projector together, until nothing lags.
-    Lag,
-    /// `tidelog rebuild` of those 16 workspaces, alone and while devices push.
-    Rebuild,
-    /// The memory of the server while many push, and while one reads slowly.
-    Memory,
-    /// The rows of push again, with 2 ms added to every commit.
-    CommitDelay,
-}
-
-impl Row {
-    const QUICK: [Self; 6] = [Self::Push100, Self::Push1, Self::Push1One, Self::Pull, Self::PullHead, Self::Project];
-}
-
-/// How much is measured.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    /// The rows, in the order of the table.
-    pub(crate) rows: Vec<Row>,
-    /// How often each side is measured.
-    pub(crate) rounds: u32,
-    /// How long each measurement lasts.
-    pub(crate) window: Window,
-    /// Whether it is for a first look only.
-    pub(crate) quick: bool,
-}
-
-impl BenchArgs {
-    /// What was asked for, in full.
+    /// What these options ask for, with defaults filled in.
     pub(crate) fn plan(&self) -> Plan {
-        let mut rows = match (self.rows.is_empty(), self.quick) {
-            (false, _) => self.rows.clone(),
-            (true, true) => Row::QUICK.to_vec(),
-            // Rebuilds take as long as all others together: only by name.
-            (true, false) => Row::value_variants().iter().copied().filter(|row| *row != Row::Rebuild).collect(),
-        };
-        rows.sort();
-        rows.dedup();
+        let mut scenarios = self.scenarios.clone();
+        if scenarios.is_empty() {
+            scenarios = Scenario::default_set(self.quick);
+        }
+        scenarios.sort();
+        scenarios.dedup();
         let (rounds, seconds, warmup_ms) = if self.quick { (1, 1, 500) } else { (3, 4, 1_000) };
         let length = Duration::from_secs(self.seconds.map_or(seconds, u64::from));
         let window = Window { warmup: Duration::from_millis(warmup_ms), length };
-        Plan { rows, rounds: self.rounds.unwrap_or(rounds), window, quick: self.quick }
+        Plan { scenarios, rounds: self.rounds.unwrap_or(rounds), window, is_quick: self.quick }
     }
 }

@@ -17,19 +17,11 @@ use anyhow::{Context, Result, ensure};
 use crate::args::HistoryArgs;
 use crate::client::Client;
 use crate::git::{CommitId, Repository};
+use crate::outcome::Outcome;
 use crate::output;
 use crate::verify::{self, Expected};
 use replay::Replay;
 use tally::Tally;
-
-/// What came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The state on the server is what it should be.
-    Identical,
-    /// It is not; how has been printed.
-    Different,
-}
 
 /// Replays a history against a server, and compares.
 pub(crate) async fn run(args: &HistoryArgs, server: &str, key: &str) -> Result<Outcome> {
@@ -40,7 +32,7 @@ pub(crate) async fn run(args: &HistoryArgs, server: &str, key: &str) -> Result<O
     let commits = repository.count_first_parents(&head)?.min(u64::try_from(commits_max)?);
     output::line(format_args!("replaying {commits} commits of {} into {server}", args.path.display()))?;
 
-    let progress = output::progress("commits", commits);
+    let progress = output::progress_bar("commits", commits);
     let started = Instant::now();
     let mut replay = Replay::new(&client, key);
     let mut history = repository.history(&head)?.stream(commits_max);

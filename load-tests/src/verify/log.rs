@@ -45,7 +45,7 @@ pub(super) struct Log {
 pub(super) async fn pull_and_fold(client: &Client, token: &str) -> Result<Log> {
     let mut log = Log::default();
     let (mut pull_time, mut fold_time) = (Duration::ZERO, Duration::ZERO);
-    let progress = output::progress("pulling", 0);
+    let progress = output::progress_bar("pulling", 0);
     let mut cursor = None;
     loop {
         let started = Instant::now();

@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::client::Client;
 use crate::file;
 use crate::git::{CommitId, Tree};
-use crate::git_history::Outcome;
+use crate::outcome::Outcome;
 use crate::output;
 use side::{LiveRecord, Side};
 pub(crate) use trace::Trace;

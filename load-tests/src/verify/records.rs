@@ -27,7 +27,7 @@ pub(super) struct Served {
 /// Waits until the projector has folded the log up to `head`; returns the seconds it took.
 pub(super) async fn await_projector(client: &Client, token: &str, head: Position) -> Result<f64> {
     let started = Instant::now();
-    let progress = output::progress("projecting", head.0.unsigned_abs());
+    let progress = output::progress_bar("projecting", head.0.unsigned_abs());
     let (mut projected, mut moved) = (Position::START, Instant::now());
     let mut look = LOOK_FIRST;
     loop {

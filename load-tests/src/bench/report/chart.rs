@@ -1,59 +1,62 @@
-//! The chart: how each figure stands to its target.
+//! The chart: a bar for each figure that has a target.
 
 use std::fmt::Write;
 
-use super::{Figure, Target};
+use super::figure::{Figure, Target};
+use super::number::number;
 
-const ROW_HEIGHT: usize = 24;
-const HEAD_HEIGHT: usize = 60;
-const NAMES_WIDTH: usize = 560;
-const BARS_WIDTH: usize = 420;
-const NOTES_WIDTH: usize = 330;
-/// Bars end here, in multiples of the target.
-const SHOWN_MAX: f64 = 2.0;
+const ROW_HEIGHT_PX: usize = 24;
+const HEAD_HEIGHT_PX: usize = 60;
+const NAMES_WIDTH_PX: usize = 620;
+const BARS_WIDTH_PX: usize = 420;
+const NOTES_WIDTH_PX: usize = 420;
+/// The longest bar, in multiples of the target.
+const SHARE_MAX: f64 = 2.0;
 
-/// An SVG of the figures that have a target, a bar each: at 1 and beyond the target is met.
+/// An SVG image of the figures that have a target. Each has a bar, which reaches the target line if the target is met.
 pub(super) fn svg(conditions: &str, figures: &[Figure]) -> String {
     let bars: Vec<(&Figure, Target, f64)> =
         figures.iter().filter_map(|figure| Some((figure, figure.target?, share(figure)?))).collect();
-    let (width, height) = (NAMES_WIDTH + BARS_WIDTH + NOTES_WIDTH, HEAD_HEIGHT + bars.len() * ROW_HEIGHT + 16);
-    let one = NAMES_WIDTH as f64 + BARS_WIDTH as f64 / SHOWN_MAX;
+    let (width, height) =
+        (NAMES_WIDTH_PX + BARS_WIDTH_PX + NOTES_WIDTH_PX, HEAD_HEIGHT_PX + bars.len() * ROW_HEIGHT_PX + 16);
+    let target_x = NAMES_WIDTH_PX as f64 + BARS_WIDTH_PX as f64 / SHARE_MAX;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
          <text x=\"12\" y=\"24\" font-size=\"16\">Tidelog beside its targets: {}</text>\n\
-         <text x=\"{one}\" y=\"{}\" text-anchor=\"middle\">target</text>\n",
+         <text x=\"{target_x}\" y=\"{}\" text-anchor=\"middle\">target</text>\n",
         escaped(conditions),
-        HEAD_HEIGHT - 8
+        HEAD_HEIGHT_PX - 8
     );
     for (row, (figure, target, share)) in bars.iter().enumerate() {
-        let top = HEAD_HEIGHT + row * ROW_HEIGHT;
-        let bar = share.min(SHOWN_MAX) / SHOWN_MAX * BARS_WIDTH as f64;
+        let top = HEAD_HEIGHT_PX + row * ROW_HEIGHT_PX;
+        let bar = share.min(SHARE_MAX) / SHARE_MAX * BARS_WIDTH_PX as f64;
         let color = if *share >= 1.0 { "#2a9d5c" } else { "#c8553d" };
         // Writing to a String cannot fail.
         let _ = writeln!(
             svg,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n<rect x=\"{NAMES_WIDTH}\" y=\"{}\" width=\"{bar:.1}\" \
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n<rect x=\"{NAMES_WIDTH_PX}\" y=\"{}\" width=\"{bar:.1}\" \
              height=\"{}\" fill=\"{color}\"/>\n<text x=\"{}\" y=\"{}\">{}</text>",
-            NAMES_WIDTH - 8,
+            NAMES_WIDTH_PX - 8,
             top + 16,
             escaped(&figure.name),
             top + 4,
-            ROW_HEIGHT - 8,
-            NAMES_WIDTH + BARS_WIDTH + 10,
+            ROW_HEIGHT_PX - 8,
+            NAMES_WIDTH_PX + BARS_WIDTH_PX + 10,
             top + 16,
             escaped(&note(figure, *target)),
         );
     }
     let _ = writeln!(
         svg,
-        "<line x1=\"{one}\" x2=\"{one}\" y1=\"{HEAD_HEIGHT}\" y2=\"{}\" stroke=\"black\" stroke-dasharray=\"4 3\"/>\n</svg>",
+        "<line x1=\"{target_x}\" x2=\"{target_x}\" y1=\"{HEAD_HEIGHT_PX}\" y2=\"{}\" stroke=\"black\" stroke-dasharray=\"4 3\"/>\n</svg>",
         height - 12
     );
     svg
 }
 
-/// What a figure is of its target, turned over where less is better.
+/// The value or ratio of a figure as a share of its target, or the inverse of that if less is better: the target is met at
+/// 1 and above.
 fn share(figure: &Figure) -> Option<f64> {
     let (value, ratio) = (figure.value.median, figure.ratio.map(|ratio| ratio.median));
     let share = match figure.target? {
@@ -62,14 +65,14 @@ fn share(figure: &Figure) -> Option<f64> {
         Target::AtLeast(least) => value / least,
         Target::AtMost(most) => most / value,
     };
-    // Nothing at all is less than any most.
-    Some(if share.is_finite() { share } else { SHOWN_MAX })
+    // A value of 0 meets any upper limit.
+    Some(if share.is_finite() { share } else { SHARE_MAX })
 }
 
 fn note(figure: &Figure, target: Target) -> String {
-    let value = super::number(figure.value.median);
-    let ratio = figure.ratio.map(|ratio| format!(", {:.2} of the limit", ratio.median)).unwrap_or_default();
-    format!("{value} {}{ratio} ({})", figure.unit, target.text())
+    let value = number(figure.value.median);
+    let ratio = figure.ratio.map(|ratio| format!(", {:.2} of the baseline", ratio.median)).unwrap_or_default();
+    format!("{value} {}{ratio} (target {target})", figure.unit)
 }
 
 fn escaped(text: &str) -> String {
@@ -79,7 +82,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::stats::Spread;
+    use crate::bench::measure::spread::Spread;
 
     fn figure(value: f64, target: Option<Target>) -> Figure {
         let figure = Figure::new("a < b", Spread::one(value), "us").beside(Spread::one(10.0), None);
@@ -92,7 +95,7 @@ mod tests {
         assert_eq!(share(6.0, Target::RatioAtLeast(0.6)), 1.0);
         assert_eq!(share(5.0, Target::RatioAtMost(1.0)), 2.0);
         assert_eq!(share(5.0, Target::AtMost(2.5)), 0.5);
-        assert_eq!(share(0.0, Target::AtMost(2.5)), SHOWN_MAX);
+        assert_eq!(share(0.0, Target::AtMost(2.5)), SHARE_MAX);
     }
 
     #[test]

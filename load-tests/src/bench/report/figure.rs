@@ -1,21 +1,22 @@
-//! A figure, and what it should be.
+//! A figure: a measured value with its unit, its baseline and its target.
+
+use std::fmt;
 
 use serde::Serialize;
 
-use super::number;
-use crate::bench::stats::Spread;
+use super::number::number;
+use crate::bench::measure::spread::Spread;
 
-/// What a figure should be.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "target_is", content = "target", rename_all = "snake_case")]
+/// The target of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
-    /// Its ratio to the limit, at least.
+    /// The ratio to the baseline is to be at least this.
     RatioAtLeast(f64),
-    /// Its ratio to the limit, at most.
+    /// The ratio to the baseline is to be at most this.
     RatioAtMost(f64),
-    /// Its value, at least.
+    /// The value is to be at least this.
     AtLeast(f64),
-    /// Its value, at most.
+    /// The value is to be at most this.
     AtMost(f64),
 }
 
@@ -25,20 +26,20 @@ pub(crate) struct Figure {
     pub(super) name: String,
     pub(super) unit: &'static str,
     pub(super) value: Spread,
-    pub(super) limit: Option<Spread>,
+    pub(super) baseline: Option<Spread>,
     pub(super) ratio: Option<Spread>,
     pub(super) target: Option<Target>,
 }
 
-/// A figure as it is written.
+/// A figure in `bench.json`.
 #[derive(Serialize)]
-pub(super) struct Written<'a> {
+pub(super) struct FigureJson<'a> {
     name: &'a str,
     value: f64,
     value_range: [f64; 2],
     unit: &'a str,
-    limit: Option<f64>,
-    limit_range: Option<[f64; 2]>,
+    baseline: Option<f64>,
+    baseline_range: Option<[f64; 2]>,
     ratio: Option<f64>,
     ratio_range: Option<[f64; 2]>,
     target: Option<f64>,
@@ -47,36 +48,37 @@ pub(super) struct Written<'a> {
 }
 
 impl Figure {
-    /// A value.
+    /// A figure without baseline and target.
     pub(crate) fn new(name: impl Into<String>, value: Spread, unit: &'static str) -> Self {
-        Self { name: name.into(), unit, value, limit: None, ratio: None, target: None }
+        Self { name: name.into(), unit, value, baseline: None, ratio: None, target: None }
     }
 
-    /// Beside its limit.
-    pub(crate) fn beside(mut self, limit: Spread, ratio: Option<Spread>) -> Self {
-        let ratio = ratio.or_else(|| (limit.median > 0.0).then(|| Spread::one(self.value.median / limit.median)));
-        (self.limit, self.ratio) = (Some(limit), ratio);
+    /// Adds the baseline. Without a `ratio` of the rounds the figure gets the ratio of the medians.
+    pub(crate) fn beside(mut self, baseline: Spread, ratio: Option<Spread>) -> Self {
+        let of_medians = || (baseline.median > 0.0).then(|| Spread::one(self.value.median / baseline.median));
+        let ratio = ratio.or_else(of_medians);
+        (self.baseline, self.ratio) = (Some(baseline), ratio);
         self
     }
 
-    /// With what it should be.
+    /// Adds the target.
     pub(crate) fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
         self
     }
 
-    /// The same, for a figure that is one of several which the target may hold for.
+    /// Sets the target of a figure that was chosen among several.
     pub(crate) fn set_target(&mut self, target: Target) {
         self.target = Some(target);
     }
 
-    /// Its ratio to its limit; 0 without a limit.
+    /// The ratio to the baseline. 0 without a baseline.
     pub(crate) fn ratio(&self) -> f64 {
         self.ratio.map_or(0.0, |ratio| ratio.median)
     }
 
-    /// Whether it is what it should be.
-    pub(crate) fn met(&self) -> Option<bool> {
+    /// Whether the target is met. `None` without a target, or without the ratio that the target is for.
+    pub(crate) fn is_met(&self) -> Option<bool> {
         Some(match self.target? {
             Target::RatioAtLeast(least) => self.ratio?.median >= least,
             Target::RatioAtMost(most) => self.ratio?.median <= most,
@@ -85,31 +87,29 @@ impl Figure {
         })
     }
 
-    /// As it is written.
-    pub(super) fn written(&self) -> Written<'_> {
+    /// The figure as it is written to `bench.json`.
+    pub(super) fn to_json(&self) -> FigureJson<'_> {
         let range = |spread: Spread| [spread.min, spread.max];
-        Written {
+        FigureJson {
             name: &self.name,
             value: self.value.median,
             value_range: range(self.value),
             unit: self.unit,
-            limit: self.limit.map(|limit| limit.median),
-            limit_range: self.limit.map(range),
+            baseline: self.baseline.map(|baseline| baseline.median),
+            baseline_range: self.baseline.map(range),
             ratio: self.ratio.map(|ratio| ratio.median),
             ratio_range: self.ratio.map(range),
-            target: self.target.map(Target::number),
+            target: self.target.map(Target::limit),
             target_is: self.target.map(Target::kind),
-            met: self.met(),
+            met: self.is_met(),
         }
     }
 }
 
 impl Target {
-    fn number(self) -> f64 {
+    fn limit(self) -> f64 {
         match self {
-            Self::RatioAtLeast(number) | Self::RatioAtMost(number) | Self::AtLeast(number) | Self::AtMost(number) => {
-                number
-            }
+            Self::RatioAtLeast(limit) | Self::RatioAtMost(limit) | Self::AtLeast(limit) | Self::AtMost(limit) => limit,
         }
     }
 
@@ -121,14 +121,15 @@ impl Target {
             Self::AtMost(_) => "at_most",
         }
     }
+}
 
-    /// For people.
-    pub(super) fn text(self) -> String {
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RatioAtLeast(ratio) => format!(">= {ratio:.2} of it"),
-            Self::RatioAtMost(ratio) => format!("<= {ratio:.2} of it"),
-            Self::AtLeast(value) => format!(">= {}", number(value)),
-            Self::AtMost(value) => format!("<= {}", number(value)),
+            Self::RatioAtLeast(ratio) => write!(f, "ratio >= {ratio:.2}"),
+            Self::RatioAtMost(ratio) => write!(f, "ratio <= {ratio:.2}"),
+            Self::AtLeast(value) => write!(f, ">= {}", number(*value)),
+            Self::AtMost(value) => write!(f, "<= {}", number(*value)),
         }
     }
 }
@@ -140,13 +141,13 @@ mod tests {
     #[test]
     fn a_target_is_of_the_ratio_or_of_the_value() {
         let figure = Figure::new("push", Spread::one(60.0), "ops/s").beside(Spread::one(100.0), None);
-        let met = |target| figure.clone().target(target).met();
-        assert_eq!(met(Target::RatioAtLeast(0.6)), Some(true));
-        assert_eq!(met(Target::RatioAtLeast(0.61)), Some(false));
-        assert_eq!(met(Target::RatioAtMost(0.5)), Some(false));
-        assert_eq!(met(Target::AtLeast(60.0)), Some(true));
-        assert_eq!(met(Target::AtMost(59.0)), Some(false));
-        assert_eq!(figure.met(), None);
+        let is_met = |target| figure.clone().target(target).is_met();
+        assert_eq!(is_met(Target::RatioAtLeast(0.6)), Some(true));
+        assert_eq!(is_met(Target::RatioAtLeast(0.61)), Some(false));
+        assert_eq!(is_met(Target::RatioAtMost(0.5)), Some(false));
+        assert_eq!(is_met(Target::AtLeast(60.0)), Some(true));
+        assert_eq!(is_met(Target::AtMost(59.0)), Some(false));
+        assert_eq!(figure.is_met(), None);
     }
 
     #[test]
@@ -154,10 +155,10 @@ mod tests {
         let figure = Figure::new("push", Spread { median: 60.0, min: 50.0, max: 70.0 }, "ops/s")
             .beside(Spread::one(100.0), None)
             .target(Target::RatioAtLeast(0.5));
-        let written = serde_json::to_value(figure.written()).unwrap();
+        let written = serde_json::to_value(figure.to_json()).unwrap();
         let expected = serde_json::json!({
-            "name": "push", "value": 60.0, "value_range": [50.0, 70.0], "unit": "ops/s", "limit": 100.0,
-            "limit_range": [100.0, 100.0], "ratio": 0.6, "ratio_range": [0.6, 0.6], "target": 0.5,
+            "name": "push", "value": 60.0, "value_range": [50.0, 70.0], "unit": "ops/s", "baseline": 100.0,
+            "baseline_range": [100.0, 100.0], "ratio": 0.6, "ratio_range": [0.6, 0.6], "target": 0.5,
             "target_is": "ratio_at_least", "met": true,
         });
         assert_eq!(written, expected);

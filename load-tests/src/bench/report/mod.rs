@@ -1,7 +1,8 @@
-//! The figures, as a table for people, a list for programs and a chart.
+//! The figures of a run: as a table for people, as JSON for programs, and as a chart.
 
 mod chart;
 mod figure;
+mod number;
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +10,20 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use comfy_table::{Cell, CellAlignment, Table};
 
-use self::figure::Written;
+use self::figure::FigureJson;
 pub(crate) use self::figure::{Figure, Target};
-use super::stats::Spread;
+pub(crate) use self::number::number;
+use self::number::range;
 use crate::output;
+
+/// The names of the files that are written.
+const JSON_FILE: &str = "bench.json";
+const CHART_FILE: &str = "bench.svg";
+/// What the columns of the table mean, printed below it.
+const LEGEND: &str = "value, baseline, ratio: the median of the rounds; range: from the lowest round to the highest.\n\
+    baseline: what the value is compared with, in most rows what Postgres does with the same rows without Tidelog;\n\
+    docs/PERFORMANCE.md says what it is in each. ratio: value / baseline, both of the same round.\n\
+    us: microseconds; CPU: user and system time of all threads.";
 
 /// All figures of a run.
 #[derive(Debug)]
@@ -22,60 +33,52 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// No figures yet, of what is measured under these conditions.
+    /// A report without figures. `conditions` says what they are measured on.
     pub(crate) fn new(conditions: String) -> Self {
         Self { conditions, figures: Vec::new() }
     }
 
-    /// Adds a figure, and tells it at once.
+    /// Adds a figure, and prints it at once so that people see the run progress.
     pub(crate) fn add(&mut self, figure: Figure) {
-        let met = match figure.met() {
-            Some(true) => ", met",
-            Some(false) => ", NOT met",
-            None => "",
+        let ratio = figure
+            .ratio
+            .zip(figure.baseline)
+            .map(|(ratio, baseline)| format!(", {:.2} of the baseline {}", ratio.median, number(baseline.median)));
+        let target = match (figure.target, figure.is_met()) {
+            (Some(target), Some(true)) => format!(", target {target} met"),
+            (Some(target), Some(false)) => format!(", target {target} NOT met"),
+            _ => String::new(),
         };
-        let ratio = figure.ratio.map(|ratio| format!(", {:.2} of {}", ratio.median, number_of(figure.limit)));
         let (value, ratio) = (number(figure.value.median), ratio.unwrap_or_default());
-        output::note(format_args!("  {}: {value} {}{ratio}{met}", figure.name, figure.unit));
+        output::note(format_args!("  {}: {value} {}{ratio}{target}", figure.name, figure.unit));
         self.figures.push(figure);
     }
 
-    /// Prints the table.
-    pub(crate) fn print(&self) -> Result<()> {
+    /// Prints the conditions, the table, and where [`Report::write`] writes to.
+    pub(crate) fn print(&self, dir: &Path) -> Result<()> {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-        table.set_header(["figure", "value", "range", "unit", "limit", "ratio", "range", "target", "met"]);
+        table.set_header(["figure", "value", "range", "unit", "baseline", "ratio", "range", "target", "met"]);
         for figure in &self.figures {
-            let met = figure.met().map_or("", |met| if met { "yes" } else { "NO" });
-            let ratio = figure.ratio.map(|ratio| format!("{:.2}", ratio.median)).unwrap_or_default();
-            let target = figure.target.map(Target::text).unwrap_or_default();
-            let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-            table.add_row([
-                Cell::new(&figure.name),
-                right(number(figure.value.median)),
-                right(range(Some(figure.value), number)),
-                Cell::new(figure.unit),
-                right(number_of(figure.limit)),
-                right(ratio),
-                right(range(figure.ratio, |ratio| format!("{ratio:.2}"))),
-                Cell::new(target),
-                Cell::new(met),
-            ]);
+            table.add_row(row(figure));
         }
         output::line(format_args!("{}\n", self.conditions))?;
         output::line(table)?;
-        let met: Vec<bool> = self.figures.iter().filter_map(Figure::met).collect();
-        let count = met.iter().filter(|met| **met).count();
-        Ok(output::line(format_args!("{count} of {} targets are met", met.len()))?)
+        output::line(format_args!("\n{LEGEND}"))?;
+        let are_met: Vec<bool> = self.figures.iter().filter_map(Figure::is_met).collect();
+        let met = are_met.iter().filter(|is_met| **is_met).count();
+        output::line(format_args!("{met} of {} targets are met", are_met.len()))?;
+        let (json, chart) = (dir.join(JSON_FILE), dir.join(CHART_FILE));
+        Ok(output::line(format_args!("results: {}, {}", json.display(), chart.display()))?)
     }
 
-    /// Writes `bench.json` and `bench.svg` into a directory, which is made if it is not there.
+    /// Writes the figures as JSON and as a chart into a directory, which is created if it does not exist.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
-        let written: Vec<Written<'_>> = self.figures.iter().map(Figure::written).collect();
+        let figures: Vec<FigureJson<'_>> = self.figures.iter().map(Figure::to_json).collect();
         for (name, content) in [
-            ("bench.json", serde_json::to_string_pretty(&written)?),
-            ("bench.svg", chart::svg(&self.conditions, &self.figures)),
+            (JSON_FILE, serde_json::to_string_pretty(&figures)?),
+            (CHART_FILE, chart::svg(&self.conditions, &self.figures)),
         ] {
             let path = dir.join(name);
             fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
@@ -84,38 +87,19 @@ impl Report {
     }
 }
 
-fn number_of(spread: Option<Spread>) -> String {
-    spread.map(|spread| number(spread.median)).unwrap_or_default()
-}
-
-/// From the least to the most, where there is a difference.
-fn range(spread: Option<Spread>, text: impl Fn(f64) -> String) -> String {
-    spread
-        .filter(|spread| spread.min < spread.max)
-        .map(|spread| format!("{}..{}", text(spread.min), text(spread.max)))
-        .unwrap_or_default()
-}
-
-/// A number as people read it: three significant digits, thousands apart.
-fn number(value: f64) -> String {
-    if value.abs() < 100.0 {
-        let decimals = if value.abs() < 10.0 { 2 } else { 1 };
-        return format!("{value:.decimals$}");
-    }
-    let digits = format!("{value:.0}");
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    format!("{sign}{}", groups.join(","))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_read_at_a_glance() {
-        let numbers = [0.5, 9.994, 10.0, 99.94, 100.0, 1_234.4, 1_234_567.0, -4_321.0].map(number);
-        assert_eq!(numbers, ["0.50", "9.99", "10.0", "99.9", "100", "1,234", "1,234,567", "-4,321"]);
-    }
+/// The row of a figure in the table.
+fn row(figure: &Figure) -> [Cell; 9] {
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let is_met = figure.is_met().map_or("", |is_met| if is_met { "yes" } else { "NO" });
+    [
+        Cell::new(&figure.name),
+        right(number(figure.value.median)),
+        right(range(Some(figure.value), number)),
+        Cell::new(figure.unit),
+        right(figure.baseline.map(|baseline| number(baseline.median)).unwrap_or_default()),
+        right(figure.ratio.map(|ratio| format!("{:.2}", ratio.median)).unwrap_or_default()),
+        right(range(figure.ratio, |ratio| format!("{ratio:.2}"))),
+        Cell::new(figure.target.map(|target| target.to_string()).unwrap_or_default()),
+        Cell::new(is_met),
+    ]
 }
