@@ -2,10 +2,10 @@
 //! and apart from the requests.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tidelog_core::ids::{DeviceId, WorkspaceId};
-use tidelog_postgres::{Presence, Store};
+use tidelog_postgres::{LockExt, Presence, Store};
 
 /// A device is active if it was seen within this time.
 pub(crate) const ACTIVE_MS: i64 = 30 * 24 * 3_600_000;
@@ -21,7 +21,7 @@ pub(crate) struct PresenceBuffer {
 impl PresenceBuffer {
     /// Adds a report of a device. Neither its acknowledged position nor its time of last contact ever goes back.
     pub(crate) fn note(&self, workspace: WorkspaceId, device: DeviceId, report: Presence) {
-        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self.reports.lock_unpoisoned();
         reports
             .entry(workspace)
             .or_default()
@@ -39,7 +39,7 @@ impl PresenceBuffer {
     /// Writes the reports and empties the buffer. Reports that cannot be written are lost, since devices repeat them with
     /// every request.
     pub(crate) async fn flush(&self, store: &Store) {
-        let reports = std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner));
+        let reports = std::mem::take(&mut *self.reports.lock_unpoisoned());
         for (workspace, devices) in reports {
             // Sorted, so that two gateways never deadlock on each other's rows.
             let mut devices: Vec<_> = devices.into_iter().collect();

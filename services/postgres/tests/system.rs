@@ -11,7 +11,7 @@ use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Intent;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
-use tidelog_postgres::{Store, StoreConfig, SystemAppend, SystemOp};
+use tidelog_postgres::{Store, StoreConfig, SystemAppendOutcome, SystemOp};
 use tidelog_testkit::{DatabaseProxy, TestDatabase};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -60,7 +60,7 @@ fn op(table: &str, value: i64) -> SystemOp {
 async fn it_is_in_the_log_with_role_and_actor_of_whom_it_is_for() {
     let (store, _database, workspace) = log().await;
     let appended = store.append_as_system(workspace, &op("notes", 7), NOW).await.unwrap();
-    assert_eq!(appended, SystemAppend::Appended { position: Position(2), seq: Seq(2) });
+    assert_eq!(appended, SystemAppendOutcome::Appended { position: Position(2), seq: Seq(2) });
     let event = store.event_at(workspace, Position(2)).await.unwrap().unwrap();
     assert_eq!((event.device, event.base, event.at, event.rejected), (DeviceId::SYSTEM, Position(1), NOW, None));
     assert_eq!((event.role.as_str(), event.actor.as_str()), ("member", "somebody"));
@@ -75,7 +75,7 @@ async fn a_catalog_that_the_log_lacks_comes_before_it() {
     let (store, _database, workspace) = log().await;
     store.apply_catalog(LATER_CATALOG, &Catalog::parse(LATER_CATALOG).unwrap(), NOW).await.unwrap();
     let appended = store.append_as_system(workspace, &op("drawings", 7), NOW).await.unwrap();
-    assert_eq!(appended, SystemAppend::Appended { position: Position(3), seq: Seq(3) });
+    assert_eq!(appended, SystemAppendOutcome::Appended { position: Position(3), seq: Seq(3) });
     assert_eq!(store.event_at(workspace, Position(2)).await.unwrap().unwrap().table, TableName::catalog());
 }
 
@@ -89,12 +89,12 @@ async fn what_the_catalog_forbids_takes_no_place() {
         (guest.clone(), RejectCode::RoleForbidden),
         (elsewhere.clone(), RejectCode::ScopeForbidden),
     ] {
-        assert_eq!(store.append_as_system(workspace, &op, NOW).await.unwrap(), SystemAppend::Rejected(code));
+        assert_eq!(store.append_as_system(workspace, &op, NOW).await.unwrap(), SystemAppendOutcome::Rejected(code));
     }
     assert_eq!(store.head(workspace, Position::START).await.unwrap().unwrap().head, Position(1));
     let operators = SystemOp { scopes: None, ..guest };
     let appended = store.append_as_system(workspace, &operators, NOW).await.unwrap();
-    assert_eq!(appended, SystemAppend::Appended { position: Position(2), seq: Seq(2) });
+    assert_eq!(appended, SystemAppendOutcome::Appended { position: Position(2), seq: Seq(2) });
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn many_at_once_have_a_place_each_though_they_say_the_same() {
     });
     let mut places = Vec::new();
     for append in appends.collect::<Vec<_>>() {
-        let SystemAppend::Appended { position, seq } = append.await.unwrap() else { panic!("not appended") };
+        let SystemAppendOutcome::Appended { position, seq } = append.await.unwrap() else { panic!("not appended") };
         assert_eq!(position.0, seq.0);
         places.push(position.0);
     }
@@ -164,7 +164,7 @@ async fn an_op_whose_commit_is_not_answered_is_in_the_log_once() {
         }
         owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
         let appended = append.await.unwrap().unwrap();
-        assert_eq!(appended, SystemAppend::Appended { position: Position(place), seq: Seq(place) });
+        assert_eq!(appended, SystemAppendOutcome::Appended { position: Position(place), seq: Seq(place) });
         let committed: i32 =
             owner.query_one("SELECT pid FROM public.commits ORDER BY n DESC LIMIT 1", &[]).await.unwrap().get(0);
         assert_eq!(committed == first, happens, "it was the one that nobody heard of, or the next");

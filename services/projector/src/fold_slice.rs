@@ -7,7 +7,7 @@ use tidelog_core::fold::{ChangedRecord, Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, Position, TableName, WorkspaceId};
 use tidelog_core::verdict::Verdict;
 use tidelog_postgres::{
-    Checkpoint, ConflictsWritten, DigestChanges, DigestRows, EventRows, RecordRows, StepWrites, StoreError,
+    Checkpoint, DigestChanges, DigestRows, HistoryRows, OutcomeRows, RecordRows, StepWrites, StoreError,
 };
 use tokio::time::Instant;
 
@@ -67,13 +67,13 @@ impl Projector {
         slice.batches.truncate(batches);
         let Some(end) = slice.batches.last() else { return Ok(None) };
         let (events, end) = (&slice.events[..end.events], end.cursor);
-        let (conflicts, event_counts) = fold(&mut folder, events).await?;
+        let (outcomes, event_counts) = fold(&mut folder, events).await?;
         let catalogs = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE);
         let in_force = catalogs.map(|event| event.position).filter(|position| *position >= checkpoint.refold_position);
         let catalog_position = in_force.max().unwrap_or(checkpoint.catalog_position);
         let (changed, hashes) = changed_rows(&folder, &hashes).await;
-        let ChangedRows { new, known, events, digests } = changed;
-        let writes = StepWrites { new, known, conflicts, events, digests, end, catalog_position };
+        let ChangedRows { new_records, known_records, history, digests } = changed;
+        let writes = StepWrites { new_records, known_records, outcomes, history, digests, end, catalog_position };
         folder.keep_changed();
         let checkpoint_after = Checkpoint { position: end.position, catalog_position, ..checkpoint };
         Ok(Some(SliceFold {
@@ -84,8 +84,8 @@ impl Projector {
 }
 
 /// Folds events into records, which the folder has to hold.
-async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(ConflictsWritten, EventCounts), StoreError> {
-    let (mut conflicts, mut counts) = (ConflictsWritten::new(), EventCounts::new());
+async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(OutcomeRows, EventCounts), StoreError> {
+    let (mut outcomes, mut counts) = (OutcomeRows::new(), EventCounts::new());
     // Most events are applied puts to the same table as the event before, so these are counted without the map.
     let (mut table, mut applied): (Option<&TableName>, u64) = (None, 0);
     for events in events.chunks(YIELD_INTERVAL_EVENTS) {
@@ -99,12 +99,12 @@ async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(ConflictsWritten
                 Verdict::Applied => applied += 1,
                 verdict => add_count(&mut counts, table, verdict, 1),
             }
-            conflicts.push(event.position, || RecordKey::of(event), &outcome);
+            outcomes.push(event.position, || RecordKey::of(event), &outcome);
         }
         tokio::task::yield_now().await;
     }
     add_count(&mut counts, table, Verdict::Applied, applied);
-    Ok((conflicts, counts))
+    Ok((outcomes, counts))
 }
 
 fn add_count(counts: &mut EventCounts, table: Option<&TableName>, verdict: Verdict, events: u64) {
@@ -116,11 +116,11 @@ fn add_count(counts: &mut EventCounts, table: Option<&TableName>, verdict: Verdi
 /// The rows that a step writes for the records it changed.
 struct ChangedRows {
     /// Records without a row so far.
-    new: RecordRows,
+    new_records: RecordRows,
     /// Records that have a row.
-    known: RecordRows,
+    known_records: RecordRows,
     /// Positions of events that have left their records.
-    events: EventRows,
+    history: HistoryRows,
     /// Changes of the table digests.
     digests: DigestRows,
 }
@@ -128,19 +128,19 @@ struct ChangedRows {
 /// The rows of the records that the folder has changed, given the hashes that the table digests include for them so far.
 /// Also returns the hashes that the digests include afterwards.
 async fn changed_rows(folder: &Folder, hashes: &RecordHashes) -> (ChangedRows, RecordHashes) {
-    let (mut new, mut known) = (RecordRows::new(), RecordRows::new());
-    let (mut events, mut digests) = (EventRows::new(), DigestChanges::default());
+    let (mut new_records, mut known_records) = (RecordRows::new(), RecordRows::new());
+    let (mut history, mut digests) = (HistoryRows::new(), DigestChanges::default());
     let mut hashes_after = RecordHashes::new();
     for ChangedRecord { key, record, is_new } in folder.changed() {
-        let hash = if is_new { &mut new } else { &mut known }.push(key, record);
-        events.push(key, &record.history);
+        let hash = if is_new { &mut new_records } else { &mut known_records }.push(key, record);
+        history.push(key, &record.history);
         digests.replace(key, hashes.get(key).copied(), hash);
         if let Some(hash) = hash {
             hashes_after.insert(key.clone(), hash);
         }
-        if (new.len() + known.len()).is_multiple_of(YIELD_INTERVAL_EVENTS) {
+        if (new_records.len() + known_records.len()).is_multiple_of(YIELD_INTERVAL_EVENTS) {
             tokio::task::yield_now().await;
         }
     }
-    (ChangedRows { new, known, events, digests: digests.rows() }, hashes_after)
+    (ChangedRows { new_records, known_records, history, digests: digests.rows() }, hashes_after)
 }

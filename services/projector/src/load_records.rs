@@ -35,7 +35,7 @@ impl Projector {
         let share = self.records_bytes_max / keys.len().max(1);
         let loaded = self.store.load(workspace, table_set, &keys, share).await?;
         add_loaded(loaded.records, loaded.hashes, folder, hashes);
-        let mut large = loaded.bytes;
+        let mut large = loaded.weights;
         if large.iter().all(|(_, bytes)| *bytes <= share) {
             return Ok(slice.batches.len());
         }

@@ -1,7 +1,7 @@
 //! One step: folds a slice of a log and writes what it changes in one transaction.
 
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::{Projected, StoreError};
+use tidelog_postgres::{StepOutcome, StoreError};
 
 use crate::error::StepError;
 use crate::fold_slice::{FoldedSlice, SliceFold};
@@ -62,9 +62,9 @@ impl Projector {
     /// Writes a folded slice and wakes those who wait for it. Returns false, with nothing written, if another projector
     /// holds the checkpoint or has moved it.
     pub(crate) async fn write(&self, workspace: WorkspaceId, slice: &FoldedSlice) -> Result<bool, StoreError> {
-        match self.store.project(workspace, slice.expected, &slice.writes).await? {
-            Projected::Moved => {}
-            Projected::Busy | Projected::Overtaken => return Ok(false),
+        match self.store.write_step(workspace, slice.expected, &slice.writes).await? {
+            StepOutcome::Committed => {}
+            StepOutcome::Busy | StepOutcome::Overtaken => return Ok(false),
         }
         if !slice.expected.live {
             // A rebuild: nobody waits for it, and its events were counted when they were first folded.
@@ -74,7 +74,7 @@ impl Projector {
         for ((table, verdict), count) in &slice.event_counts {
             self.metrics.events_folded.with_label_values(&[table.as_str(), verdict]).inc_by(*count);
         }
-        self.wakeups.folded(workspace, slice.writes.end.position);
+        self.wakeups.on_folded(workspace, slice.writes.end.position);
         Ok(true)
     }
 }

@@ -168,7 +168,7 @@ async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), Serv
 
 async fn tell(store: Store, wakeups: Arc<Wakeups>) {
     loop {
-        wakeups.tell_step(&store).await;
+        wakeups.send_notices(&store).await;
     }
 }
 
@@ -178,7 +178,7 @@ async fn hear(store: Store, wakeups: Arc<Wakeups>) {
         let listening = async { listen(&store, &sender).await };
         let feeding = async {
             while let Some(notice) = heard.recv().await {
-                wakeups.heard(notice);
+                wakeups.on_notice(notice);
             }
         };
         tokio::select! {

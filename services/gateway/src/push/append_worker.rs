@@ -153,7 +153,7 @@ impl AppendWorker {
         if let Ok(appended) = &appended {
             let (ops, head) = (push.batch.ops.len(), appended.head.0);
             tracing::debug!(request_id = push.request_id, batch.ops = ops, log.head = head, "appended");
-            self.wakeups.appended(push.workspace, appended.head, &push.request_id);
+            self.wakeups.on_appended(push.workspace, appended.head, &push.request_id);
         }
         // A client that hung up will push again, and the log will recognize the ops.
         let _ = reply.send(appended);

@@ -60,7 +60,7 @@ impl Gateway {
         key: &RecordKey,
         until: Position,
     ) -> Result<Option<Record>, ApiError> {
-        let Some(past) = self.store.record_past(workspace, key).await? else { return Ok(None) };
+        let Some(past) = self.store.record_positions(workspace, key).await? else { return Ok(None) };
         let refold_position = self.store.checkpoint(workspace).await?.ok_or_else(revoked)?.refold_position;
         let mut folder = Folder::with_resolvers(self.resolvers.clone());
         if refold_position > Position::START {

@@ -7,7 +7,7 @@ use tidelog_core::fold::ConflictStatus;
 use tidelog_core::ids::{Actor, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::wire::{Choice, ConflictView, ResolveResponse};
-use tidelog_postgres::{ResolveOutcome, Resolving};
+use tidelog_postgres::{ResolveAuthor, ResolveOutcome};
 
 use crate::auth::{DevicePrincipal, Reader, revoked};
 use crate::gateway::Gateway;
@@ -41,7 +41,7 @@ impl Gateway {
         }
         let actor =
             Actor::parse(device.device.to_string()).map_err(|e| ApiError::new(Code::NameInvalid, e.to_string()))?;
-        let who = Resolving { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
+        let who = ResolveAuthor { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
         let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
         // The choice has to be made against the record with everything that is in the log by now.
         let head = self.store.head(workspace, Position::START).await?.ok_or_else(revoked)?.head;
@@ -53,7 +53,7 @@ impl Gateway {
             ResolveOutcome::Appended { position, seq } => (position, seq),
             refused => return Err(refusal(refused)),
         };
-        self.wakeups.appended(workspace, position, request_id);
+        self.wakeups.on_appended(workspace, position, request_id);
         let mut response = ResolveResponse { position, seq, verdict: None, conflicts: Vec::new() };
         if let Some(wait) = wait {
             let projected = self.wait_folded(workspace, position, wait).await?;

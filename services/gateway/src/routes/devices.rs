@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::error::Code;
 use tidelog_core::ids::DeviceId;
 use tidelog_core::wire::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
-use tidelog_postgres::{Credential, CredentialKind, KeyState, NewDevice, RegisterOutcome};
+use tidelog_postgres::{Credential, CredentialKind, KeyRefusal, NewDevice, RegisterOutcome};
 
 use crate::auth::DevicePrincipal;
 use crate::gateway::Gateway;
@@ -50,13 +50,13 @@ pub(crate) async fn register(
     respond(StatusCode::CREATED, encoding, &registered)
 }
 
-fn refusal(state: KeyState) -> ApiError {
+fn refusal(state: KeyRefusal) -> ApiError {
     match state {
-        KeyState::Unknown => ApiError::new(Code::TokenInvalid, "this credential is not valid"),
-        KeyState::Ended => {
+        KeyRefusal::Unknown => ApiError::new(Code::TokenInvalid, "this credential is not valid"),
+        KeyRefusal::Ended => {
             ApiError::new(Code::KeyExhausted, "this enrollment key is expired, revoked or used up: ask for a new one")
         }
-        KeyState::HourFull { retry_after_ms } => {
+        KeyRefusal::HourFull { retry_after_ms } => {
             let limited = ApiError::new(
                 Code::RateLimited,
                 "this enrollment key has registered all the devices that it may in this hour",

@@ -48,7 +48,7 @@ pub struct KeyRow {
 
 /// Why a key registers nothing now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyState {
+pub enum KeyRefusal {
     /// There is none.
     Unknown,
     /// Revoked, expired or used up.
@@ -164,17 +164,19 @@ impl Store {
         workspace: WorkspaceId,
         key: Uuid,
         now: UnixMs,
-    ) -> Result<KeyState, StoreError> {
+    ) -> Result<KeyRefusal, StoreError> {
         let sql = include_str!("../../sql/accounts/keys/enrollment_key.sql");
-        let Some(row) = transaction.query_opt(sql, &[&workspace.0, &key]).await? else { return Ok(KeyState::Unknown) };
+        let Some(row) = transaction.query_opt(sql, &[&workspace.0, &key]).await? else {
+            return Ok(KeyRefusal::Unknown);
+        };
         let is_revoked = row.try_get::<_, Option<i64>>("revoked_at_ms")?.is_some();
         let is_expired = row.try_get::<_, Option<i64>>("expires_at_ms")?.is_some_and(|at| at <= now.0);
         let registrations: i32 = row.try_get("registrations")?;
         let is_used_up = row.try_get::<_, Option<i32>>("registrations_max")?.is_some_and(|max| registrations >= max);
         if is_revoked || is_expired || is_used_up {
-            return Ok(KeyState::Ended);
+            return Ok(KeyRefusal::Ended);
         }
         let hour_started_at_ms: i64 = row.try_get("hour_started_at_ms")?;
-        Ok(KeyState::HourFull { retry_after_ms: (hour_started_at_ms + 3_600_000 - now.0).max(1_000) })
+        Ok(KeyRefusal::HourFull { retry_after_ms: (hour_started_at_ms + 3_600_000 - now.0).max(1_000) })
     }
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::accounts::credentials::{Credential, TokenHash};
-use crate::accounts::keys::{KeyState, NewEnrollmentKey};
+use crate::accounts::keys::{KeyRefusal, NewEnrollmentKey};
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::rows::{name, scopes_of};
@@ -32,7 +32,7 @@ pub enum RegisterOutcome {
     /// Registered, with what the key grants.
     Registered(Role, Scopes),
     /// The key allows no more now.
-    Refused(KeyState),
+    Refused(KeyRefusal),
 }
 
 /// What a device's token is checked against.

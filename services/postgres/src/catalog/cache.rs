@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::{CatalogVersion, Position, WorkspaceId};
 
-use crate::catalog::versions::InForce;
+use crate::catalog::versions::StoredCatalog;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
+use crate::lock::LockExt;
 
 /// Catalogs in one cache: far more than are in force at once in the logs of a server.
 const CATALOGS_MAX: usize = 64;
@@ -24,8 +25,8 @@ pub struct VersionedCatalog {
     pub catalog: Arc<Catalog>,
 }
 
-impl From<InForce> for VersionedCatalog {
-    fn from(in_force: InForce) -> Self {
+impl From<StoredCatalog> for VersionedCatalog {
+    fn from(in_force: StoredCatalog) -> Self {
         Self { version: in_force.version, catalog: Arc::new(in_force.catalog) }
     }
 }
@@ -56,7 +57,7 @@ impl<K> Default for CatalogCache<K> {
 impl<K: Copy + Eq + Hash> CatalogCache<K> {
     /// The catalog of a key, if it is in the cache.
     fn get(&self, key: K) -> Option<VersionedCatalog> {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock_unpoisoned();
         entries.uses += 1;
         let uses = entries.uses;
         let (catalog, last_use) = entries.catalogs.get_mut(&key)?;
@@ -66,7 +67,7 @@ impl<K: Copy + Eq + Hash> CatalogCache<K> {
 
     /// Keeps a catalog. The result is the one to use: if another thread was first, that thread's, so that all share one.
     fn insert(&self, key: K, catalog: VersionedCatalog) -> VersionedCatalog {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock_unpoisoned();
         entries.uses += 1;
         let uses = entries.uses;
         if entries.catalogs.len() >= CATALOGS_MAX && !entries.catalogs.contains_key(&key) {
@@ -76,11 +77,6 @@ impl<K: Copy + Eq + Hash> CatalogCache<K> {
         let (kept, last_use) = entries.catalogs.entry(key).or_insert((catalog, uses));
         *last_use = uses;
         kept.clone()
-    }
-
-    /// Every method leaves the map whole, so a panic in another thread does not make it unusable.
-    fn lock(&self) -> MutexGuard<'_, Entries<K>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

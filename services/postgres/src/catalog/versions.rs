@@ -12,7 +12,7 @@ use crate::db::pool::Store;
 
 /// The catalog in force.
 #[derive(Debug, Clone)]
-pub struct InForce {
+pub struct StoredCatalog {
     /// Its version.
     pub version: CatalogVersion,
     /// Since when.
@@ -36,13 +36,13 @@ pub enum ApplyOutcome {
 
 impl Store {
     /// The catalog in force; `None` before the first.
-    pub async fn catalog_in_force(&self) -> Result<Option<InForce>, StoreError> {
+    pub async fn catalog_in_force(&self) -> Result<Option<StoredCatalog>, StoreError> {
         let row = self.query_opt(include_str!("../../sql/catalog/versions/in_force.sql"), &[]).await?;
         row.as_ref().map(in_force_of).transpose()
     }
 
     /// A catalog that is or was in force.
-    pub async fn catalog_of_version(&self, version: CatalogVersion) -> Result<Option<InForce>, StoreError> {
+    pub async fn catalog_of_version(&self, version: CatalogVersion) -> Result<Option<StoredCatalog>, StoreError> {
         let row = self.query_opt(include_str!("../../sql/catalog/versions/of_version.sql"), &[&version.0]).await?;
         row.as_ref().map(in_force_of).transpose()
     }
@@ -86,7 +86,7 @@ impl Store {
     }
 
     /// Every catalog that is or was in force, oldest first.
-    pub async fn catalog_history(&self) -> Result<Vec<InForce>, StoreError> {
+    pub async fn catalog_history(&self) -> Result<Vec<StoredCatalog>, StoreError> {
         let rows = self.query(include_str!("../../sql/catalog/versions/history.sql"), &[]).await?;
         rows.iter().map(in_force_of).collect()
     }
@@ -121,9 +121,9 @@ impl Store {
 }
 
 /// Reads the columns that every statement on catalogs selects.
-pub(crate) fn in_force_of(row: &Row) -> Result<InForce, StoreError> {
+pub(crate) fn in_force_of(row: &Row) -> Result<StoredCatalog, StoreError> {
     let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
     let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
     let (applied_at, source) = (UnixMs(row.try_get("applied_at_ms")?), row.try_get("source")?);
-    Ok(InForce { version, applied_at, source, catalog, refold: Catalog::asks_for_refold(&fields) })
+    Ok(StoredCatalog { version, applied_at, source, catalog, refold: Catalog::asks_for_refold(&fields) })
 }

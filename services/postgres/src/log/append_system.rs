@@ -42,7 +42,7 @@ pub struct SystemOp {
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SystemAppend {
+pub enum SystemAppendOutcome {
     /// It is in the log.
     Appended {
         /// Its place, which is the log's end.
@@ -65,7 +65,7 @@ impl Store {
         workspace: WorkspaceId,
         op: &SystemOp,
         now: UnixMs,
-    ) -> Result<SystemAppend, StoreError> {
+    ) -> Result<SystemAppendOutcome, StoreError> {
         self.append_as_system_with(workspace, op, now, async |_, _| Ok(true)).await
     }
 
@@ -77,7 +77,7 @@ impl Store {
         op: &SystemOp,
         now: UnixMs,
         also: impl AsyncFn(&Transaction<'_>, Position) -> Result<bool, StoreError>,
-    ) -> Result<SystemAppend, StoreError> {
+    ) -> Result<SystemAppendOutcome, StoreError> {
         let mut unknown: Option<JudgedOp> = None;
         for attempt in 1..=ATTEMPTS_MAX {
             match self.try_as_system(workspace, op, now, &mut unknown, &also).await {
@@ -103,7 +103,7 @@ impl Store {
         now: UnixMs,
         unknown: &mut Option<JudgedOp>,
         also: &impl AsyncFn(&Transaction<'_>, Position) -> Result<bool, StoreError>,
-    ) -> Result<Option<SystemAppend>, StoreError> {
+    ) -> Result<Option<SystemAppendOutcome>, StoreError> {
         let in_force = self.catalog_in_force().await?;
         let in_force = in_force.ok_or_else(|| StoreError::Unavailable("no catalog is in force yet".to_owned()))?;
         let mut judged = judged_of(op);
@@ -112,7 +112,7 @@ impl Store {
             None => judge_content(&in_force.catalog, &judged.op),
         };
         if let (Some(code), None) = (rejected, &unknown) {
-            return Ok(Some(SystemAppend::Rejected(code)));
+            return Ok(Some(SystemAppendOutcome::Rejected(code)));
         }
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
@@ -123,7 +123,7 @@ impl Store {
         }
         *unknown = None;
         if let Some(code) = rejected {
-            return Ok(Some(SystemAppend::Rejected(code)));
+            return Ok(Some(SystemAppendOutcome::Rejected(code)));
         }
         let seq = judged.op.seq;
         let batch = AppendBatch { device: DeviceId::SYSTEM, role: op.role.clone(), cursor: None, ops: vec![judged] };
@@ -131,10 +131,10 @@ impl Store {
             return Ok(None);
         };
         if !also(&transaction, position).await? {
-            return Ok(Some(SystemAppend::Withdrawn));
+            return Ok(Some(SystemAppendOutcome::Withdrawn));
         }
         match commit(transaction).await {
-            Ok(()) => Ok(Some(SystemAppend::Appended { position, seq })),
+            Ok(()) => Ok(Some(SystemAppendOutcome::Appended { position, seq })),
             Err(StoreError::CommitUnknown(_)) => {
                 *unknown = batch.ops.into_iter().next();
                 Ok(None)
@@ -170,14 +170,14 @@ async fn stored_before(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     sent: Option<&JudgedOp>,
-) -> Result<Option<SystemAppend>, StoreError> {
+) -> Result<Option<SystemAppendOutcome>, StoreError> {
     let Some(JudgedOp { op, digest, .. }) = sent else { return Ok(None) };
     let sql = transaction.prepare_cached(include_str!("../../sql/log/head/events_of_device.sql")).await?;
     let row = transaction.query_opt(&sql, &[&workspace.0, &DeviceId::SYSTEM.0, &op.seq.0, &op.seq.0]).await?;
     let Some(row) = row else { return Ok(None) };
     let is_it = Digest(row.try_get("digest")?) == *digest;
     let position = Position(row.try_get("position")?);
-    Ok(is_it.then_some(SystemAppend::Appended { position, seq: op.seq }))
+    Ok(is_it.then_some(SystemAppendOutcome::Appended { position, seq: op.seq }))
 }
 
 /// Appends under the lock; nothing where another catalog has come into force since the op was judged.

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::rows::event_of;
-use crate::log::append_system::{SystemAppend, SystemOp};
+use crate::log::append_system::{SystemAppendOutcome, SystemOp};
 
 /// Positions that one statement looks at: each event of them may bring fields.
 const POSITIONS: i64 = 5_000;
@@ -46,7 +46,7 @@ pub struct RejectedPage {
 
 /// What became of a second chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readmission {
+pub enum ReadmitOutcome {
     /// What the op meant to do is an event of the system device now.
     Readmitted(Position),
     /// It was one before.
@@ -102,12 +102,12 @@ impl Store {
         workspace: WorkspaceId,
         rejected: &RejectedEvent,
         now: UnixMs,
-    ) -> Result<Readmission, StoreError> {
+    ) -> Result<ReadmitOutcome, StoreError> {
         if let Some(position) = rejected.readmitted {
-            return Ok(Readmission::Already(position));
+            return Ok(ReadmitOutcome::Already(position));
         }
         if rejected.code == RejectCode::FieldsTooLarge {
-            return Ok(Readmission::NotKept);
+            return Ok(ReadmitOutcome::NotKept);
         }
         let event = &rejected.event;
         let op = SystemOp {
@@ -126,13 +126,13 @@ impl Store {
             Ok(marked > 0)
         };
         match self.append_as_system_with(workspace, &op, now, mark).await? {
-            SystemAppend::Appended { position, .. } => Ok(Readmission::Readmitted(position)),
-            SystemAppend::Rejected(code) => Ok(Readmission::Refused(code)),
-            SystemAppend::Withdrawn => {
+            SystemAppendOutcome::Appended { position, .. } => Ok(ReadmitOutcome::Readmitted(position)),
+            SystemAppendOutcome::Rejected(code) => Ok(ReadmitOutcome::Refused(code)),
+            SystemAppendOutcome::Withdrawn => {
                 let marked = self.rejected_at(workspace, event.position).await?;
                 let position = marked.and_then(|marked| marked.readmitted);
                 position
-                    .map(Readmission::Already)
+                    .map(ReadmitOutcome::Already)
                     .ok_or_else(|| StoreError::corrupt("an event is marked as readmitted, and the mark is gone"))
             }
         }

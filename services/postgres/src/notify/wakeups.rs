@@ -2,7 +2,7 @@
 //! process directly and by others through NOTIFY; every waiter also looks for itself now and then.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tidelog_core::ids::{Position, WorkspaceId};
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::db::pool::Store;
+use crate::lock::LockExt;
 use crate::notify::channel::HeadNotice;
 
 /// Wake-ups within a process. Hints only.
@@ -56,7 +57,7 @@ impl Wakeups {
     }
 
     /// This process has appended; `request_id` is told to the projector for its log.
-    pub fn appended(&self, workspace: WorkspaceId, head: Position, request_id: &str) {
+    pub fn on_appended(&self, workspace: WorkspaceId, head: Position, request_id: &str) {
         let notice = HeadNotice::Appended(workspace, head, request_id.to_owned());
         self.moved(&notice);
         self.to_fold(workspace, request_id.to_owned());
@@ -64,14 +65,14 @@ impl Wakeups {
     }
 
     /// This process has folded.
-    pub fn folded(&self, workspace: WorkspaceId, position: Position) {
+    pub fn on_folded(&self, workspace: WorkspaceId, position: Position) {
         let notice = HeadNotice::Folded(workspace, position);
         self.moved(&notice);
         self.to_tell((workspace, true), notice);
     }
 
     /// Another process said so.
-    pub fn heard(&self, notice: HeadNotice) {
+    pub fn on_notice(&self, notice: HeadNotice) {
         self.moved(&notice);
         if let HeadNotice::Appended(workspace, _, request_id) = notice {
             self.to_fold(workspace, request_id);
@@ -80,21 +81,21 @@ impl Wakeups {
 
     fn to_fold(&self, workspace: WorkspaceId, request_id: String) {
         if self.folds {
-            lock(&self.unfolded).insert(workspace, request_id);
+            self.unfolded.lock_unpoisoned().insert(workspace, request_id);
             self.unfolded_any.notify_one();
         }
     }
 
     fn to_tell(&self, what: (WorkspaceId, bool), notice: HeadNotice) {
         if self.is_shared {
-            lock(&self.outgoing).insert(what, notice);
+            self.outgoing.lock_unpoisoned().insert(what, notice);
             self.outgoing_any.notify_one();
         }
     }
 
     fn moved(&self, notice: &HeadNotice) {
         let (HeadNotice::Appended(workspace, ..) | HeadNotice::Folded(workspace, _)) = notice;
-        let mut watchers = lock(&self.watchers);
+        let mut watchers = self.watchers.lock_unpoisoned();
         let Some(watcher) = watchers.get(workspace) else { return };
         if watcher.receiver_count() == 0 {
             watchers.remove(workspace);
@@ -117,34 +118,29 @@ impl Wakeups {
     }
 
     async fn wait(&self, workspace: WorkspaceId, at_most: Duration, done: impl FnMut(&Moved) -> bool) {
-        let mut receiver = lock(&self.watchers).entry(workspace).or_default().subscribe();
+        let mut receiver = self.watchers.lock_unpoisoned().entry(workspace).or_default().subscribe();
         // Time over, or the wakeups gone: the caller looks for itself either way.
         let _ = timeout(at_most, receiver.wait_for(done)).await;
     }
 
     /// Takes the workspaces said to have grown, with the last request that made them; waits for one, at most `at_most`.
     pub async fn take_unfolded(&self, at_most: Duration) -> HashMap<WorkspaceId, String> {
-        if lock(&self.unfolded).is_empty() {
+        if self.unfolded.lock_unpoisoned().is_empty() {
             let _ = timeout(at_most, self.unfolded_any.notified()).await;
         }
-        std::mem::take(&mut *lock(&self.unfolded))
+        std::mem::take(&mut *self.unfolded.lock_unpoisoned())
     }
 
     /// Tells other processes what moved here, once.
-    pub async fn tell_step(&self, store: &Store) {
-        if lock(&self.outgoing).is_empty() {
+    pub async fn send_notices(&self, store: &Store) {
+        if self.outgoing.lock_unpoisoned().is_empty() {
             self.outgoing_any.notified().await;
         }
         tokio::time::sleep(GATHER).await;
-        let outgoing = std::mem::take(&mut *lock(&self.outgoing));
+        let outgoing = std::mem::take(&mut *self.outgoing.lock_unpoisoned());
         let notices: Vec<_> = outgoing.into_values().collect();
         if let Err(error) = store.notify(&notices).await {
             tracing::debug!(%error, "other processes were not told; they poll");
         }
     }
-}
-
-/// The maps hold plain data that is whole between any two statements, so a panic elsewhere leaves them usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -39,7 +39,7 @@ impl TableSet {
 
 /// A workspace whose log goes on after its checkpoint.
 #[derive(Debug, Clone, Copy)]
-pub struct Lagging {
+pub struct LaggingWorkspace {
     /// The workspace.
     pub workspace: WorkspaceId,
     /// Its last position.
@@ -107,10 +107,10 @@ impl Store {
     }
 
     /// The workspaces that have something to fold.
-    pub async fn lagging(&self) -> Result<Vec<Lagging>, StoreError> {
+    pub async fn lagging(&self) -> Result<Vec<LaggingWorkspace>, StoreError> {
         let rows = self.query(include_str!("../../sql/records/checkpoint/lagging.sql"), &[]).await?;
-        let read = |row: &Row| -> Result<Lagging, StoreError> {
-            Ok(Lagging {
+        let read = |row: &Row| -> Result<LaggingWorkspace, StoreError> {
+            Ok(LaggingWorkspace {
                 workspace: WorkspaceId(row.try_get("workspace")?),
                 head: Position(row.try_get("head")?),
                 projected: Position(row.try_get("position")?),

@@ -9,7 +9,7 @@ use crate::db::array_params::{Column, Params};
 
 /// Verdicts and conflicts as their transaction is to write them.
 #[derive(Debug)]
-pub struct ConflictsWritten {
+pub struct OutcomeRows {
     pub(crate) verdicts: VerdictRows,
     pub(crate) made: ConflictRows,
     pub(crate) closed: ClosedRows,
@@ -54,7 +54,7 @@ pub(crate) struct ClosedRows {
 
 /// Blocks of the positions of records' events.
 #[derive(Debug)]
-pub struct EventRows {
+pub struct HistoryRows {
     tables: Column,
     scopes: Column,
     records: Column,
@@ -62,7 +62,7 @@ pub struct EventRows {
     positions: Vec<String>,
 }
 
-impl ConflictsWritten {
+impl OutcomeRows {
     /// None yet.
     pub fn new() -> Self {
         Self { verdicts: VerdictRows::default(), made: ConflictRows::new(), closed: ClosedRows::default() }
@@ -83,7 +83,7 @@ impl ConflictsWritten {
     }
 }
 
-impl Default for ConflictsWritten {
+impl Default for OutcomeRows {
     fn default() -> Self {
         Self::new()
     }
@@ -189,7 +189,7 @@ impl ClosedRows {
     }
 }
 
-impl EventRows {
+impl HistoryRows {
     /// None yet.
     pub fn new() -> Self {
         let text = || Column::of(Type::TEXT);
@@ -217,7 +217,7 @@ impl EventRows {
     }
 }
 
-impl Default for EventRows {
+impl Default for HistoryRows {
     fn default() -> Self {
         Self::new()
     }

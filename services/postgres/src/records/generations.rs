@@ -58,7 +58,7 @@ pub struct GenerationSums {
 
 /// What a swap came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Swapped {
+pub enum SwapOutcome {
     /// The other generation is live.
     Swapped,
     /// It is not far enough, or not there any more.
@@ -163,23 +163,23 @@ impl Store {
         &self,
         workspace: WorkspaceId,
         fold_rest: impl AsyncFnOnce(Checkpoint) -> Result<Option<Checkpoint>, E>,
-    ) -> Result<Swapped, E> {
+    ) -> Result<SwapOutcome, E> {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         let lock = include_str!("../../sql/records/generations/lock/lock_live.sql");
         let live = transaction.query_opt(lock, &[&workspace.0]).await.map_err(StoreError::from)?;
-        let Some(live) = live.as_ref().map(checkpoint_of).transpose()? else { return Ok(Swapped::NotReady) };
-        let Some(next) = fold_rest(live).await? else { return Ok(Swapped::NotReady) };
+        let Some(live) = live.as_ref().map(checkpoint_of).transpose()? else { return Ok(SwapOutcome::NotReady) };
+        let Some(next) = fold_rest(live).await? else { return Ok(SwapOutcome::NotReady) };
         if next.position < live.position || next.generation <= live.generation {
-            return Ok(Swapped::NotReady);
+            return Ok(SwapOutcome::NotReady);
         }
         let flip = include_str!("../../sql/records/generations/flip.sql");
         let flipped = transaction.execute(flip, &[&workspace.0]).await.map_err(StoreError::from)?;
         if flipped != 2 {
-            return Ok(Swapped::NotReady);
+            return Ok(SwapOutcome::NotReady);
         }
         commit(transaction).await?;
-        Ok(Swapped::Swapped)
+        Ok(SwapOutcome::Swapped)
     }
 
     /// Makes the kept generation of a workspace, or of all that have one, the live one again; which, with its number.

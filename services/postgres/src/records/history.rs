@@ -15,7 +15,7 @@ use crate::records::pages::verdict_of;
 
 /// Where in the log the events of a record are, as far as it is folded.
 #[derive(Debug, Clone)]
-pub struct RecordPast {
+pub struct RecordPositions {
     key: RecordKey,
     blocks: i32,
     recent: Vec<Position>,
@@ -23,7 +23,7 @@ pub struct RecordPast {
 
 /// The log at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlaceInTime {
+pub struct LogAtTime {
     /// The last event that was stored by then; 0 before the first.
     pub position: Position,
     /// The last event there is.
@@ -32,23 +32,27 @@ pub struct PlaceInTime {
 
 impl Store {
     /// Where the events of a record are; `None`: no event has named it.
-    pub async fn record_past(&self, workspace: WorkspaceId, key: &RecordKey) -> Result<Option<RecordPast>, StoreError> {
+    pub async fn record_positions(
+        &self,
+        workspace: WorkspaceId,
+        key: &RecordKey,
+    ) -> Result<Option<RecordPositions>, StoreError> {
         let Some((key, record)) = self.record(workspace, key).await? else { return Ok(None) };
         let blocks = i32::try_from(record.history.blocks).map_err(StoreError::corrupt)?;
-        Ok(Some(RecordPast { key, blocks, recent: record.history.recent }))
+        Ok(Some(RecordPositions { key, blocks, recent: record.history.recent }))
     }
 
     /// The positions of the next events of a record, `limit` at most, in order.
     pub async fn positions_after(
         &self,
         workspace: WorkspaceId,
-        past: &RecordPast,
+        past: &RecordPositions,
         after: Position,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
         let mut positions = Vec::new();
         if past.blocks > 0 {
-            let RecordPast { key, blocks, .. } = past;
+            let RecordPositions { key, blocks, .. } = past;
             // The first of them may have one event alone behind `after`.
             let blocks_max = (limit / HISTORY_BLOCK_EVENTS + 2) as i64;
             let sql = include_str!("../../sql/records/history/event_blocks.sql");
@@ -102,11 +106,11 @@ impl Store {
     }
 
     /// Where a log was at a time.
-    pub async fn position_at(&self, workspace: WorkspaceId, time: UnixMs) -> Result<PlaceInTime, StoreError> {
+    pub async fn position_at(&self, workspace: WorkspaceId, time: UnixMs) -> Result<LogAtTime, StoreError> {
         let row = self
             .query_opt(include_str!("../../sql/records/history/position_at_time.sql"), &[&workspace.0, &time.0])
             .await?;
         let row = row.ok_or_else(|| StoreError::corrupt("a log in which no place can be found"))?;
-        Ok(PlaceInTime { position: Position(row.try_get("position")?), head: Position(row.try_get("head")?) })
+        Ok(LogAtTime { position: Position(row.try_get("position")?), head: Position(row.try_get("head")?) })
     }
 }

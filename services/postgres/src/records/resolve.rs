@@ -11,11 +11,11 @@ use tidelog_core::wire::{Choice, ConflictView};
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::log::append_system::{SystemAppend, SystemOp};
+use crate::log::append_system::{SystemAppendOutcome, SystemOp};
 
 /// Who settles a conflict.
 #[derive(Debug, Clone)]
-pub struct Resolving {
+pub struct ResolveAuthor {
     /// As what role.
     pub role: Role,
     /// Within these scopes. `None`: an operator, who may write every table and scope.
@@ -52,7 +52,7 @@ impl Store {
         workspace: WorkspaceId,
         conflict: &ConflictId,
         choice: Choice,
-        who: Resolving,
+        who: ResolveAuthor,
         now: UnixMs,
     ) -> Result<ResolveOutcome, StoreError> {
         // Read first: whatever is written between this and the rest is concurrent with the op, and judged against it.
@@ -82,15 +82,15 @@ impl Store {
             actor: who.actor,
         };
         let mut appended = self.append_as_system(workspace, &op, now).await?;
-        if keeps && op.intent.fields().is_some() && matches!(appended, SystemAppend::Rejected(_)) {
+        if keeps && op.intent.fields().is_some() && matches!(appended, SystemAppendOutcome::Rejected(_)) {
             // A later catalog does not take the value that stands. It need not be written to stay, nor to close the row.
             let intent = Intent::Resolve { conflict: conflict.clone(), put: Some(Fields::default()) }.into();
             appended = self.append_as_system(workspace, &SystemOp { intent, ..op }, now).await?;
         }
         match appended {
-            SystemAppend::Appended { position, seq } => Ok(ResolveOutcome::Appended { position, seq }),
-            SystemAppend::Rejected(code) => Ok(ResolveOutcome::Rejected(code)),
-            SystemAppend::Withdrawn => Err(StoreError::corrupt("a resolve that nothing stood against")),
+            SystemAppendOutcome::Appended { position, seq } => Ok(ResolveOutcome::Appended { position, seq }),
+            SystemAppendOutcome::Rejected(code) => Ok(ResolveOutcome::Rejected(code)),
+            SystemAppendOutcome::Withdrawn => Err(StoreError::corrupt("a resolve that nothing stood against")),
         }
     }
 }

@@ -18,7 +18,7 @@ const ROWS: i64 = 1_000;
 
 /// A stored record as it stands, unread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRow {
+pub struct StoredRecordRow {
     /// Position of the last event that changed what a reader sees.
     pub version: i64,
     /// Position of the last event that named it.
@@ -37,7 +37,7 @@ pub struct StoredRow {
 
 /// A stored block of a record's positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredBlock {
+pub struct StoredHistoryBlock {
     /// Its number, from 0.
     pub block: i32,
     /// The positions.
@@ -46,7 +46,7 @@ pub struct StoredBlock {
 
 /// A stored conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredConflict {
+pub struct StoredConflictRow {
     /// The op that met it.
     pub position: i64,
     /// The field.
@@ -69,7 +69,7 @@ pub struct StoredConflict {
 pub struct SnapshotConnection(Object);
 
 /// What is stored of one workspace's live generation, as of one moment. No more than 10 seconds may pass between two reads.
-pub struct StoredSnapshot<'a> {
+pub struct GenerationSnapshot<'a> {
     transaction: Transaction<'a>,
     workspace: WorkspaceId,
     /// The live checkpoint at that moment.
@@ -85,22 +85,22 @@ impl Store {
 
 impl SnapshotConnection {
     /// Everything as it stands now; `None`: no such workspace.
-    pub async fn snapshot(&mut self, workspace: WorkspaceId) -> Result<Option<StoredSnapshot<'_>>, StoreError> {
+    pub async fn snapshot(&mut self, workspace: WorkspaceId) -> Result<Option<GenerationSnapshot<'_>>, StoreError> {
         let transaction = begin_snapshot(&mut self.0).await?;
         let sql = include_str!("../../sql/records/checkpoint/checkpoint.sql");
         let row = transaction.query_opt(sql, &[&workspace.0, &None::<i16>]).await?;
         let checkpoint = row.as_ref().map(checkpoint_of).transpose()?;
-        Ok(checkpoint.map(|checkpoint| StoredSnapshot { transaction, workspace, checkpoint }))
+        Ok(checkpoint.map(|checkpoint| GenerationSnapshot { transaction, workspace, checkpoint }))
     }
 }
 
-impl StoredSnapshot<'_> {
+impl GenerationSnapshot<'_> {
     fn set(&self) -> TableSet {
         self.checkpoint.table_set
     }
 
     /// Gives every record to `take`.
-    pub async fn records(&self, mut take: impl FnMut(RecordKey, StoredRow)) -> Result<(), StoreError> {
+    pub async fn records(&self, mut take: impl FnMut(RecordKey, StoredRecordRow)) -> Result<(), StoreError> {
         let sql = self.transaction.prepare_cached(include_str!("../../sql/records/snapshot/records.sql")).await?;
         let mut after = [String::new(), String::new(), String::new()];
         loop {
@@ -108,7 +108,7 @@ impl StoredSnapshot<'_> {
             let rows =
                 self.transaction.query(&sql, &[&self.workspace.0, &self.set().0, table, scope, record, &ROWS]).await?;
             for row in &rows {
-                let stored = StoredRow {
+                let stored = StoredRecordRow {
                     version: row.try_get("version")?,
                     touched: row.try_get("touched")?,
                     updated_at_ms: row.try_get("updated_at_ms")?,
@@ -125,7 +125,7 @@ impl StoredSnapshot<'_> {
     }
 
     /// Gives every block of positions to `take`.
-    pub async fn record_events(&self, mut take: impl FnMut(RecordKey, StoredBlock)) -> Result<(), StoreError> {
+    pub async fn record_events(&self, mut take: impl FnMut(RecordKey, StoredHistoryBlock)) -> Result<(), StoreError> {
         let sql = self.transaction.prepare_cached(include_str!("../../sql/records/snapshot/record_events.sql")).await?;
         let (mut after, mut block) = ([String::new(), String::new(), String::new()], -1);
         loop {
@@ -134,7 +134,10 @@ impl StoredSnapshot<'_> {
                 [&self.workspace.0, &self.set().0, table, scope, record, &block, &ROWS];
             let rows = self.transaction.query(&sql, &params).await?;
             for row in &rows {
-                take(key_of(row)?, StoredBlock { block: row.try_get("block")?, positions: row.try_get("positions")? });
+                take(
+                    key_of(row)?,
+                    StoredHistoryBlock { block: row.try_get("block")?, positions: row.try_get("positions")? },
+                );
             }
             let Some(last) = rows.last() else { return Ok(()) };
             (after, block) = (address_of(last)?, last.try_get("block")?);
@@ -158,7 +161,7 @@ impl StoredSnapshot<'_> {
     }
 
     /// Gives every conflict to `take`.
-    pub async fn conflicts(&self, mut take: impl FnMut(StoredConflict)) -> Result<(), StoreError> {
+    pub async fn conflicts(&self, mut take: impl FnMut(StoredConflictRow)) -> Result<(), StoreError> {
         let sql = self.transaction.prepare_cached(include_str!("../../sql/records/snapshot/conflicts.sql")).await?;
         let (mut position, mut field) = (0_i64, String::new());
         loop {
@@ -193,8 +196,8 @@ fn address_of(row: &Row) -> Result<[String; 3], StoreError> {
     Ok([row.try_get("table_name")?, row.try_get("scope")?, row.try_get("record")?])
 }
 
-fn conflict_row_of(row: &Row) -> Result<StoredConflict, StoreError> {
-    Ok(StoredConflict {
+fn conflict_row_of(row: &Row) -> Result<StoredConflictRow, StoreError> {
+    Ok(StoredConflictRow {
         position: row.try_get("position")?,
         field: row.try_get("field")?,
         status: row.try_get("status")?,

@@ -16,33 +16,33 @@ use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::transact::{begin, commit};
 use crate::records::checkpoint::{Checkpoint, TableSet, checkpoint_of};
-use crate::records::conflict_rows::{ConflictsWritten, EventRows};
+use crate::records::conflict_rows::{HistoryRows, OutcomeRows};
 use crate::records::digests::DigestRows;
 use crate::records::pages::StoredRecord;
 use crate::records::record_rows::{RecordRows, texts};
 
 /// Stored records that were asked for by their keys; a key that is not here was never seen.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub struct LoadedRecords {
     /// Those that were read.
     pub records: Vec<StoredRecord>,
     /// What each of these brings to its table's digest; nothing of a tombstone.
     pub hashes: Vec<Option<RecordHash>>,
     /// For each that was found the number of its key and what it weighs as it is stored, in bytes.
-    pub bytes: Vec<(usize, usize)>,
+    pub weights: Vec<(usize, usize)>,
 }
 
 /// What a step folded: everything that its transaction writes.
 #[derive(Debug)]
 pub struct StepWrites {
     /// The records it changed that were not stored before, each once: that one is would be damage, and nothing is written.
-    pub new: RecordRows,
+    pub new_records: RecordRows,
     /// The other records it changed, each once.
-    pub known: RecordRows,
+    pub known_records: RecordRows,
     /// What became of its events, and the conflicts of it.
-    pub conflicts: ConflictsWritten,
+    pub outcomes: OutcomeRows,
     /// The positions that left the records they are of.
-    pub events: EventRows,
+    pub history: HistoryRows,
     /// What its records bring to the digests of their tables.
     pub digests: DigestRows,
     /// The last event that it folded, which ends a batch.
@@ -53,9 +53,9 @@ pub struct StepWrites {
 
 /// What became of a step's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Projected {
+pub enum StepOutcome {
     /// It is committed.
-    Moved,
+    Committed,
     /// Another projector is at it.
     Busy,
     /// The checkpoint or the log is not the one that was read: nothing is written, and all of it has to be read anew.
@@ -71,9 +71,9 @@ impl Store {
         table_set: Option<TableSet>,
         keys: &[RecordKey],
         bytes_max: usize,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedRecords, StoreError> {
         if keys.is_empty() {
-            return Ok(Loaded::default());
+            return Ok(LoadedRecords::default());
         }
         let (mut tables, mut scopes, mut records) = texts();
         for key in keys {
@@ -85,11 +85,11 @@ impl Store {
         let sql = include_str!("../../sql/records/write_step/load_records.sql");
         let table_set = table_set.map(|set| set.0);
         let rows = self.query(sql, &[&workspace.0, &tables, &scopes, &records, &bytes_max, &table_set]).await?;
-        let mut loaded = Loaded::default();
+        let mut loaded = LoadedRecords::default();
         for row in &rows {
             let number = usize::try_from(row.try_get::<_, i64>(0)? - 1).map_err(StoreError::corrupt)?;
             let key = keys.get(number).ok_or_else(|| StoreError::corrupt("a record that nobody asked for"))?;
-            loaded.bytes.push((number, usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default()));
+            loaded.weights.push((number, usize::try_from(row.try_get::<_, i64>(1)?).unwrap_or_default()));
             if let Some(record) = record_of(row)? {
                 let fields = row.try_get::<_, Option<&[u8]>>(6)?.unwrap_or_default();
                 loaded.hashes.push((!record.deleted).then(|| RecordHash::of(key, fields)));
@@ -102,25 +102,25 @@ impl Store {
     /// Writes what was folded, and moves the checkpoint from where it was expected (FOLD-1). Under the checkpoint's lock it
     /// sees that both the checkpoint and the log up to the last event folded are those that were read: so what was read
     /// before, on whatever connection, is still so.
-    pub async fn project(
+    pub async fn write_step(
         &self,
         workspace: WorkspaceId,
         expected: Checkpoint,
-        folding: &StepWrites,
-    ) -> Result<Projected, StoreError> {
+        writes: &StepWrites,
+    ) -> Result<StepOutcome, StoreError> {
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         let lock = transaction.prepare_cached(include_str!("../../sql/records/write_step/lock_checkpoint.sql")).await?;
-        let (table_set, end) = (&expected.table_set.0, folding.end);
+        let (table_set, end) = (&expected.table_set.0, writes.end);
         let held = transaction.query_opt(&lock, &[&workspace.0, table_set, &end.position.0]).await?;
-        let Some(held) = held else { return Ok(Projected::Busy) };
+        let Some(held) = held else { return Ok(StepOutcome::Busy) };
         let check = held.try_get::<_, Option<i64>>(6)?.map(CursorCheck);
         if checkpoint_of(&held)? != expected || check != Some(end.check) {
-            return Ok(Projected::Overtaken);
+            return Ok(StepOutcome::Overtaken);
         }
-        write(&transaction, &workspace.0, expected, folding).await?;
+        write(&transaction, &workspace.0, expected, writes).await?;
         commit(transaction).await?;
-        Ok(Projected::Moved)
+        Ok(StepOutcome::Committed)
     }
 }
 
@@ -129,11 +129,11 @@ async fn write(
     transaction: &Transaction<'_>,
     workspace: &Uuid,
     Checkpoint { table_set: TableSet(table_set), live, .. }: Checkpoint,
-    folding: &StepWrites,
+    writes: &StepWrites,
 ) -> Result<(), StoreError> {
     let table_set = &table_set;
-    let StepWrites { new, known, conflicts, events, digests, end, catalog_position } = folding;
-    let ConflictsWritten { verdicts, made, closed } = conflicts;
+    let StepWrites { new_records, known_records, outcomes, history, digests, end, catalog_position } = writes;
+    let OutcomeRows { verdicts, made, closed } = outcomes;
     let run = async |is_empty: bool, sql: &str, params: &[&(dyn ToSql + Sync)]| {
         if is_empty {
             return Ok(0);
@@ -141,28 +141,28 @@ async fn write(
         let statement = transaction.prepare_cached(sql).await?;
         transaction.execute(&statement, params).await
     };
-    let (added, saved) = (new.params(workspace, table_set), known.params(workspace, table_set));
+    let (added, saved) = (new_records.params(workspace, table_set), known_records.params(workspace, table_set));
     let judged = verdicts.params(workspace, table_set);
     let (opened, settled) = (made.params(workspace, table_set), closed.params(workspace, table_set));
-    let (left, counted) = (events.params(workspace, table_set), digests.params(workspace, table_set));
+    let (left, counted) = (history.params(workspace, table_set), digests.params(workspace, table_set));
     let moved: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
     tokio::try_join!(
         async {
             // COPY takes a round trip more, and less of Postgres' time for a row: for whom nobody waits.
-            if live || new.is_empty() {
-                run(new.is_empty(), include_str!("../../sql/records/write_step/add_records.sql"), &added).await
+            if live || new_records.is_empty() {
+                run(new_records.is_empty(), include_str!("../../sql/records/write_step/add_records.sql"), &added).await
             } else {
-                new.copy(transaction, workspace, table_set).await
+                new_records.copy(transaction, workspace, table_set).await
             }
         },
-        run(known.is_empty(), include_str!("../../sql/records/write_step/save_records.sql"), &saved),
+        run(known_records.is_empty(), include_str!("../../sql/records/write_step/save_records.sql"), &saved),
         run(verdicts.is_empty(), include_str!("../../sql/records/write_step/save_verdicts.sql"), &judged),
         async {
             run(made.is_empty(), include_str!("../../sql/records/write_step/save_conflicts.sql"), &opened).await?;
             // One may have been made by an event and closed by a later one of the same step.
             run(closed.is_empty(), include_str!("../../sql/records/write_step/close_conflicts.sql"), &settled).await
         },
-        run(events.is_empty(), include_str!("../../sql/records/write_step/save_events.sql"), &left),
+        run(history.is_empty(), include_str!("../../sql/records/write_step/save_events.sql"), &left),
         run(digests.is_empty(), include_str!("../../sql/records/write_step/add_digests.sql"), &counted),
         run(false, include_str!("../../sql/records/write_step/move_checkpoint.sql"), &moved),
     )?;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::Lagging;
+use tidelog_postgres::LaggingWorkspace;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -95,9 +95,9 @@ impl Projector {
 
 /// Whether the live projector has more left to fold than it folded since the last check. If it folded nothing, no live
 /// projector is running and there is none to make room for.
-fn is_behind(projected_before: &HashMap<WorkspaceId, Position>, lagging: &[Lagging]) -> bool {
+fn is_behind(projected_before: &HashMap<WorkspaceId, Position>, lagging: &[LaggingWorkspace]) -> bool {
     let behind: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
-    let folded_since = |lag: &Lagging| Some(lag.projected.0 - projected_before.get(&lag.workspace)?.0);
+    let folded_since = |lag: &LaggingWorkspace| Some(lag.projected.0 - projected_before.get(&lag.workspace)?.0);
     let folded: i64 = lagging.iter().filter_map(folded_since).sum();
     folded > 0 && behind > folded
 }
@@ -113,7 +113,12 @@ mod tests {
     fn a_rebuild_makes_room_for_a_projector_that_folds_and_has_more_left_than_it_folded() {
         let workspace = WorkspaceId(Uuid::from_u128(1));
         let lagging = |projected, head| {
-            [Lagging { workspace, head: Position(head), projected: Position(projected), waiting_since: UnixMs(0) }]
+            [LaggingWorkspace {
+                workspace,
+                head: Position(head),
+                projected: Position(projected),
+                waiting_since: UnixMs(0),
+            }]
         };
         let before = HashMap::from([(workspace, Position(1_000))]);
         assert!(is_behind(&before, &lagging(1_100, 1_201)), "101 left after 100");

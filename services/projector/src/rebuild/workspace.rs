@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::{Checkpoint, Generation, Generations, StoreError, Swapped, TableSet};
+use tidelog_postgres::{Checkpoint, Generation, Generations, StoreError, SwapOutcome, TableSet};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{RebuildError, StepError};
@@ -165,7 +165,7 @@ impl WorkspaceRebuild {
             Ok::<_, RebuildError>(caught_up)
         });
         match (swap.await, caught_up) {
-            (Ok(Swapped::Swapped), Some(checkpoint)) => Ok(Some(self.rebuilt(checkpoint))),
+            (Ok(SwapOutcome::Swapped), Some(checkpoint)) => Ok(Some(self.rebuilt(checkpoint))),
             (Ok(_), _) => Ok(None),
             // The live checkpoint was locked for too long, or the rest took longer than a transaction may idle.
             (Err(RebuildError::Step(StepError::Store(StoreError::Locked(_) | StoreError::Unavailable(_)))), _) => {

@@ -1,8 +1,9 @@
 //! The fair queue behind a lock, as the workers share it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tidelog_core::ids::WorkspaceId;
+use tidelog_postgres::LockExt;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,7 +19,7 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     /// Adds workspaces that may have events to fold, each with the request that made its log grow (empty if not known).
     pub(crate) fn add(&self, workspaces: impl IntoIterator<Item = (WorkspaceId, String)>) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock_unpoisoned();
         workspaces.into_iter().for_each(|(workspace, request_id)| queue.add(workspace, request_id));
         drop(queue);
         self.changed.notify_waiters();
@@ -31,7 +32,7 @@ impl Scheduler {
             // From here on no change is missed.
             changed.as_mut().enable();
             let (turn, next_turn_at) = {
-                let (mut queue, now) = (self.lock(), Instant::now());
+                let (mut queue, now) = (self.queue.lock_unpoisoned(), Instant::now());
                 (queue.begin_turn(now), queue.next_turn_at(now))
             };
             match (turn, next_turn_at) {
@@ -47,18 +48,12 @@ impl Scheduler {
 
     /// Ends a turn.
     pub(crate) fn end_turn(&self, turn: Turn, reschedule: Reschedule) {
-        self.lock().end_turn(turn, reschedule);
+        self.queue.lock_unpoisoned().end_turn(turn, reschedule);
         self.changed.notify_waiters();
     }
 
     /// Whether a workspace is waiting for its turn.
     pub(crate) fn has_waiting(&self) -> bool {
-        self.lock().has_waiting(Instant::now())
-    }
-
-    /// A poisoned lock is taken all the same: the queue is consistent between any two statements, so a panic elsewhere
-    /// leaves it usable.
-    fn lock(&self) -> MutexGuard<'_, FairQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock_unpoisoned().has_waiting(Instant::now())
     }
 }

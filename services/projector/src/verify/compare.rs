@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
 use tidelog_core::fold::{Record, RecordKey};
 use tidelog_core::ids::{Position, Scope, TableName};
-use tidelog_postgres::{StoreError, StoredBlock, StoredConflict, StoredRow, StoredSnapshot};
+use tidelog_postgres::{GenerationSnapshot, StoreError, StoredConflictRow, StoredHistoryBlock, StoredRecordRow};
 
 use crate::verify::replay::Replay;
 use crate::verify::report::{Faults, VerifyReport};
@@ -15,7 +15,7 @@ type TableDigests = BTreeMap<(TableName, Option<Scope>), TableDigest>;
 
 impl VerifyReport {
     /// Adds a fault for each row that is missing, differs from the replay or does not follow from it.
-    pub(crate) async fn compare(&mut self, replay: &Replay, stored: &StoredSnapshot<'_>) -> Result<(), StoreError> {
+    pub(crate) async fn compare(&mut self, replay: &Replay, stored: &GenerationSnapshot<'_>) -> Result<(), StoreError> {
         let faults = &mut self.faults;
         let digests = compare_records(replay, stored, faults).await?;
         compare_digests(&digests, stored, faults).await?;
@@ -31,12 +31,12 @@ impl VerifyReport {
 /// Compares the records byte by byte. Returns the digests of the stored ones.
 async fn compare_records(
     replay: &Replay,
-    stored: &StoredSnapshot<'_>,
+    stored: &GenerationSnapshot<'_>,
     faults: &mut Faults,
 ) -> Result<TableDigests, StoreError> {
     let mut digests = TableDigests::new();
     let mut found: HashSet<RecordKey> = HashSet::new();
-    let compare = |key: RecordKey, row: StoredRow| {
+    let compare = |key: RecordKey, row: StoredRecordRow| {
         if !row.deleted {
             let hash = RecordHash::of(&key, &row.fields);
             for scope in [None, Some(key.scope.clone())] {
@@ -60,7 +60,7 @@ async fn compare_records(
 /// Compares the stored table digests with those of the stored records.
 async fn compare_digests(
     computed: &TableDigests,
-    stored: &StoredSnapshot<'_>,
+    stored: &GenerationSnapshot<'_>,
     faults: &mut Faults,
 ) -> Result<(), StoreError> {
     let mut stored: TableDigests = stored.digests().await?.into_iter().collect();
@@ -75,7 +75,11 @@ async fn compare_digests(
     Ok(())
 }
 
-async fn compare_verdicts(replay: &Replay, stored: &StoredSnapshot<'_>, faults: &mut Faults) -> Result<(), StoreError> {
+async fn compare_verdicts(
+    replay: &Replay,
+    stored: &GenerationSnapshot<'_>,
+    faults: &mut Faults,
+) -> Result<(), StoreError> {
     let mut missing = replay.verdicts.clone();
     let compare = |position: Position, verdict: &str| match missing.remove(&position) {
         Some(expected) if expected == verdict => {}
@@ -89,11 +93,11 @@ async fn compare_verdicts(replay: &Replay, stored: &StoredSnapshot<'_>, faults: 
 
 async fn compare_conflicts(
     replay: &Replay,
-    stored: &StoredSnapshot<'_>,
+    stored: &GenerationSnapshot<'_>,
     faults: &mut Faults,
 ) -> Result<(), StoreError> {
     let mut missing: HashSet<_> = replay.conflicts.keys().collect();
-    let compare = |row: StoredConflict| {
+    let compare = |row: StoredConflictRow| {
         let id = (row.position, row.field.clone());
         missing.remove(&id);
         let (position, field) = (row.position, &row.field);
@@ -113,11 +117,11 @@ async fn compare_conflicts(
 /// Compares the positions of events that have left their records for blocks of their own.
 async fn compare_record_events(
     replay: &Replay,
-    stored: &StoredSnapshot<'_>,
+    stored: &GenerationSnapshot<'_>,
     faults: &mut Faults,
 ) -> Result<(), StoreError> {
     let mut missing: HashSet<_> = replay.blocks.keys().collect();
-    let compare = |key: RecordKey, block: StoredBlock| {
+    let compare = |key: RecordKey, block: StoredHistoryBlock| {
         let id = (key, block.block);
         missing.remove(&id);
         if replay.blocks.get(&id) != Some(&block.positions) {
@@ -135,11 +139,11 @@ async fn compare_record_events(
 }
 
 /// A record as it would be stored.
-fn row_of(record: &Record) -> StoredRow {
+fn row_of(record: &Record) -> StoredRecordRow {
     let (mut fields, mut state) = (Vec::new(), Vec::new());
     record.write_fields(&mut fields);
     record.write_state(&mut state);
-    StoredRow {
+    StoredRecordRow {
         version: record.version.0,
         touched: record.touched.0,
         updated_at_ms: record.updated_at.0,

@@ -6,7 +6,7 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::{Content, Folder, RecordKey, Side};
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::verdict::Verdict;
-use tidelog_postgres::{StoreError, StoredConflict};
+use tidelog_postgres::{StoreError, StoredConflictRow};
 
 use crate::error::StepError;
 use crate::projector::{Projector, STEP_LIMITS};
@@ -20,7 +20,7 @@ pub(crate) struct Replay {
     /// The verdicts that are stored: those of events that did not simply apply.
     pub(crate) verdicts: BTreeMap<Position, &'static str>,
     /// Conflicts by position and field.
-    pub(crate) conflicts: BTreeMap<(i64, String), StoredConflict>,
+    pub(crate) conflicts: BTreeMap<(i64, String), StoredConflictRow>,
     /// Blocks of positions that have left their records, by record and number.
     pub(crate) blocks: BTreeMap<(RecordKey, i32), Vec<i64>>,
 }
@@ -65,7 +65,7 @@ impl Replay {
             self.verdicts.insert(event.position, outcome.verdict.as_str());
         }
         for conflict in &outcome.conflicts {
-            let stored = StoredConflict {
+            let stored = StoredConflictRow {
                 position: event.position.0,
                 field: conflict.field.clone(),
                 status: conflict.status.as_str().to_owned(),

@@ -4,7 +4,7 @@
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
 use tidelog_postgres::{
-    Checkpoint, ConflictsWritten, DigestRows, EventRows, Projected, RecordRows, StepWrites, Store, StoreConfig,
+    Checkpoint, DigestRows, HistoryRows, OutcomeRows, RecordRows, StepOutcome, StepWrites, Store, StoreConfig,
     StoreError, Wakeups,
 };
 use tidelog_projector::{Progress, Projector, StepError};
@@ -142,17 +142,17 @@ async fn nothing_is_written_over_another_checkpoint_or_from_another_log() {
         ("another event at the end", checkpoint, other_check),
         ("no event at the end", checkpoint, not_there),
     ] {
-        let folding = StepWrites {
-            new: RecordRows::new(),
-            known: RecordRows::new(),
-            conflicts: ConflictsWritten::new(),
-            events: EventRows::new(),
+        let writes = StepWrites {
+            new_records: RecordRows::new(),
+            known_records: RecordRows::new(),
+            outcomes: OutcomeRows::new(),
+            history: HistoryRows::new(),
             digests: DigestRows::default(),
             end,
             catalog_position: checkpoint.catalog_position,
         };
-        let outcome = store.project(writer.workspace, expected, &folding).await.unwrap();
-        assert_eq!(outcome, Projected::Overtaken, "{what}");
+        let outcome = store.write_step(writer.workspace, expected, &writes).await.unwrap();
+        assert_eq!(outcome, StepOutcome::Overtaken, "{what}");
         assert_eq!(store.checkpoint(writer.workspace).await.unwrap(), Some(checkpoint), "{what}");
     }
 }

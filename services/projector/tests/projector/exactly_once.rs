@@ -63,8 +63,8 @@ async fn two_projectors_on_one_database_fold_every_event_once() {
         wait_until("both projectors to have had their share", async || {
             let ops = random.random_range(1..6);
             writer.append(&world, random, ops).await;
-            one_server.appended(writer.workspace, writer.head, "");
-            other_server.appended(writer.workspace, writer.head, "");
+            one_server.on_appended(writer.workspace, writer.head, "");
+            other_server.on_appended(writer.workspace, writer.head, "");
             rounds += 1;
             rounds >= 40 && both_at_work()
         })

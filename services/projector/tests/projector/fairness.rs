@@ -37,7 +37,7 @@ async fn a_workspace_behind_anothers_backlog_of_many_steps_is_folded_soon() {
     let running = Running::start(projector);
     world.step_at_gate().await;
     small.append(&world, &mut random(), 1).await;
-    wakeups.appended(small.workspace, small.head, "hint");
+    wakeups.on_appended(small.workspace, small.head, "hint");
     world.open_gate().await;
     world.folded(big.workspace).await;
     world.folded(small.workspace).await;
@@ -69,7 +69,7 @@ async fn hint_constantly(world: &World, mut writer: Writer, wakeups: &Wakeups, s
     let mut random = random();
     while !stop.load(Ordering::Relaxed) {
         writer.append(world, &mut random, 1).await;
-        wakeups.appended(writer.workspace, writer.head, "constantly");
+        wakeups.on_appended(writer.workspace, writer.head, "constantly");
     }
 }
 
@@ -90,7 +90,7 @@ async fn is_folded_after(obstacle: &str, removal: &str) {
     let in_the_way = world.database.connect().await;
     in_the_way.batch_execute(obstacle).await.unwrap();
     quiet.append(&world, &mut random(), 1).await;
-    wakeups.appended(quiet.workspace, quiet.head, "once");
+    wakeups.on_appended(quiet.workspace, quiet.head, "once");
     let noisy_workspace = noisy.workspace;
     let stop = Arc::new(AtomicBool::new(false));
     let hinting = tokio::spawn({

@@ -136,7 +136,7 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     let (mut before, mut pages, all) = (Position::START, 0, EventFilter::all());
     while !task.is_finished() || pages < 10 {
         append(&world, &mut writers, &mut random, 10).await;
-        wakeups.appended(workspace, head(&writers), "");
+        wakeups.on_appended(workspace, head(&writers), "");
         let query = RecordsQuery {
             after: Position::START,
             start: None,
@@ -160,7 +160,7 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     assert_eq!(world.store.roll_back(None).await.unwrap(), [], "there is no older one");
     let known = generations(&world, workspace).await;
     assert_eq!((known.live.checkpoint.generation, known.kept(), known.building().is_some()), (1, None, true));
-    wakeups.appended(workspace, head(&writers), "");
+    wakeups.on_appended(workspace, head(&writers), "");
     world.folded(workspace).await;
     world.assert_records_equal_the_fold(workspace).await;
     assert_eq!(rebuild(&projector(&world), workspace).await, 2, "and forward again, from where it was");

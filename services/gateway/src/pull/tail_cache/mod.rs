@@ -11,12 +11,12 @@ mod workspace_tail;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use prometheus::IntGauge;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::{LogError, Store, StoreError};
+use tidelog_postgres::{LockExt, LogError, Store, StoreError};
 use tokio::runtime::Handle;
 
 pub(crate) use reader::{TailReader, TailView};
@@ -57,7 +57,7 @@ impl TailCache {
         workspace: WorkspaceId,
         position: Position,
     ) -> Result<Option<TailView>, StoreError> {
-        let known = self.lock().of.get(&workspace).cloned();
+        let known = self.tails.lock_unpoisoned().of.get(&workspace).cloned();
         let Some(tail) = known.filter(|tail| tail.covers(position)) else { return Ok(None) };
         self.look(workspace, &tail, None).await.map(|view| view.filter(|view| view.covers(position)))
     }
@@ -72,7 +72,7 @@ impl TailCache {
         if after.position >= head || head.0 - after.position.0 > NEAR_POSITIONS {
             return Ok(None);
         }
-        let tail = Arc::clone(self.lock().of.entry(workspace).or_default());
+        let tail = Arc::clone(self.tails.lock_unpoisoned().of.entry(workspace).or_default());
         if !tail.may_begin_at(after.position) {
             return Ok(None);
         }
@@ -89,7 +89,7 @@ impl TailCache {
         // A task of its own: who hangs up half way takes nothing from those who wait.
         let (store, looking) = (self.store.clone(), Arc::clone(tail));
         let view = self.tasks.spawn(async move { looking.look(&store, workspace, from).await }).await;
-        let mut tails = self.lock();
+        let mut tails = self.tails.lock_unpoisoned();
         tails.count(workspace, tail);
         self.bytes_gauge.set(tails.bytes as i64);
         match view {
@@ -99,11 +99,6 @@ impl TailCache {
             Ok(Err(LogError::Store(error))) => Err(error),
             Err(_) => Err(StoreError::Unavailable("the server is stopping".to_owned())),
         }
-    }
-
-    /// The map is whole between any two statements, so a panic elsewhere leaves it usable.
-    fn lock(&self) -> MutexGuard<'_, WorkspaceTails> {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

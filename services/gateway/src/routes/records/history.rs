@@ -45,7 +45,7 @@ pub(crate) async fn history(
         return Err(absent());
     }
     let (workspace, store) = (reader.workspace(), &gateway.store);
-    let past = store.record_past(workspace, &key).await?.ok_or_else(absent)?;
+    let past = store.record_positions(workspace, &key).await?.ok_or_else(absent)?;
     let (mut events, mut after, mut more, mut bytes) = (Vec::new(), start, true, 0);
     while more && events.len() < limit && bytes < PAGE_BYTES_MAX {
         let wanted = READ_EVENTS_MAX.min(limit - events.len());

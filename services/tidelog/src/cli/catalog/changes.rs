@@ -7,7 +7,7 @@ use serde::Serialize;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{TableName, WorkspaceId};
 use tidelog_core::value::Value;
-use tidelog_postgres::{InForce, Store};
+use tidelog_postgres::{Store, StoredCatalog};
 use tidelog_projector::{FieldChange, NowThen, Preview, RecordChange, TablePreview};
 
 use crate::cli::global::Global;
@@ -45,7 +45,7 @@ pub(crate) async fn history(store: &Store, output: &Output) -> anyhow::Result<()
 }
 
 /// Tables by name, added ones with a plus and dropped ones with a minus; `(catalog)` for what stands outside of tables.
-fn changes(before: Option<&InForce>, after: &InForce) -> Vec<String> {
+fn changes(before: Option<&StoredCatalog>, after: &StoredCatalog) -> Vec<String> {
     let none = BTreeMap::new();
     let (was, is) = (before.map_or(&none, |before| &before.catalog.file.tables), &after.catalog.file.tables);
     let mut changed: Vec<String> =

@@ -9,7 +9,7 @@ use tidelog_core::ids::{Actor, ConflictId, Position, Role, Seq, WorkspaceId};
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::Choice;
 use tidelog_gateway::Runtime;
-use tidelog_postgres::{ResolveOutcome, Resolving, Store};
+use tidelog_postgres::{ResolveAuthor, ResolveOutcome, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::cli::accounts::workspace;
@@ -93,7 +93,7 @@ async fn append(
     choice: Choice,
     actor: &str,
 ) -> anyhow::Result<(Position, Seq)> {
-    let who = Resolving { role: Role::system(), scopes: None, actor: Actor::parse(actor)? };
+    let who = ResolveAuthor { role: Role::system(), scopes: None, actor: Actor::parse(actor)? };
     match store.resolve(workspace, conflict, choice, who, Runtime::default().clock.now()).await? {
         ResolveOutcome::Appended { position, seq } => Ok((position, seq)),
         ResolveOutcome::Closed(status) => bail!("conflict {conflict} is {} already", status.as_str()),

@@ -9,7 +9,7 @@ use tidelog_core::op::Kind;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tidelog_gateway::Runtime;
-use tidelog_postgres::{Readmission, RejectedEvent, RejectedFilter, Store};
+use tidelog_postgres::{ReadmitOutcome, RejectedEvent, RejectedFilter, Store};
 
 use crate::cli::accounts::workspace;
 use crate::cli::connect::with_store;
@@ -155,13 +155,13 @@ async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]
             format!("at position {position}, after {done} others; those that were readmitted stay so")
         })?;
         let (outcome, readmitted, code) = match readmission {
-            Readmission::Readmitted(position) => {
+            ReadmitOutcome::Readmitted(position) => {
                 workspace::tell_grown(store, workspace, position).await;
                 ("readmitted", Some(position), None)
             }
-            Readmission::Already(position) => ("already", Some(position), None),
-            Readmission::Refused(code) => ("refused", None, Some(code.as_str())),
-            Readmission::NotKept => ("refused", None, Some(RejectCode::FieldsTooLarge.as_str())),
+            ReadmitOutcome::Already(position) => ("already", Some(position), None),
+            ReadmitOutcome::Refused(code) => ("refused", None, Some(code.as_str())),
+            ReadmitOutcome::NotKept => ("refused", None, Some(RejectCode::FieldsTooLarge.as_str())),
         };
         outcomes.push(Outcome { position, outcome, readmitted, code });
     }

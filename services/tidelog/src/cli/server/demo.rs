@@ -8,7 +8,7 @@ use tidelog_core::catalog::Table;
 use tidelog_core::ids::{Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_gateway::{Runtime, create_workspace};
-use tidelog_postgres::{InForce, NewEnrollmentKey, Store};
+use tidelog_postgres::{NewEnrollmentKey, Store, StoredCatalog};
 
 use crate::Server;
 use crate::cli::accounts::key::new_enrollment_key;
@@ -48,7 +48,7 @@ pub(crate) async fn prepare(server: &Server, address: SocketAddr) -> anyhow::Res
 async fn day_key(
     store: &Store,
     runtime: &Runtime,
-    in_force: &InForce,
+    in_force: &StoredCatalog,
     workspace: WorkspaceId,
 ) -> anyhow::Result<(Role, String)> {
     let role = in_force.catalog.roles.first().cloned().context("the catalog has no role")?;
@@ -63,7 +63,7 @@ async fn day_key(
 }
 
 /// Register, push, pull.
-fn lines(address: SocketAddr, key: &str, in_force: &InForce) -> String {
+fn lines(address: SocketAddr, key: &str, in_force: &StoredCatalog) -> String {
     let role = in_force.catalog.roles.first();
     let may_write = |table: &Table| role.is_some_and(|role| table.write.contains(role));
     let writable: Vec<_> = in_force.catalog.tables.iter().filter(|(_, table)| may_write(table)).collect();

@@ -7,7 +7,7 @@ use tidelog_core::ids::{Actor, DeviceId, Position};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
-use tidelog_postgres::{Readmission, RejectedEvent, RejectedFilter};
+use tidelog_postgres::{ReadmitOutcome, RejectedEvent, RejectedFilter};
 use tidelog_testkit::TestApp;
 
 use crate::notices::Notices;
@@ -111,11 +111,15 @@ async fn of_many_that_readmit_one_at_once_one_does() {
     let outcomes = futures_util::future::join_all((0..8).map(|_| readmit())).await;
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let first = outcomes.iter().find_map(|outcome| match outcome {
-        Readmission::Readmitted(position) => Some(*position),
+        ReadmitOutcome::Readmitted(position) => Some(*position),
         _ => None,
     });
     let first = first.expect("one does");
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Readmission::Already(first)).count(), 7, "{outcomes:?}");
+    assert_eq!(
+        outcomes.iter().filter(|outcome| **outcome == ReadmitOutcome::Already(first)).count(),
+        7,
+        "{outcomes:?}"
+    );
     assert_eq!(phone.pull_ops().await.len(), 1);
     assert_eq!(all(&app).await[0].readmitted, Some(first));
 }
@@ -132,7 +136,7 @@ async fn a_readmitted_op_is_judged_against_what_came_since_its_base() {
     let mut other = app.phone_as("other", "staff", &["*"]).await;
     other.saves("notes", "n", json!({"title": "of meanwhile"})).await;
     let rejected = all(&app).await.remove(0);
-    let Readmission::Readmitted(position) = app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap()
+    let ReadmitOutcome::Readmitted(position) = app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap()
     else {
         panic!("it is allowed now")
     };
@@ -157,9 +161,9 @@ async fn what_its_device_may_not_do_stays_rejected() {
         outcomes.push(app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap());
     }
     let expected = [
-        Readmission::Refused(RejectCode::ScopeForbidden),
-        Readmission::Refused(RejectCode::RoleForbidden),
-        Readmission::NotKept,
+        ReadmitOutcome::Refused(RejectCode::ScopeForbidden),
+        ReadmitOutcome::Refused(RejectCode::RoleForbidden),
+        ReadmitOutcome::NotKept,
     ];
     assert_eq!(outcomes, expected);
     assert_eq!(guest.pull_ops().await, []);
