@@ -67,7 +67,7 @@ impl Gateway {
             let refold = self.catalogs.of_event(workspace, refold_position, None).await?;
             folder.refold(refold_position, refold.version, refold.catalog);
         }
-        let changes = self.store.catalog_places(workspace, until).await?;
+        let changes = self.store.catalog_positions(workspace, until).await?;
         let mut changes = changes.into_iter().filter(|(position, _)| *position > refold_position).peekable();
         let mut after = Position::START;
         loop {

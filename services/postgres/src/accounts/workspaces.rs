@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::accounts::credentials::{Credential, TokenHash};
 use crate::accounts::keys::{KeyRefusal, NewEnrollmentKey};
+use crate::db::columns::{parse_column, scopes_of};
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::db::rows::{name, scopes_of};
 use crate::db::transact::{begin, commit};
 
 /// A device to be registered; role and scopes come from the key.
@@ -120,7 +120,7 @@ impl Store {
         let Some(granted) = transaction.query_opt(granted, &[id, &key, &now.0]).await? else {
             return Ok(RegisterOutcome::Refused(Self::key_state(&transaction, workspace, key, now).await?));
         };
-        let (role, scopes) = (name(Role::parse, &granted, "role")?, scopes_of(&granted)?);
+        let (role, scopes) = (parse_column(&granted, "role", Role::parse)?, scopes_of(&granted)?);
         let replaces = new.replaces.map(|device| device.0);
         let insert = include_str!("../../sql/accounts/workspaces/create_device.sql");
         let (role_text, scope_list, hash) = (role.as_str(), scopes.to_list(), token.as_bytes());
@@ -142,7 +142,7 @@ impl Store {
             .await?;
         row.map(|row| {
             Ok(DeviceAccount {
-                role: name(Role::parse, &row, "role")?,
+                role: parse_column(&row, "role", Role::parse)?,
                 scopes: scopes_of(&row)?,
                 token: TokenHash::of_stored(row.try_get("token_sha256")?),
                 revoked: row.try_get("revoked")?,
@@ -189,7 +189,7 @@ fn device_view(row: &Row) -> Result<DeviceView, StoreError> {
         name: row.try_get("name")?,
         platform: row.try_get("platform")?,
         app: row.try_get("app")?,
-        role: name(Role::parse, row, "role")?,
+        role: parse_column(row, "role", Role::parse)?,
         scopes: scopes_of(row)?,
         registered_at: UnixMs(row.try_get("registered_at_ms")?),
         last_seen_at: row.try_get::<_, Option<i64>>("last_seen_at_ms")?.map(UnixMs),

@@ -1,4 +1,4 @@
-//! Ops of the system device: what the server appends itself, for somebody.
+//! Ops of the system device: what the server itself appends on behalf of a person or device.
 
 use std::time::Duration;
 
@@ -16,50 +16,51 @@ use crate::db::pool::Store;
 use crate::db::transact::{begin, commit};
 use crate::log::append::{AppendBatch, AppendStatus, Appended, JudgedOp, append_with};
 
-/// How often an op is tried: judged under a catalog that is not in force any more, or its commit's answer lost.
+/// How often an op is tried. An attempt fails if another catalog came into force since the op was judged, or if the
+/// outcome of its commit is unknown.
 const ATTEMPTS_MAX: u32 = 5;
-/// How long it waits where a commit's answer was lost, once more for each attempt.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before trying again after a commit of unknown outcome, times the number of the attempt.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// An op that the server makes for somebody. It takes no seq of theirs.
+/// An op that the server makes on somebody's behalf. It takes a seq of the system device, none of theirs.
 #[derive(Debug, Clone)]
 pub struct SystemOp {
-    /// The record.
+    /// The record that the op changes.
     pub key: RecordKey,
-    /// What it does.
+    /// What the op does.
     pub intent: Intent<PackedFields>,
-    /// The position up to which everything was taken in: at most the log's head.
+    /// The position up to which the author had seen everything: at most the log's head.
     pub base: Position,
-    /// When it was made; now, if nothing is said.
+    /// When the op was made. `None`: now.
     pub at: Option<UnixMs>,
-    /// As what role it is judged, and kept.
+    /// The role by which the op is judged, and which the log keeps.
     pub role: Role,
-    /// The scopes that it is judged by, with the role. `None`: an operator's, who may write every table and scope.
+    /// The scopes by which the op is judged. `None`: an operator makes it, who may write every table and scope.
     pub scopes: Option<Scopes>,
-    /// Who it is for.
+    /// On whose behalf the op is made.
     pub actor: Actor,
 }
 
-/// What became of it.
+/// The result of appending an op as the system device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemAppendOutcome {
-    /// It is in the log.
+    /// The op is in the log.
     Appended {
-        /// Its place, which is the log's end.
+        /// Its position, which is the head of the log.
         position: Position,
-        /// Its number among the system device's.
+        /// Its seq, of the system device.
         seq: Seq,
     },
-    /// The catalog in force does not let it take effect. Unlike a device's it takes no seq and no place: whoever asked is
-    /// there to be told.
+    /// The catalog in force does not let the op take effect. Unlike a device's op it takes no seq and no position: the
+    /// caller gets the reason at once.
     Rejected(RejectCode),
-    /// What was to be written with it said no: nothing is stored.
+    /// What was to be written in the same transaction refused it. Nothing is stored.
     Withdrawn,
 }
 
 impl Store {
-    /// Appends an op as the system device of a workspace (LOG-1: once, also where the answer of a commit is lost). Nobody
-    /// is told; who has a wakeups tells it.
+    /// Appends an op as the system device of a workspace. The op is stored once even if the outcome of a commit is unknown
+    /// (LOG-1). Wakes nobody up: a caller with [`crate::Wakeups`] does that.
     pub async fn append_as_system(
         &self,
         workspace: WorkspaceId,
@@ -69,8 +70,8 @@ impl Store {
         self.append_as_system_with(workspace, op, now, async |_, _| Ok(true)).await
     }
 
-    /// The same with something more in its transaction, which is given the op's place and says whether to commit. If a
-    /// commit's answer is lost it may run once more, in a transaction that is rolled back.
+    /// The same with another write in its transaction: `also` gets the op's position and returns whether to commit. If the
+    /// outcome of a commit is unknown, `also` may run again, in a transaction that is rolled back.
     pub(crate) async fn append_as_system_with(
         &self,
         workspace: WorkspaceId,
@@ -78,30 +79,30 @@ impl Store {
         now: UnixMs,
         also: impl AsyncFn(&Transaction<'_>, Position) -> Result<bool, StoreError>,
     ) -> Result<SystemAppendOutcome, StoreError> {
-        let mut unknown: Option<JudgedOp> = None;
+        let mut unconfirmed: Option<JudgedOp> = None;
         for attempt in 1..=ATTEMPTS_MAX {
-            match self.try_as_system(workspace, op, now, &mut unknown, &also).await {
+            match self.try_as_system(workspace, op, now, &mut unconfirmed, &also).await {
                 Ok(Some(done)) => return Ok(done),
                 Ok(None) => {}
-                // A later failure says nothing of the commit whose answer was lost.
-                Err(_) if unknown.is_some() => tokio::time::sleep(PAUSE * attempt).await,
+                // A later failure says nothing about the commit of unknown outcome.
+                Err(_) if unconfirmed.is_some() => tokio::time::sleep(RETRY_DELAY * attempt).await,
                 Err(error) => return Err(error),
             }
         }
-        Err(match unknown {
+        Err(match unconfirmed {
             Some(_) => StoreError::CommitUnknown("the system device's op".to_owned()),
             None => StoreError::Unavailable("the catalog changes faster than this op".to_owned()),
         })
     }
 
-    /// One attempt; nothing where there has to be another. `unknown` is the op as it was sent in a transaction whose
-    /// commit got no answer.
+    /// One attempt. `None`: try again. `unconfirmed` is the op as an earlier attempt sent it, in a transaction whose commit had
+    /// an unknown outcome.
     async fn try_as_system(
         &self,
         workspace: WorkspaceId,
         op: &SystemOp,
         now: UnixMs,
-        unknown: &mut Option<JudgedOp>,
+        unconfirmed: &mut Option<JudgedOp>,
         also: &impl AsyncFn(&Transaction<'_>, Position) -> Result<bool, StoreError>,
     ) -> Result<Option<SystemAppendOutcome>, StoreError> {
         let in_force = self.catalog_in_force().await?;
@@ -111,17 +112,17 @@ impl Store {
             Some(scopes) => judge(&in_force.catalog, &op.role, scopes, &judged.op),
             None => judge_content(&in_force.catalog, &judged.op),
         };
-        if let (Some(code), None) = (rejected, &unknown) {
+        if let (Some(code), None) = (rejected, &unconfirmed) {
             return Ok(Some(SystemAppendOutcome::Rejected(code)));
         }
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
         judged.op.seq = lock_for_system(&transaction, workspace, now).await?;
-        // Under the lock the earlier transaction is over, one way or the other.
-        if let Some(stored) = stored_before(&transaction, workspace, unknown.as_ref()).await? {
+        // With the lock held, the transaction of the earlier attempt has ended in one way or the other.
+        if let Some(stored) = find_unconfirmed(&transaction, workspace, unconfirmed.as_ref()).await? {
             return Ok(Some(stored));
         }
-        *unknown = None;
+        *unconfirmed = None;
         if let Some(code) = rejected {
             return Ok(Some(SystemAppendOutcome::Rejected(code)));
         }
@@ -136,7 +137,7 @@ impl Store {
         match commit(transaction).await {
             Ok(()) => Ok(Some(SystemAppendOutcome::Appended { position, seq })),
             Err(StoreError::CommitUnknown(_)) => {
-                *unknown = batch.ops.into_iter().next();
+                *unconfirmed = batch.ops.into_iter().next();
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -144,7 +145,7 @@ impl Store {
     }
 }
 
-/// The op before it has its seq, which its digest does not depend on.
+/// The op before it has its seq, on which its digest does not depend.
 fn judged_of(op: &SystemOp) -> JudgedOp {
     let RecordKey { table, scope, record } = op.key.clone();
     let (intent, actor) = (op.intent.clone(), op.actor.clone());
@@ -152,7 +153,7 @@ fn judged_of(op: &SystemOp) -> JudgedOp {
     JudgedOp { digest: made.digest(DeviceId::SYSTEM), op: made, base: op.base, rejected: None }
 }
 
-/// Locks the log, brings the catalog in force into it, and says which seq is the system device's next.
+/// Locks the log, appends the catalog in force if the log lacks it, and returns the system device's next seq.
 async fn lock_for_system(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
@@ -165,14 +166,14 @@ async fn lock_for_system(
     Ok(Seq(row.try_get("seq")?))
 }
 
-/// Where an op is whose commit got no answer, if it happened.
-async fn stored_before(
+/// The op of an earlier attempt in the log, if its commit of unknown outcome happened.
+async fn find_unconfirmed(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     sent: Option<&JudgedOp>,
 ) -> Result<Option<SystemAppendOutcome>, StoreError> {
     let Some(JudgedOp { op, digest, .. }) = sent else { return Ok(None) };
-    let sql = transaction.prepare_cached(include_str!("../../sql/log/head/events_of_device.sql")).await?;
+    let sql = transaction.prepare_cached(include_str!("../../sql/log/lookup/events_of_device.sql")).await?;
     let row = transaction.query_opt(&sql, &[&workspace.0, &DeviceId::SYSTEM.0, &op.seq.0, &op.seq.0]).await?;
     let Some(row) = row else { return Ok(None) };
     let is_it = Digest(row.try_get("digest")?) == *digest;
@@ -180,7 +181,7 @@ async fn stored_before(
     Ok(is_it.then_some(SystemAppendOutcome::Appended { position, seq: op.seq }))
 }
 
-/// Appends under the lock; nothing where another catalog has come into force since the op was judged.
+/// Appends with the lock held. `None`: another catalog has come into force since the op was judged.
 async fn append_one(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
@@ -192,7 +193,7 @@ async fn append_one(
     match appended.first() {
         Some(Appended { status: AppendStatus::Appended { .. }, head }) => Ok(Some(*head)),
         Some(Appended { status: AppendStatus::CatalogStale, .. }) => Ok(None),
-        // Only a log that is another one than the op was made from can say anything else.
+        // Any other status means that the log was replaced since the op was made.
         Some(_) | None => Err(StoreError::Unavailable("the log is not the one that this op was made from".to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! Pages of encoded events, filled row by row: whole batches until one of three limits is reached (PULL-1).
+//! Pages of encoded events, built row by row: whole batches until one of three limits is reached (PULL-1).
 
 use std::ops::Range;
 
@@ -7,44 +7,44 @@ use tidelog_core::ids::{CATALOG_TABLE, Position};
 
 use crate::log::scan::LogRow;
 
-/// After how much a page ends at the next batch boundary, and all pages together.
+/// The limits at which a page ends, always at the next batch boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackedPageLimits {
-    /// Events of all pages together.
+    /// Events of all pages of a reader together.
     pub events: usize,
-    /// Bytes of events in a page, as MessagePack.
+    /// Bytes of the events in one page, as MessagePack.
     pub bytes: usize,
-    /// Positions a page looks at, whatever of them is visible; above the largest batch.
+    /// Positions that one page looks at, visible or not. Larger than the largest batch.
     pub positions: i64,
 }
 
 impl PackedPageLimits {
-    /// Whether a page ends at the next batch boundary, with `events` in all pages so far and `bytes` in this one.
+    /// Whether a page ends at the next batch boundary, given the events of all pages so far and the bytes of this one.
     pub fn is_full(&self, events: usize, bytes: usize) -> bool {
         bytes >= self.bytes || events >= self.events
     }
 }
 
-/// Rows to look at for the end of a batch in which the most events are reached.
-const REST_ROWS: usize = 128;
+/// Rows of a read that looks only for the end of the batch with which the event limit is reached.
+const BATCH_END_ROWS: usize = 128;
 
-/// How far a page is expected to go past its size, for its last batch to be whole.
-const ROOM_BYTES: usize = 64 * 1024;
+/// Bytes by which a page is expected to exceed its limit, so that its last batch is whole.
+const EXCESS_BYTES: usize = 64 * 1024;
 
-/// A slice of a log, its events encoded.
+/// A slice of a log with its events encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedPage {
-    /// The visible events, whole batches in order: MessagePack maps, one behind the other.
+    /// The visible events of whole batches in order: MessagePack maps, one after the other.
     pub events: Vec<u8>,
-    /// How many they are.
+    /// How many events there are.
     pub count: usize,
-    /// Where the `_catalog` events among them stand in `events`, with their positions.
+    /// The `_catalog` events among them: the position of each, and its bytes within `events`.
     pub catalogs: Vec<(Position, Range<usize>)>,
-    /// Where the slice ends: a batch boundary, whatever is visible there.
+    /// The end of the slice: a batch boundary, whether or not the event there is visible.
     pub end: Cursor,
 }
 
-/// A page that ends somewhere, though the check of its cursor may have to be looked up.
+/// A finished page. If its end was not among the rows that were read, the check of its cursor has still to be looked up.
 pub(crate) struct ClosedPage {
     pub(crate) end: Position,
     pub(crate) check: Option<CursorCheck>,
@@ -54,7 +54,7 @@ pub(crate) struct ClosedPage {
 }
 
 impl ClosedPage {
-    /// The page with the check of its end.
+    /// The page with the check of the cursor to its end.
     pub(crate) fn with(self, check: CursorCheck) -> PackedPage {
         let end = Cursor { position: self.end, check };
         PackedPage { events: self.events, count: self.count, catalogs: self.catalogs, end }
@@ -68,35 +68,47 @@ impl ClosedPage {
 /// encoded events, and its tail is shorter than a page may look; the two have [`PackedPageLimits::is_full`] in common.
 pub(crate) struct PageBuilder {
     limits: PackedPageLimits,
-    /// Events of the pages before it.
-    given: usize,
+    /// Events of the pages that were closed before.
+    events_closed: usize,
+    /// The end of the page before.
     after: Position,
     events: Vec<u8>,
     count: usize,
     catalogs: Vec<(Position, Range<usize>)>,
-    mark: Mark,
+    last_batch: BatchStart,
     has_ended: bool,
 }
 
-/// Where the last batch of the page begins: a page can end in front of it.
+/// The start of the last batch in a page, where the page can be cut.
 #[derive(Clone, Copy)]
-struct Mark {
+struct BatchStart {
+    /// The batch's first position; 0 before the first batch.
     batch: Position,
+    /// The check of the cursor to the event before the batch, if that event was among the rows.
     check_before: Option<CursorCheck>,
+    /// Bytes, events and `_catalog` events of the page before the batch.
     bytes: usize,
     count: usize,
     catalogs: usize,
 }
 
-impl Mark {
+impl BatchStart {
     const NONE: Self = Self { batch: Position::START, check_before: None, bytes: 0, count: 0, catalogs: 0 };
 }
 
 impl PageBuilder {
-    /// The first page after a position.
+    /// A builder whose first page begins after a position.
     pub(crate) fn after(after: Position, limits: PackedPageLimits) -> Self {
-        let (events, catalogs) = (Vec::new(), Vec::new());
-        Self { limits, given: 0, after, events, count: 0, catalogs, mark: Mark::NONE, has_ended: false }
+        Self {
+            limits,
+            events_closed: 0,
+            after,
+            events: Vec::new(),
+            count: 0,
+            catalogs: Vec::new(),
+            last_batch: BatchStart::NONE,
+            has_ended: false,
+        }
     }
 
     /// The last position that the page may look at.
@@ -104,41 +116,40 @@ impl PageBuilder {
         Position(self.after.0.saturating_add(self.limits.positions))
     }
 
-    /// How many rows it takes until the most events are given and the next batch shows that they are, if all are visible
-    /// and no batch goes on.
+    /// Rows to read to reach the event limit and see where its batch ends, if every row is visible.
     pub(crate) fn rows_left(&self) -> usize {
-        match self.limits.events.saturating_sub(self.given + self.count) {
-            0 => REST_ROWS,
+        match self.limits.events.saturating_sub(self.events_closed + self.count) {
+            0 => BATCH_END_ROWS,
             left => left.saturating_add(1),
         }
     }
 
-    /// Whether the most events are given: there is no page after the last one that was closed.
+    /// Whether the event limit is reached: no page follows the last one that was closed.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Makes room for so many bytes, as far as the page may have them.
+    /// Reserves room for so many more bytes, as far as the page may have them.
     pub(crate) fn expect(&mut self, bytes: usize) {
-        let room = self.limits.bytes.saturating_add(ROOM_BYTES).saturating_sub(self.events.len());
+        let room = self.limits.bytes.saturating_add(EXCESS_BYTES).saturating_sub(self.events.len());
         self.events.reserve(bytes.min(room));
     }
 
-    /// Takes the next row that was looked at; `before` is the one looked at before it. If a page ends with that, it comes
-    /// back, and the row stands in the next one.
+    /// Takes the next row; `before` is the cursor to the row before it. If a page ends in front of the row's batch, that
+    /// page is returned and the batch is part of the next one.
     pub(crate) fn take(&mut self, row: &LogRow<'_>, is_visible: bool, before: Cursor) -> Option<ClosedPage> {
         let (position, batch) = (row.event.position, row.event.batch);
         let mut closed = None;
-        if batch != self.mark.batch {
+        if batch != self.last_batch.batch {
             let check_before = (before.position.0 + 1 == batch.0).then_some(before.check);
             let (bytes, count, catalogs) = (self.events.len(), self.count, self.catalogs.len());
-            self.mark = Mark { batch, check_before, bytes, count, catalogs };
-            if self.is_full() {
-                closed = Some(self.close_at_mark());
+            self.last_batch = BatchStart { batch, check_before, bytes, count, catalogs };
+            if self.limits.is_full(self.events_closed + self.count, self.events.len()) {
+                closed = Some(self.close_before_last_batch());
             }
         }
         if closed.is_none() && position > self.window_end() && batch.0 - 1 > self.after.0 {
-            closed = Some(self.close_at_mark());
+            closed = Some(self.close_before_last_batch());
         }
         if is_visible && !self.has_ended {
             let start = self.events.len();
@@ -151,43 +162,39 @@ impl PageBuilder {
         closed
     }
 
-    /// Ends the page at a batch boundary, wherever the rows that were taken end: what is behind it is dropped.
+    /// Ends the page at a batch boundary that no row has shown. A batch that begins after it is dropped.
     pub(crate) fn close_at(&mut self, end: Position, check: Option<CursorCheck>) -> ClosedPage {
-        if self.mark.batch > end {
-            self.events.truncate(self.mark.bytes);
-            self.catalogs.truncate(self.mark.catalogs);
-            self.count = self.mark.count;
+        if self.last_batch.batch > end {
+            self.events.truncate(self.last_batch.bytes);
+            self.catalogs.truncate(self.last_batch.catalogs);
+            self.count = self.last_batch.count;
         }
-        let rest = (self.events.len(), self.count, self.catalogs.len());
-        (self.mark.bytes, self.mark.count, self.mark.catalogs) = rest;
-        let closed = self.close_at_mark();
-        self.mark = Mark::NONE;
+        let (bytes, count, catalogs) = (self.events.len(), self.count, self.catalogs.len());
+        self.last_batch = BatchStart { bytes, count, catalogs, ..self.last_batch };
+        let closed = self.close_before_last_batch();
+        self.last_batch = BatchStart::NONE;
         self.after = end;
         ClosedPage { end, check, ..closed }
     }
 
-    fn is_full(&self) -> bool {
-        self.limits.is_full(self.given + self.count, self.events.len())
-    }
-
-    /// Ends the page in front of the last batch, whose rows go on into the next one.
-    fn close_at_mark(&mut self) -> ClosedPage {
-        let mark = self.mark;
-        let carried = self.events.split_off(mark.bytes);
-        let catalogs = self.catalogs.split_off(mark.catalogs);
-        let moved = catalogs.into_iter().map(|(at, range)| (at, range.start - mark.bytes..range.end - mark.bytes));
+    /// Ends the page in front of its last batch, and carries the batch into the next page.
+    fn close_before_last_batch(&mut self) -> ClosedPage {
+        let start = self.last_batch;
+        let carried = self.events.split_off(start.bytes);
+        let catalogs = self.catalogs.split_off(start.catalogs);
+        let moved = catalogs.into_iter().map(|(at, range)| (at, range.start - start.bytes..range.end - start.bytes));
         let closed = ClosedPage {
-            end: Position(mark.batch.0 - 1),
-            check: mark.check_before,
+            end: Position(start.batch.0 - 1),
+            check: start.check_before,
             events: std::mem::replace(&mut self.events, carried),
-            count: mark.count,
+            count: start.count,
             catalogs: std::mem::replace(&mut self.catalogs, moved.collect()),
         };
-        self.count -= mark.count;
-        self.given += mark.count;
-        self.has_ended = self.given >= self.limits.events;
+        self.count -= start.count;
+        self.events_closed += start.count;
+        self.has_ended = self.events_closed >= self.limits.events;
         self.after = closed.end;
-        self.mark = Mark { bytes: 0, count: 0, catalogs: 0, ..mark };
+        self.last_batch = BatchStart { bytes: 0, count: 0, catalogs: 0, ..start };
         closed
     }
 }

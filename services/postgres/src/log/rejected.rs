@@ -1,4 +1,4 @@
-//! The rejected events of a log, and their second chance (OUT-2).
+//! The rejected events of a log, and readmitting them (OUT-2).
 
 use tidelog_core::event::Event;
 use tidelog_core::fold::RecordKey;
@@ -9,56 +9,56 @@ use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::db::rows::event_of;
 use crate::log::append_system::{SystemAppendOutcome, SystemOp};
+use crate::log::event_row::{column, event_of};
 
-/// Positions that one statement looks at: each event of them may bring fields.
-const POSITIONS: i64 = 5_000;
+/// Positions that one page looks at: the event at each may have fields to read.
+const PAGE_POSITIONS_MAX: i64 = 5_000;
 
-/// Which rejected events are wanted; nothing given: all.
+/// Which rejected events to read: by default all.
 #[derive(Debug, Clone, Default)]
 pub struct RejectedFilter {
-    /// Of this code.
+    /// Only events that were rejected with this code.
     pub code: Option<RejectCode>,
-    /// Of this table.
+    /// Only events of this table.
     pub table: Option<TableName>,
 }
 
 /// A rejected event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RejectedEvent {
-    /// The event.
+    /// The event as it is stored.
     pub event: Event,
-    /// Why it has no effect.
+    /// Why the event has no effect.
     pub code: RejectCode,
-    /// The event that it was readmitted as, if it was.
+    /// The position of the event that it was readmitted as, if it was.
     pub readmitted: Option<Position>,
 }
 
-/// Some of a log's rejected events.
+/// A page of a log's rejected events.
 #[derive(Debug)]
 pub struct RejectedPage {
-    /// The events, in order; none perhaps, though there are more.
+    /// The events in order. There may be none although the log has more.
     pub events: Vec<RejectedEvent>,
-    /// From where to go on; nothing at the end of the log.
+    /// The position after which the next page begins. `None` at the end of the log.
     pub next: Option<Position>,
 }
 
-/// What became of a second chance.
+/// The result of readmitting a rejected event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadmitOutcome {
-    /// What the op meant to do is an event of the system device now.
+    /// What the op was to do is now an event of the system device, at this position.
     Readmitted(Position),
-    /// It was one before.
+    /// The event was readmitted before, at this position.
     Already(Position),
-    /// The catalog in force, or what its device is granted, forbids it still. Nothing is stored.
+    /// The catalog in force, or the scopes granted to its device, still forbid it. Nothing is stored.
     Refused(RejectCode),
-    /// Its fields were too large to be kept.
+    /// The log does not have its fields, which were too large to be kept.
     NotKept,
 }
 
 impl Store {
-    /// The rejected events after a position, page by page.
+    /// The next page of the rejected events after a position.
     pub async fn rejected(
         &self,
         workspace: WorkspaceId,
@@ -66,12 +66,12 @@ impl Store {
         filter: &RejectedFilter,
     ) -> Result<RejectedPage, StoreError> {
         let head = self.head(workspace, Position::START).await?.map_or(Position::START, |head| head.head);
-        let to = Position(after.0.saturating_add(POSITIONS).min(head.0));
+        let to = Position(after.0.saturating_add(PAGE_POSITIONS_MAX).min(head.0));
         let events = self.rejected_to(workspace, after, to, filter).await?;
         Ok(RejectedPage { events, next: (to < head).then_some(to) })
     }
 
-    /// The rejected event at a position. `None`: there is none.
+    /// The rejected event at a position. `None`: the log has no rejected event there.
     pub async fn rejected_at(
         &self,
         workspace: WorkspaceId,
@@ -94,9 +94,9 @@ impl Store {
         rows.iter().map(rejected_of).collect()
     }
 
-    /// Gives a rejected event a second chance, once: appends what it meant to do as an op of the system device, with its
-    /// base, time, role and actor, so that the rules see it as what it was. Judged by the catalog in force, and by the
-    /// scopes of its device now.
+    /// Readmits a rejected event, once: appends what it was to do as an op of the system device, with its base, time, role
+    /// and actor, so that the conflict rules see it as what it was. The op is judged by the catalog in force and by the
+    /// scopes that its device has now.
     pub async fn readmit(
         &self,
         workspace: WorkspaceId,
@@ -119,7 +119,7 @@ impl Store {
             scopes: Some(self.scopes_now(workspace, event.device).await?),
             actor: event.actor.clone(),
         };
-        // The mark and the op are there together or not at all, so of two that readmit it at once one finds the mark.
+        // The mark and the op are stored together or not at all, so of two concurrent calls one finds the mark.
         let mark = async |transaction: &deadpool_postgres::Transaction<'_>, position: Position| {
             let sql = transaction.prepare_cached(include_str!("../../sql/log/rejected/mark.sql")).await?;
             let marked = transaction.execute(&sql, &[&workspace.0, &event.position.0, &position.0, &now.0]).await?;
@@ -133,12 +133,12 @@ impl Store {
                 let position = marked.and_then(|marked| marked.readmitted);
                 position
                     .map(ReadmitOutcome::Already)
-                    .ok_or_else(|| StoreError::corrupt("an event is marked as readmitted, and the mark is gone"))
+                    .ok_or_else(|| StoreError::corrupt("the mark of a readmitted event is gone"))
             }
         }
     }
 
-    /// The scopes that a device has now; of one that is gone none.
+    /// The scopes that a device has now: none if the device no longer exists.
     async fn scopes_now(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Scopes, StoreError> {
         if device.is_system() {
             return Ok(Scopes::All);
@@ -151,6 +151,6 @@ impl Store {
 fn rejected_of(row: &Row) -> Result<RejectedEvent, StoreError> {
     let event = event_of(row)?;
     let code = event.rejected.ok_or_else(|| StoreError::corrupt("a rejected event without a code"))?;
-    let readmitted: Option<i64> = row.try_get("readmitted_position")?;
+    let readmitted: Option<i64> = row.try_get(column::EXTRA)?;
     Ok(RejectedEvent { event, code, readmitted: readmitted.map(Position) })
 }

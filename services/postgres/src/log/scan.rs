@@ -1,4 +1,4 @@
-//! Reads the rows of the log as they come off the wire, without a value of them being built or kept.
+//! Scans of the log: rows as they arrive from Postgres, borrowed, so that no event is built or kept.
 
 use std::error::Error;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -25,39 +25,39 @@ use crate::log::filter::EventFilter;
 pub struct LogRow<'a> {
     /// The event.
     pub event: EventRef<'a>,
-    /// What a cursor at its position proves.
+    /// The check of a cursor to the event.
     pub check: CursorCheck,
-    /// The digest that it keeps.
+    /// The stored digest of the event.
     pub digest: Digest,
-    /// Whether it was rejected, so that nobody pulls it.
+    /// Whether the event was rejected. Nobody pulls a rejected event.
     pub is_rejected: bool,
 }
 
 impl LogRow<'_> {
-    /// The cursor that names it.
+    /// The cursor that names the event.
     pub fn cursor(&self) -> Cursor {
         Cursor { position: self.event.position, check: self.check }
     }
 }
 
 impl Store {
-    /// Gives the events at `positions`, in order and `rows` at most, to `take` as they come; whether it took them all.
-    /// With a filter the ones that it hides are left out, save the first of `positions`.
+    /// Reads the events at `positions` in order, at most `rows_max`, and calls `take` for each as it arrives. Returns
+    /// whether `take` got all of them. A filter leaves out the events that it hides, except the first of `positions`.
     ///
-    /// A connection is held meanwhile, so `take` waits for nobody. If it breaks off, the connection ends with the reading:
-    /// the rows on their way, which may be many and large, would have to be read before its next use.
+    /// The scan holds a connection, so `take` must not wait for anything. If `take` breaks off, the connection is closed:
+    /// the rows already on their way, which may be many and large, would have to be read before its next use.
     pub async fn scan<F>(
         &self,
         workspace: WorkspaceId,
         positions: RangeInclusive<Position>,
         filter: Option<&EventFilter>,
-        rows: usize,
+        rows_max: usize,
         mut take: F,
     ) -> Result<bool, StoreError>
     where
         F: FnMut(&LogRow<'_>) -> Result<ControlFlow<()>, StoreError>,
     {
-        let (from, to, rows) = (positions.start().0, positions.end().0, rows as i64);
+        let (from, to, rows_max) = (positions.start().0, positions.end().0, rows_max as i64);
         let client = self.client().await?;
         let scanned = timeout(ANSWER_WITHIN, async {
             let (tables, scopes) = (filter.map(EventFilter::tables), filter.map(EventFilter::scopes));
@@ -66,16 +66,16 @@ impl Store {
                 Some(_) => include_str!("../../sql/log/scan/visible_from.sql"),
             };
             let statement = client.prepare_cached(sql).await?;
-            let every: [&(dyn ToSql + Sync); 4] = [&workspace.0, &from, &to, &rows];
-            let visible =
+            let bounds: [&(dyn ToSql + Sync); 4] = [&workspace.0, &from, &to, &rows_max];
+            let shown =
                 [tables.as_ref(), scopes.as_ref()].into_iter().flatten().map(|list| list as &(dyn ToSql + Sync));
-            let params = every.into_iter().chain(visible).collect::<Vec<_>>();
+            let params = bounds.into_iter().chain(shown).collect::<Vec<_>>();
             let mut stream = std::pin::pin!(client.query_raw(&statement, params).await?);
-            let mut taken = 0;
+            let mut rows = 0;
             while let Some(row) = stream.try_next().await? {
-                taken += 1;
-                if take(&read(&row)?)?.is_break() {
-                    return Ok(taken == rows);
+                rows += 1;
+                if take(&log_row(&row)?)?.is_break() {
+                    return Ok(rows == rows_max);
                 }
             }
             Ok(true)
@@ -89,8 +89,8 @@ impl Store {
     }
 }
 
-/// Reads a row by the order of its columns: to look for each by its name would take longer than all the rest.
-fn read(row: &Row) -> Result<LogRow<'_>, StoreError> {
+/// Reads a row by the order of its columns: to look up each by its name would take longer than everything else.
+fn log_row(row: &Row) -> Result<LogRow<'_>, StoreError> {
     let kind = column(row, 8)?.i16()?;
     let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
     let (position, batch_offset) = (column(row, 0)?.i64()?, column(row, 1)?.i16()?);
@@ -116,15 +116,15 @@ fn read(row: &Row) -> Result<LogRow<'_>, StoreError> {
     Ok(LogRow { event, check: CursorCheck::of(digest, received_at), digest, is_rejected })
 }
 
-fn column(row: &Row, index: usize) -> Result<Column<'_>, StoreError> {
+fn column(row: &Row, index: usize) -> Result<RawColumn<'_>, StoreError> {
     Ok(row.try_get(index)?)
 }
 
-/// A column in Postgres' binary form, whose type our own statement says: to have it told and compared for each value of
-/// each row is a fifth of what reading a row costs.
-struct Column<'a>(&'a [u8]);
+/// The bytes of a column in Postgres' binary form. Its type is known from our own statement: checking it for each value of
+/// each row would be a fifth of the cost of reading a row.
+struct RawColumn<'a>(&'a [u8]);
 
-impl<'a> FromSql<'a> for Column<'a> {
+impl<'a> FromSql<'a> for RawColumn<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         Ok(Self(raw))
     }
@@ -134,7 +134,7 @@ impl<'a> FromSql<'a> for Column<'a> {
     }
 }
 
-impl<'a> Column<'a> {
+impl<'a> RawColumn<'a> {
     fn array<const N: usize>(&self) -> Result<[u8; N], StoreError> {
         self.0.try_into().map_err(|_| StoreError::corrupt("a column of the log has another type"))
     }

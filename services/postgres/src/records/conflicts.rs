@@ -9,10 +9,10 @@ use tidelog_core::value::Value;
 use tidelog_core::wire::{ConflictView, SideView};
 use tokio_postgres::Row;
 
+use crate::db::columns::parse_column;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::read_size::{ReadSize, ReadSizeLimits};
-use crate::db::rows::name;
 use crate::log::filter::EventFilter;
 
 /// Which conflicts somebody asks for.
@@ -158,8 +158,8 @@ impl Store {
             let maker = makers.get(&side.position.0);
             let maker = maker.ok_or_else(|| StoreError::corrupt("a conflict of an event that is not there"))?;
             side.device = DeviceId(maker.try_get("device")?);
-            side.role = name(Role::parse, maker, "role")?;
-            side.actor = name(Actor::parse, maker, "actor")?;
+            side.role = parse_column(maker, "role", Role::parse)?;
+            side.actor = parse_column(maker, "actor", Actor::parse)?;
             side.at = UnixMs(maker.try_get("at_ms")?);
         }
         Ok(())
@@ -189,9 +189,9 @@ fn conflict_of(row: &Row) -> Result<(ConflictView, usize), StoreError> {
     let closed: i64 = row.try_get("closed_position")?;
     let view = ConflictView {
         conflict: ConflictId::of(Position(position), field),
-        table: name(TableName::parse, row, "table_name")?,
-        record: name(RecordId::parse, row, "record")?,
-        scope: name(Scope::parse, row, "scope")?,
+        table: parse_column(row, "table_name", TableName::parse)?,
+        record: parse_column(row, "record", RecordId::parse)?,
+        scope: parse_column(row, "scope", Scope::parse)?,
         field: field.to_owned(),
         rule: row.try_get("rule")?,
         status: row.try_get("status")?,

@@ -9,9 +9,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::db::array_params::Params;
+use crate::db::columns::parse_column;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::db::rows::name;
 use crate::log::filter::EventFilter;
 
 /// Stands for all scopes of a table together. No scope has this name.
@@ -95,7 +95,7 @@ impl Store {
         for row in &rows {
             // A checkpoint without digests is one row of nulls.
             if row.try_get::<_, Option<&str>>("table_name")?.is_some() {
-                let table = name(TableName::parse, row, "table_name")?;
+                let table = parse_column(row, "table_name", TableName::parse)?;
                 digests.tables.entry(table).or_default().join(digest_of(row)?);
             }
         }

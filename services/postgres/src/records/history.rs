@@ -1,15 +1,11 @@
 //! A record's past: its events by their places, which its state and the blocks beside it know (docs/adr/0018).
 
-use tidelog_core::digest::Digest;
-use tidelog_core::event::Event;
 use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::limits::HISTORY_BLOCK_EVENTS;
-use tidelog_core::time::UnixMs;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::db::rows::event_of;
 use crate::records::checkpoint::StoredVerdict;
 use crate::records::pages::verdict_of;
 
@@ -19,15 +15,6 @@ pub struct RecordPositions {
     key: RecordKey,
     blocks: i32,
     recent: Vec<Position>,
-}
-
-/// The log at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogAtTime {
-    /// The last event that was stored by then; 0 before the first.
-    pub position: Position,
-    /// The last event there is.
-    pub head: Position,
 }
 
 impl Store {
@@ -70,17 +57,6 @@ impl Store {
         Ok(positions)
     }
 
-    /// The events at these positions, in their order.
-    pub async fn events_at(&self, workspace: WorkspaceId, positions: &[Position]) -> Result<Vec<Event>, StoreError> {
-        let numbers: Vec<i64> = positions.iter().map(|position| position.0).collect();
-        let rows =
-            self.query(include_str!("../../sql/records/history/events_at.sql"), &[&workspace.0, &numbers]).await?;
-        if rows.len() != positions.len() {
-            return Err(StoreError::corrupt("a record's event is not in the log"));
-        }
-        rows.iter().map(event_of).collect()
-    }
-
     /// The stored verdicts of the events at these positions: of those that did not simply apply.
     pub async fn verdicts_at(
         &self,
@@ -91,26 +67,5 @@ impl Store {
         let rows =
             self.query(include_str!("../../sql/records/history/verdicts_at.sql"), &[&workspace.0, &numbers]).await?;
         rows.iter().map(verdict_of).collect()
-    }
-
-    /// Where a log's `_catalog` events are, up to a position, each with its digest: the same catalog has the same one in
-    /// every log.
-    pub async fn catalog_places(
-        &self,
-        workspace: WorkspaceId,
-        until: Position,
-    ) -> Result<Vec<(Position, Digest)>, StoreError> {
-        let rows =
-            self.query(include_str!("../../sql/records/history/catalog_places.sql"), &[&workspace.0, &until.0]).await?;
-        rows.iter().map(|row| Ok((Position(row.try_get("position")?), Digest(row.try_get("digest")?)))).collect()
-    }
-
-    /// Where a log was at a time.
-    pub async fn position_at(&self, workspace: WorkspaceId, time: UnixMs) -> Result<LogAtTime, StoreError> {
-        let row = self
-            .query_opt(include_str!("../../sql/records/history/position_at_time.sql"), &[&workspace.0, &time.0])
-            .await?;
-        let row = row.ok_or_else(|| StoreError::corrupt("a log in which no place can be found"))?;
-        Ok(LogAtTime { position: Position(row.try_get("position")?), head: Position(row.try_get("head")?) })
     }
 }

@@ -7,10 +7,10 @@ use tidelog_core::value::Fields;
 use tidelog_core::verdict::Verdict;
 use tokio_postgres::Row;
 
+use crate::db::columns::key_of;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::read_size::{ReadSize, ReadSizeLimits};
-use crate::db::rows::key_of;
 use crate::log::filter::EventFilter;
 use crate::records::checkpoint::StoredVerdict;
 

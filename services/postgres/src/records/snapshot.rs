@@ -6,9 +6,9 @@ use tidelog_core::fold::table_digest::TableDigest;
 use tidelog_core::ids::{Position, Scope, TableName, WorkspaceId};
 use tokio_postgres::Row;
 
+use crate::db::columns::{key_of, parse_column};
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::db::rows::{key_of, name};
 use crate::db::transact::begin_snapshot;
 use crate::records::checkpoint::{Checkpoint, TableSet, checkpoint_of};
 use crate::records::digests::{EVERY_SCOPE, digest_of};
@@ -186,7 +186,7 @@ impl GenerationSnapshot<'_> {
                 EVERY_SCOPE => None,
                 scope => Some(Scope::parse(scope).map_err(StoreError::corrupt)?),
             };
-            Ok(((name(TableName::parse, row, "table_name")?, scope), digest_of(row)?))
+            Ok(((parse_column(row, "table_name", TableName::parse)?, scope), digest_of(row)?))
         };
         rows.iter().map(read).collect()
     }

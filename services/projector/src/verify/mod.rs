@@ -60,7 +60,7 @@ impl Projector {
         stored: Checkpoint,
         faults: &mut Faults,
     ) -> Result<(), StoreError> {
-        let catalogs = self.store.catalog_places(workspace, stored.position).await?;
+        let catalogs = self.store.catalog_positions(workspace, stored.position).await?;
         let in_force =
             catalogs.iter().map(|(position, _)| *position).filter(|position| *position >= stored.refold_position).max();
         let named = stored.catalog_position;

@@ -1,6 +1,6 @@
--- Every event of a slice of a log, both ends included, in order. Relies on (workspace, position).
-SELECT position, batch_offset, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope, role, actor,
-    conflict, rejected, fields
+-- Reads every event in a range of positions, both ends included, in order. Relies on (workspace, position).
+SELECT position, batch_offset, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope,
+    role, actor, conflict, rejected, fields
 FROM tidelog.log
 WHERE workspace = $1 AND position >= $2 AND position <= $3
 ORDER BY position

@@ -1,7 +1,8 @@
--- The visible events of a slice of a log in order: not rejected, of these tables and scopes (null: all). Everyone
--- sees the catalog, and the first event of the slice comes whatever it is. Relies on (workspace, position).
-SELECT position, batch_offset, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope, role, actor,
-    conflict, rejected, fields
+-- Reads the visible events in a range of positions, in order: not rejected, of these tables and scopes (null: all).
+-- _catalog events are visible to everyone, and the first position of the range is returned whatever it has. Relies on
+-- (workspace, position).
+SELECT position, batch_offset, device, seq, base, at_ms, received_at_ms, digest, kind, table_name, record, scope,
+    role, actor, conflict, rejected, fields
 FROM tidelog.log
 WHERE workspace = $1 AND position >= $2 AND position <= $3
     AND (position = $2

@@ -1,4 +1,4 @@
--- The events at these positions, in the order they are asked for. Relies on (workspace, position).
+-- Reads the events at the given positions, in the order of the parameter. Relies on (workspace, position).
 SELECT e.*
 FROM unnest($2::bigint[]) AS p (position)
 CROSS JOIN LATERAL (
