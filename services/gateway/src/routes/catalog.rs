@@ -12,7 +12,9 @@ use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::respond;
 
-/// The catalog in force: tables, rules and roles. Its ETag is its version, so `If-None-Match` saves the body.
+/// Reads the catalog in force: tables, rules and roles.
+///
+/// The ETag is the version of the catalog. With `If-None-Match` the response is 304 while that version is in force.
 #[utoipa::path(get, path = "/api/v1/catalog", tag = "catalog", responses((status = 200, body = CatalogView), (status = 304)))]
 pub(crate) async fn catalog(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;

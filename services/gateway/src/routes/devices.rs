@@ -17,8 +17,10 @@ use crate::http::params::Params;
 use crate::http::response::{ok, respond};
 use tidelog_core::wire::decode;
 
-/// Registers a device, authenticated by an enrollment key, in the key's workspace with the key's role and scopes. The
-/// response is the only one that ever shows the device's token.
+/// Registers a device.
+///
+/// The caller authenticates with an enrollment key. The device belongs to the workspace of the key and has its role and
+/// scopes. The response is the only one that ever shows the device's token.
 #[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterWire,
     responses((status = 201, body = RegisterResponse), (status = 403), (status = 429)))]
 pub(crate) async fn register(
@@ -66,7 +68,7 @@ fn refusal(state: KeyRefusal) -> ApiError {
     }
 }
 
-/// The devices of the caller's workspace, oldest first.
+/// Lists the devices of the caller's workspace, oldest first.
 #[utoipa::path(get, path = "/api/v1/devices", tag = "devices", responses((status = 200, body = DeviceList)))]
 pub(crate) async fn devices(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
@@ -75,7 +77,7 @@ pub(crate) async fn devices(gateway: Data<Gateway>, request: HttpRequest) -> Res
     ok(&request, &DeviceList { devices: gateway.store.devices(reader.workspace(), None).await? })
 }
 
-/// One device of the caller's workspace.
+/// Reads one device of the caller's workspace.
 #[utoipa::path(get, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
     responses((status = 200, body = DeviceView), (status = 404)))]
 pub(crate) async fn device(
@@ -91,7 +93,9 @@ pub(crate) async fn device(
     ok(&request, found.first().ok_or_else(absent)?)
 }
 
-/// Revokes a device. A device may revoke itself; to revoke another one, its role must be in the catalog's `manage_devices`.
+/// Revokes a device.
+///
+/// A device may revoke itself. To revoke another device, the caller's role must be in the catalog's `manage_devices`.
 #[utoipa::path(delete, path = "/api/v1/devices/{device}", tag = "devices", params(("device" = String, Path)),
     responses((status = 204), (status = 403), (status = 404)))]
 pub(crate) async fn revoke(

@@ -6,13 +6,13 @@ use actix_web::web::Data;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 
-/// Liveness: the process responds.
+/// Tells whether the process is alive.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]
 pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "live"}))
 }
 
-/// Readiness: the database responds and a catalog is in force, so pushes and pulls work.
+/// Tells whether pushes and pulls work: the database responds and a catalog is in force.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     gateway.store.ping().await?;

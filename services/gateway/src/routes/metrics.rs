@@ -10,7 +10,7 @@ use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::presence::ACTIVE_MS;
 
-/// All metrics, in the text format of Prometheus.
+/// Reads all metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]
 pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     refresh(&gateway).await;

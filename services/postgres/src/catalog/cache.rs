@@ -31,10 +31,10 @@ impl From<StoredCatalog> for VersionedCatalog {
     }
 }
 
-/// A bounded cache of catalogs. The key is the catalog's version, or the digest of its `_catalog` event, which is the same
-/// in every log. Nothing has to be invalidated, since what either key names never changes.
+/// A bounded cache of catalogs. Clones share one; when it is full, the least recently used catalog goes.
 ///
-/// Clones share one cache. When it is full, the least recently used catalog goes.
+/// The key is the catalog's version, or the digest of its `_catalog` event, which is the same in every log. Nothing has to
+/// be invalidated, since what either key names never changes.
 #[derive(Debug, Clone)]
 pub struct CatalogCache<K> {
     entries: Arc<Mutex<Entries<K>>>,

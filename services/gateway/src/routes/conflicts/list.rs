@@ -15,8 +15,9 @@ use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::ok;
 
-/// The conflicts, oldest first: every value that lost, with the value that it lost to. A page may be empty although more
-/// pages follow: `more` says so.
+/// Lists the conflicts, oldest first: every value that lost, with the value that it lost to.
+///
+/// A page may be empty although more pages follow; `more` says whether they do.
 #[utoipa::path(get, path = "/api/v1/conflicts", tag = "conflicts",
     params(
         ("status" = Option<String>, Query, description = "Only conflicts of this status: open, resolved, overtaken or automatic"),

@@ -10,7 +10,7 @@ use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::ok;
 
-/// One conflict, by its id.
+/// Reads one conflict.
 #[utoipa::path(get, path = "/api/v1/conflicts/{conflict}", tag = "conflicts", params(("conflict" = String, Path)),
     responses((status = 200, body = ConflictView), (status = 404)))]
 pub(crate) async fn conflict(

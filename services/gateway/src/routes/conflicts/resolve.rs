@@ -15,8 +15,9 @@ use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::ok;
 
-/// Settles an open conflict, or restores a value that lost to a rule. The server appends the op itself, so it takes no seq
-/// of the caller.
+/// Settles an open conflict, or restores a value that lost to a rule.
+///
+/// The server appends the operation itself, so it takes no seq of the caller.
 #[utoipa::path(post, path = "/api/v1/conflicts/{conflict}/resolve", tag = "conflicts",
     request_body = tidelog_core::wire::schema::ResolveWire,
     params(

@@ -19,8 +19,9 @@ use crate::routes::records::one::{absent, key_of};
 /// Events in one read: 16 MiB at most.
 const READ_EVENTS_MAX: usize = 64;
 
-/// The history of a record: every event that named it, oldest first, each with its verdict. Events that are not folded yet
-/// and rejected ones, which have no effect on the record, are left out.
+/// Reads the history of a record: every event that named it, oldest first, each with its verdict.
+///
+/// Left out are events that are not folded yet, and rejected ones, which have no effect on the record.
 #[utoipa::path(get, path = "/api/v1/records/{table}/{record}/history", tag = "records",
     params(
         ("table" = String, Path),

@@ -15,8 +15,10 @@ use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::respond;
 
-/// One record: as it is now, or with `as_of` as it was then. A deleted record is returned too, as its tombstone. The ETag of
-/// the current record changes with its version, so `If-None-Match` saves the body.
+/// Reads one record, as it is now or was at an earlier position or time.
+///
+/// A deleted record is returned too, as its tombstone. Without `as_of` the response has an ETag; with `If-None-Match` it is
+/// 304 while the record is unchanged.
 #[utoipa::path(get, path = "/api/v1/records/{table}/{record}", tag = "records",
     params(
         ("table" = String, Path),

@@ -36,8 +36,10 @@ const FORMS: [Offer<Form>; 4] = [
     (Form::Pages, MESSAGE_PACK_SEQUENCE),
 ];
 
-/// Pulls the events after a cursor, in order and in whole batches. `Accept: application/x-ndjson` and
-/// `application/msgpack-seq` (a sequence of page responses) stream all of them up to the head at the time of the call.
+/// Pulls the events after a cursor, in order and in whole batches.
+///
+/// Two media types in `Accept` stream all events up to the head at the time of the call: `application/x-ndjson` gives a line
+/// for each event, `application/msgpack-seq` a sequence of page responses.
 #[utoipa::path(get, path = "/api/v1/sync/pull", tag = "sync",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the events from the start of the log"),

@@ -19,8 +19,9 @@ use crate::http::params::Params;
 use crate::http::response::respond_encoded;
 use crate::pull::PullRequest;
 
-/// Pushes operations and pulls the events after the cursor, in one round trip. The page includes the operations just pushed,
-/// if it reaches that far.
+/// Pushes operations and pulls the events after a cursor, in one round trip.
+///
+/// The page includes the operations just pushed, if it reaches that far.
 #[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = tidelog_core::wire::schema::SyncWire,
     responses((status = 200, body = SyncResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn sync(

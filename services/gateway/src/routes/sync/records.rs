@@ -36,8 +36,10 @@ enum Form {
 const FORMS: [Offer<Form>; 3] =
     [(Form::Page(Encoding::Json), JSON), (Form::Page(Encoding::MessagePack), MESSAGE_PACK), (Form::Lines, NDJSON)];
 
-/// Reads the records that changed after a cursor, each once; without a cursor, all records that are not deleted. The last
-/// page has the cursor from which to pull.
+/// Reads the records that changed after a cursor; without a cursor, a snapshot of all records.
+///
+/// Each record is given once, with its current fields. A snapshot leaves deleted records out. The last page has the cursor
+/// from which to pull. `Accept: application/x-ndjson` streams all pages, a line for each record.
 #[utoipa::path(get, path = "/api/v1/sync/records", tag = "records",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the previous page, or of an earlier read. Without it, a snapshot"),

@@ -14,8 +14,10 @@ use crate::http::params::Params;
 use crate::http::response::ok;
 use crate::presence::ACTIVE_MS;
 
-/// The state of the caller's workspace (head, checkpoint, digests, conflicts), when its devices last synced, and the limits
-/// of this server.
+/// Reads the state of the caller's workspace, and the limits of this server.
+///
+/// The state is the head of the log, how far it is folded, a digest of each table, the open conflicts, and when each device
+/// last synced.
 #[utoipa::path(get, path = "/api/v1/sync/status", tag = "sync", responses((status = 200, body = Status)))]
 pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
