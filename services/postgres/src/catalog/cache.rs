@@ -26,8 +26,8 @@ pub struct VersionedCatalog {
 }
 
 impl From<StoredCatalog> for VersionedCatalog {
-    fn from(in_force: StoredCatalog) -> Self {
-        Self { version: in_force.version, catalog: Arc::new(in_force.catalog) }
+    fn from(stored: StoredCatalog) -> Self {
+        Self { version: stored.version, catalog: Arc::new(stored.catalog) }
     }
 }
 
