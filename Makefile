@@ -1,8 +1,9 @@
-# What people and CI call; each target says what it is for. Only cargo and make are needed: `make postgres` sees to Postgres.
+# What people and CI call; `make help` lists the targets. Needed are cargo, a C compiler and make; `make postgres` finds or
+# installs Postgres.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check postgres demo bench bench-quick bench-growth bench-rebuild bench-build soak-rules schema clean-data cargo
+.PHONY: help run test check deny postgres demo bench bench-quick bench-growth bench-rebuild bench-build soak-rules schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -13,6 +14,7 @@ help: ## this list
 run: cargo postgres ## a server with demo data on LISTEN (127.0.0.1:8080), its Postgres and all data in DATA_DIR (./data)
 	cargo run --release --locked --bin tidelog -- serve --demo --data-dir "$(DATA_DIR)" --listen $(LISTEN)
 
+# Of all targets, so with the examples in the documentation of the crates (doctests).
 test: cargo postgres ## all tests, on a Postgres of their own, and the wasm32 build of core
 	cargo test --workspace --locked
 	@if rustup target list --installed 2>/dev/null | grep -qx wasm32-unknown-unknown; then \
@@ -21,11 +23,15 @@ test: cargo postgres ## all tests, on a Postgres of their own, and the wasm32 bu
 		echo "skipped: the wasm32 build of core (rustup target add wasm32-unknown-unknown)"; \
 	fi
 
-check: cargo ## formatting and lints, as CI has them
+check: cargo ## formatting, lints and the documentation of the crates, as CI has them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-postgres: ## Postgres binaries to embed: finds them, or else installs them
+deny: cargo ## licences and advisories of the dependencies; needs cargo-deny
+	cargo deny --locked check
+
+postgres: ## finds the Postgres programs to embed, or installs them
 	@deploy/postgres.sh
 
 demo: cargo postgres ## replays the history of this repository through a server and compares the outcome
@@ -54,8 +60,8 @@ soak-rules: cargo postgres ## the rules over SEEDS (100,000) random logs, then r
 	TIDELOG_SOAK_SEEDS=$$(( ($(SEEDS) + 999) / 1000 )) TIDELOG_SOAK_EVENTS=10000 \
 		cargo test --release --locked -p tidelog-projector --test projector -- --nocapture a_log_rebuilt
 
-# By way of another file, so that a build that fails leaves the old one.
-schema: cargo ## schema/openapi.json anew from the code
+# Through another file, so that a build that fails leaves the old one.
+schema: cargo ## writes schema/openapi.json from the code
 	cargo run --locked -p tidelog -- openapi > schema/openapi.json.new && mv schema/openapi.json.new schema/openapi.json
 
 clean-data: ## removes DATA_DIR (./data), with everything a stopped server keeps there

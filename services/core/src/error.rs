@@ -130,7 +130,7 @@ codes! {
 }
 
 impl Code {
-    /// A deserializer's error that carries this code: [`Code::of_message`] reads it back.
+    /// A deserializer's error that carries this code: `Code::of_message` reads it back.
     pub fn custom<E: de::Error>(self, detail: impl fmt::Display) -> E {
         E::custom(format_args!("{MARK}{}{MARK}{detail}{MARK}", self.as_str()))
     }

@@ -1,8 +1,8 @@
 //! The oracle: a second, independent fold of a log into records, conflicts and verdicts.
 //!
 //! Written from the rules' texts alone and by other means than the fold it judges: it keeps, for each record, the whole
-//! list of what its events did ([`past`]), and finds out by scanning that list, again for every event, what stands and
-//! whom an event meets ([`turn`]). Slow, and small enough to be read in one sitting.
+//! list of what its events did (`past`), and finds out by scanning that list, again for every event, what stands and
+//! whom an event meets (`turn`). Slow, and small enough to be read in one sitting.
 //!
 //! [`accounting`] checks RULE-1 over any fold's results, [`generate`] makes the logs to compare folds on, [`coverage`]
 //! says which branches of the rules a set of logs has reached.
