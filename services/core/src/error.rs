@@ -1,15 +1,16 @@
-//! The stable codes of the protocol: the definition of each and its documentation. HTTP statuses live in the gateway.
+//! The stable error codes of the protocol, each with its sentence for people. Their HTTP statuses are in the gateway.
 
 use std::fmt;
 
 use serde::de;
 
-/// Marks a message of ours inside a deserializer's error. Messages of serde itself never start with it.
+/// Encloses a code and its detail in the message of a deserializer's error. Messages of serde itself never start with
+/// it.
 const MARK: char = '\u{1}';
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
-        /// A stable error code. `detail` texts may change, codes do not.
+        /// A stable error code. The `detail` text of an error may change between versions, a code never does.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[doc = $doc])* $name,)*
@@ -19,12 +20,12 @@ macro_rules! codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &'static [Code] = &[$(Code::$name),*];
 
-            /// The code as it stands on the wire.
+            /// The code on the wire.
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$name => $text),* }
             }
 
-            /// One sentence for a person: the `title` of the problem.
+            /// What the code means, in a sentence for people: the `title` of the problem.
             pub fn title(self) -> &'static str {
                 match self { $(Code::$name => concat!($($doc),*).trim_ascii()),* }
             }
@@ -41,13 +42,13 @@ codes! {
     MsgpackInvalid = "msgpack_invalid",
     /// The compressed body cannot be decompressed.
     EncodingCorrupt = "encoding_corrupt",
-    /// The content coding is not one this server reads.
+    /// The server does not support the content coding of the body.
     EncodingUnsupported = "encoding_unsupported",
-    /// The body is neither JSON nor MessagePack by its Content-Type.
+    /// The Content-Type of the body is neither JSON nor MessagePack.
     MediaType = "media_type",
-    /// None of the accepted media types can be answered.
+    /// The server can produce none of the accepted media types.
     NotAcceptable = "not_acceptable",
-    /// The body is larger than the limit, or holds more values.
+    /// The body is larger than the limit, or holds more values than the limit.
     BodyTooLarge = "body_too_large",
     /// The body decompresses to more than the limit.
     InflatedTooLarge = "inflated_too_large",
@@ -63,9 +64,9 @@ codes! {
     NulChar = "nul_char",
     /// A value is nested deeper than the limit.
     TooDeep = "too_deep",
-    /// A number is no 64-bit integer and no finite float.
+    /// A number is neither a 64-bit integer nor a finite float.
     NumberRange = "number_range",
-    /// `$binary` is used for something else than a binary value.
+    /// `$binary` is used for something other than a binary value.
     ReservedKey = "reserved_key",
     /// A name breaks the rules for its kind.
     NameInvalid = "name_invalid",
@@ -77,27 +78,27 @@ codes! {
     OpInvalid = "op_invalid",
     /// The sequence numbers of a push do not ascend by one.
     SeqOrder = "seq_order",
-    /// An operation's base lies past what its device can have read.
+    /// The base of an operation is beyond what its device can have read.
     BaseAhead = "base_ahead",
     /// A query parameter is unknown, repeated or out of range.
     QueryInvalid = "query_invalid",
-    /// The cursor is not one this server made.
+    /// The cursor was not made by this server.
     CursorInvalid = "cursor_invalid",
-    /// The cursor lies past the head of the log: the server was restored from a backup.
+    /// The cursor is beyond the head of the log: the server was restored from a backup.
     CursorAhead = "cursor_ahead",
-    /// The log behind the cursor is another one than it was made from.
+    /// The cursor was made from a different history of the log.
     CursorDiverged = "cursor_diverged",
     /// The log no longer reaches back to the cursor.
     CursorExpired = "cursor_expired",
     /// Operations between the last stored one and the first of this push are missing.
     SeqGap = "seq_gap",
-    /// A sequence number is stored already with other content: a cloned or restored device.
+    /// A sequence number is already stored with different content: the device was cloned or restored.
     SeqConflict = "seq_conflict",
-    /// The conflict was resolved or overtaken already.
+    /// The conflict was already resolved or overtaken.
     ConflictClosed = "conflict_closed",
     /// The catalog would reject the operation.
     OpRejected = "op_rejected",
-    /// The caller's role may not write this table.
+    /// The role of the caller may not write this table.
     RoleForbidden = "role_forbidden",
     /// The scope is not granted to the caller.
     ScopeForbidden = "scope_forbidden",
@@ -113,30 +114,31 @@ codes! {
     KeyExhausted = "key_exhausted",
     /// The credential does not allow this.
     Forbidden = "forbidden",
-    /// There is nothing here.
+    /// There is nothing at this address.
     NotFound = "not_found",
     /// The method is not allowed here.
     MethodNotAllowed = "method_not_allowed",
-    /// The request's body did not come in time.
+    /// The body of the request did not arrive in time.
     RequestTimeout = "request_timeout",
     /// Too many requests of this kind.
     RateLimited = "rate_limited",
-    /// The service cannot answer just now.
+    /// The service cannot respond at the moment.
     Unavailable = "unavailable",
-    /// Whether the push was stored is not known: push again.
+    /// It is not known whether the push was stored: push again.
     CommitUnknown = "commit_unknown",
-    /// An error of the server's own.
+    /// The server failed unexpectedly.
     Internal = "internal",
 }
 
 impl Code {
-    /// A deserializer's error that carries this code: `Code::of_message` reads it back.
+    /// A deserializer's error that carries this code and detail in its message, where the decoder of request bodies
+    /// finds them.
     pub fn custom<E: de::Error>(self, detail: impl fmt::Display) -> E {
         E::custom(format_args!("{MARK}{}{MARK}{detail}{MARK}", self.as_str()))
     }
 
-    /// The code and detail that [`Code::custom`] put into an error's message.
-    pub(crate) fn of_message(message: &str) -> Option<(Code, &str)> {
+    /// The code and detail that [`Code::custom`] put into the message of an error.
+    pub(crate) fn from_message(message: &str) -> Option<(Code, &str)> {
         let mut parts = message.strip_prefix(MARK)?.split(MARK);
         let (text, detail) = (parts.next()?, parts.next()?);
         Self::ALL.iter().find(|code| code.as_str() == text).map(|code| (*code, detail))
@@ -145,7 +147,7 @@ impl Code {
 
 /// A deserializer's message for people: on one line, and without the marks of [`Code::custom`].
 pub(crate) fn plain_message(message: &str) -> String {
-    Code::of_message(message).map_or(message, |(_, detail)| detail).replace('\n', ", ")
+    Code::from_message(message).map_or(message, |(_, detail)| detail).replace('\n', ", ")
 }
 
 impl fmt::Display for Code {

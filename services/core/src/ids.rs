@@ -1,5 +1,23 @@
-//! The identifiers of the domain as types, so that none can stand where another is meant. Parsed at the edge, valid
-//! for ever after.
+//! The identifiers of the domain, each with a type of its own so that they cannot be confused. They are parsed where
+//! they enter the program, and are valid from then on.
+//!
+//! ```
+//! use tidelog_core::ids::{DeviceId, RecordId, Scope, Scopes, Seq, TableName};
+//!
+//! let phone = DeviceId::parse("00000000-0000-4000-8000-000000000001")?;
+//! assert!(!phone.is_system());
+//! assert!(DeviceId::parse("{00000000-0000-4000-8000-000000000001}").is_err(), "only one form is accepted");
+//!
+//! let error = TableName::parse("Notes").unwrap_err();
+//! assert_eq!(error.to_string(), "table has to be 1 to 63 of a-z, 0-9 and _, starting with a letter");
+//! assert!(RecordId::parse("any text, also with spaces").is_ok());
+//! assert_eq!(Seq::new(0), None, "sequence numbers start at 1");
+//!
+//! let scopes = Scopes::parse(&["store-12"])?;
+//! assert!(scopes.grants(&Scope::parse("store-12")?) && scopes.grants(&Scope::everyone()));
+//! assert!(!scopes.grants(&Scope::parse("store-13")?));
+//! # Ok::<(), tidelog_core::ids::InvalidName>(())
+//! ```
 
 use std::fmt;
 
@@ -9,20 +27,24 @@ use uuid::Uuid;
 
 use crate::error::Code;
 use crate::limits::{NAME_BYTES_MAX, ROLE_BYTES_MAX, TABLE_BYTES_MAX};
-use crate::text::Text;
+use crate::text::{is_storable, parse_text};
 
-/// The table of the catalog's own events: server-made, pulled by everyone, folded into no record.
+/// The table of the events that carry catalogs. The server makes them, every device pulls them, and they become no
+/// record.
 pub const CATALOG_TABLE: &str = "_catalog";
 /// The record id of every `_catalog` event.
 pub const CATALOG_RECORD: &str = "catalog";
 
-/// Why a text is not a valid identifier. The text itself is never repeated.
+/// Longest conflict id: a position, a dot and a field name.
+const CONFLICT_ID_BYTES_MAX: usize = NAME_BYTES_MAX + 25;
+
+/// Why a text is not a valid identifier. The message never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {rule}")]
 pub struct InvalidName {
-    /// Which identifier was meant.
+    /// The kind of identifier.
     pub what: &'static str,
-    /// What it has to look like.
+    /// The rule that the text breaks.
     pub rule: &'static str,
 }
 
@@ -33,11 +55,12 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Reads the one canonical form: 36 characters, lower case, with hyphens.
+            /// Parses the canonical form alone: 36 characters, lower case, with hyphens.
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
                 let invalid = InvalidName { what: $what, rule: "is not a lower-case hyphenated UUID" };
                 let id = Uuid::try_parse(text).map_err(|_| invalid)?;
-                if id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text { Ok(Self(id)) } else { Err(invalid) }
+                let is_canonical = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+                if is_canonical { Ok(Self(id)) } else { Err(invalid) }
             }
         }
 
@@ -61,27 +84,27 @@ macro_rules! uuid_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let Text(text) = Text::deserialize(deserializer)?;
-                Self::parse(&text).map_err(|e| Code::IdInvalid.custom(e))
+                parse_text(deserializer, Code::IdInvalid, |text| Self::parse(&text))
             }
         }
     };
 }
 
 uuid_id!(
-    /// The tenant. It has one totally ordered log.
+    /// The id of a workspace: a tenant, with one totally ordered log.
     WorkspaceId, "workspace"
 );
 uuid_id!(
-    /// One replica of an app, registered in a workspace.
+    /// The id of a device: one replica of an app, registered in a workspace.
     DeviceId, "device"
 );
 
 impl DeviceId {
-    /// The server's own device of every workspace: the author of `_catalog` events and of resolutions by route.
+    /// The system device, which every workspace has: the author of `_catalog` events and of conflicts that are resolved
+    /// through the HTTP route.
     pub const SYSTEM: DeviceId = DeviceId(Uuid::nil());
 
-    /// Whether this is the workspace's system device.
+    /// Whether this is the system device.
     pub fn is_system(self) -> bool {
         self == Self::SYSTEM
     }
@@ -94,7 +117,7 @@ macro_rules! number_id {
         pub struct $name(pub i64);
 
         impl $name {
-            /// Checks the range.
+            /// Checks the range. `None` if the number is too small.
             pub fn new(number: i64) -> Option<Self> {
                 (number >= $min).then_some(Self(number))
             }
@@ -116,20 +139,20 @@ macro_rules! number_id {
 }
 
 number_id!(
-    /// A device's own number of an operation, dense from 1.
+    /// A sequence number: a device numbers its operations from 1 without gaps.
     Seq, 1, "an integer of at least 1"
 );
 number_id!(
-    /// A place in a workspace's log, dense from 1 in commit order. 0 stands before the first event.
+    /// A position in the log of a workspace: dense from 1, in commit order. 0 is before the first event.
     Position, 0, "an integer of at least 0"
 );
 number_id!(
-    /// The number of a catalog, counted from 1 over the life of a server.
+    /// The version of a catalog: a server counts its catalogs from 1.
     CatalogVersion, 1, "an integer of at least 1"
 );
 
 impl Position {
-    /// Before the first event.
+    /// The position before the first event.
     pub const START: Position = Position(0);
 }
 
@@ -140,14 +163,14 @@ macro_rules! name_id {
         pub struct $name(String);
 
         impl $name {
-            /// Checks the text against the protocol.
+            /// Checks that the text keeps the rules of the protocol.
             pub fn parse(text: impl Into<String>) -> Result<Self, InvalidName> {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(&text) { Ok(Self(text)) } else { Err(InvalidName { what: $what, rule: $rule }) }
             }
 
-            /// The text.
+            /// The identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -167,15 +190,14 @@ macro_rules! name_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let Text(text) = Text::deserialize(deserializer)?;
-                Self::parse(text).map_err(|e| Code::NameInvalid.custom(e))
+                parse_text(deserializer, Code::NameInvalid, Self::parse)
             }
         }
     };
 }
 
-fn is_plain_text(text: &str) -> bool {
-    text.len() <= NAME_BYTES_MAX && !text.contains('\0')
+fn is_name(text: &str) -> bool {
+    is_storable(text, NAME_BYTES_MAX)
 }
 
 fn is_identifier(text: &str, bytes_max: usize) -> bool {
@@ -185,109 +207,110 @@ fn is_identifier(text: &str, bytes_max: usize) -> bool {
 }
 
 name_id!(
-    /// A table of the catalog. Names that start with `_` are the server's: an op may not use them.
+    /// The name of a table. Names that start with `_` belong to the server, and ops may not use them.
     TableName, "table", "has to be 1 to 63 of a-z, 0-9 and _, starting with a letter",
     |text| is_identifier(text, TABLE_BYTES_MAX)
 );
 name_id!(
-    /// A record's id within its table and scope.
+    /// The id of a record within its table and scope.
     RecordId, "record", "has to be 1 to 255 bytes of UTF-8 without NUL",
-    |text| !text.is_empty() && is_plain_text(text)
+    |text| !text.is_empty() && is_name(text)
 );
 name_id!(
-    /// Part of a record's address beyond its table: a store, a class, a user. `""` is everyone's.
+    /// A scope: the part of the address of a record that says who may see and write it, such as a store, a class or a
+    /// user. `""` is for everyone.
     Scope, "scope", "has to be at most 255 bytes of UTF-8 without NUL, and not *",
-    |text| is_plain_text(text) && text != "*"
+    |text| is_name(text) && text != "*"
 );
 name_id!(
-    /// Who held the device when an op was made: free text of the app, `""` where it says nothing.
-    Actor, "actor", "has to be at most 255 bytes of UTF-8 without NUL", is_plain_text
+    /// The actor: who held the device when an op was made, as free text of the app. `""` if the app does not say.
+    Actor, "actor", "has to be at most 255 bytes of UTF-8 without NUL", is_name
 );
 name_id!(
-    /// What a device is allowed to be, as the catalog lists it. `""` is the system device's.
+    /// The role of a device, one of those that the catalog lists. `""` is the role of the system device.
     Role, "role", "has to be 1 to 63 of a-z, 0-9 and _, starting with a letter",
     |text| text.is_empty() || (is_identifier(text, ROLE_BYTES_MAX) && !text.starts_with('_'))
 );
 name_id!(
-    /// The id of a conflict row: `<position of the op that met it>.<field>`.
+    /// The id of a conflict: `<position of the later event>.<field>`.
     ConflictId, "conflict", "has to be 1 to 280 bytes of UTF-8 without NUL",
-    |text| !text.is_empty() && text.len() <= NAME_BYTES_MAX + 25 && !text.contains('\0')
+    |text| !text.is_empty() && is_storable(text, CONFLICT_ID_BYTES_MAX)
 );
 
 impl TableName {
-    /// The table of `_catalog` events.
+    /// The name of the table of `_catalog` events.
     pub fn catalog() -> Self {
         Self(CATALOG_TABLE.to_owned())
     }
 
-    /// Whether the server owns this table.
+    /// Whether the table belongs to the server.
     pub fn is_server_owned(&self) -> bool {
         self.0.starts_with('_')
     }
 }
 
 impl Scope {
-    /// The scope of records that name none.
+    /// The scope `""`, of records that name no scope.
     pub fn everyone() -> Self {
         Self(String::new())
     }
 
-    /// Whether it is the scope of records that name none.
+    /// Whether this is the scope `""`.
     pub fn is_everyones(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl Actor {
-    /// No actor given.
+    /// The actor `""`, of ops that name no actor.
     pub fn nobody() -> Self {
         Self(String::new())
     }
 
-    /// Whether none was given.
+    /// Whether this is the actor `""`.
     pub fn is_nobody(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl Role {
-    /// The system device's role.
+    /// The role `""`, of the system device.
     pub fn system() -> Self {
         Self(String::new())
     }
 }
 
 impl ConflictId {
-    /// The id of the row that the op at `position` made for `field`.
+    /// The id of the conflict that the event at `position` caused in `field`.
     pub fn of(position: Position, field: &str) -> Self {
         Self(format!("{position}.{field}"))
     }
 
-    /// The position and the field it is made of; `None` if no server has made it.
+    /// The position and the field in the id; `None` if the id was not made by a server.
     pub fn parts(&self) -> Option<(Position, &str)> {
         let (position, field) = self.0.split_once('.')?;
         let position = Position(position.parse().ok()?);
-        // No other text of the same number.
+        // Accepts only the text that `of` makes: no leading zeros or signs.
         (self.0.len() == field.len() + 1 + position.to_string().len()).then_some((position, field))
     }
 
-    /// The field it is of; empty of a delete that lost.
+    /// The field in the id; `""` if a delete lost.
     pub fn field(&self) -> Option<&str> {
         self.parts().map(|(_, field)| field)
     }
 }
 
-/// The scopes granted to a device: a list, or all of them. The scope `""` belongs to every device.
+/// The scopes that a device may see and write. Every device has the scope `""`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scopes {
-    /// Every scope there is or will be; `["*"]` on the wire.
+    /// All scopes, including future ones; `["*"]` on the wire.
     All,
-    /// `""` and these.
+    /// `""` and the listed scopes.
     Listed(Vec<Scope>),
 }
 
 impl Scopes {
-    /// Reads the list form of the wire and of the command line.
+    /// Parses a list of scopes, as it is given on the wire and on the command line.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, InvalidName> {
         if texts.iter().any(|text| text.as_ref() == "*") {
             return Ok(Self::All);
@@ -295,7 +318,7 @@ impl Scopes {
         texts.iter().map(|text| Scope::parse(text.as_ref())).collect::<Result<_, _>>().map(Self::Listed)
     }
 
-    /// The list form.
+    /// The list of scopes, as it is written on the wire.
     pub fn to_list(&self) -> Vec<String> {
         match self {
             Self::All => vec!["*".to_owned()],
@@ -303,7 +326,7 @@ impl Scopes {
         }
     }
 
-    /// Whether a record of `scope` may be seen and written (SEC-1).
+    /// Whether records of `scope` may be seen and written (SEC-1).
     pub fn grants(&self, scope: &Scope) -> bool {
         match self {
             Self::All => true,

@@ -1,59 +1,70 @@
-//! Every limit of the protocol, with its purpose and safe bounds. A server may lower what `/sync/status` advertises.
+//! Every limit of the protocol, with its purpose and safe bounds.
+//!
+//! `GET /sync/status` tells clients the limits that concern them. A server may advertise lower ones than these.
 
-/// Largest request body on the wire, in bytes. Below a phone's memory, above a day of offline edits.
+/// Largest request body on the wire, in bytes. Fits into the memory of a phone, and holds a day of offline edits.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Largest request body once decompressed, in bytes: what stops a decompression bomb.
+/// Largest request body after decompression, in bytes. Stops decompression bombs.
 pub const INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Most operations in one push. A batch is never split, so this also bounds how far a page passes its limit.
+/// Largest number of operations in one push. A batch is never split, so this also bounds how far a page can exceed its
+/// limit.
 pub const BATCH_OPS_MAX: usize = 10_000;
-/// Largest encoded `fields` of one operation, in bytes of MessagePack. A larger op is rejected, not its batch.
+/// Largest encoded `fields` of one operation, in bytes of MessagePack. A larger op is rejected, but not its batch.
 pub const FIELD_BYTES_MAX: usize = 256 * 1024;
-/// Largest record, by the weight of its fields in bytes. A put that would pass it loses whole (`superseded`), on every
-/// replica alike: a record that grew for ever would stop whoever has to load it.
+/// Largest record, by the weight of its fields in bytes.
+///
+/// A put that would exceed it loses as a whole (`superseded`), on every replica. The size is capped so that no record
+/// can grow until loading it fails.
 pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Most fields of a record, for the same reason: each also has its writer.
+/// Largest number of fields of a record. Each field takes memory for its writer too, which the weight does not count.
 pub const RECORD_FIELDS_MAX: usize = 10_000;
-/// Most open conflicts of a record. What meets a full record under `manual` just loses (`superseded`): nobody settles a
-/// thousand, and each is loaded with the record.
+/// Largest number of open conflicts of a record.
+///
+/// If a record has this many, a write that would open one more under `manual` just loses (`superseded`). Each open
+/// conflict is loaded with the record, and no person settles a thousand.
 pub const OPEN_CONFLICTS_MAX: usize = 1_000;
-/// Most closed conflicts that a record remembers, for resolves that name them; the conflicts keeps all. A resolve of an
-/// older one is a plain put.
+/// Largest number of closed conflicts that a record remembers for resolves that name them.
+///
+/// The table of conflicts keeps all. A resolve of a conflict that the record has forgotten is a plain put.
 pub const CLOSED_CONFLICTS_MAX: usize = 1_000;
-/// Most elements of a field that is merged by `union`, for the same reason as the fields of a record.
+/// Largest number of elements of a field that is merged by `union`. Capped for the same reason as the fields of a
+/// record.
 pub const UNION_ELEMENTS_MAX: usize = 10_000;
-/// Most contributors that a merge field remembers, each device once: whoever deletes the record without knowing of the
-/// latest ones is judged against these.
+/// Largest number of contributors that a merge field remembers, one contribution per device. A delete that did not know
+/// of the latest contributions is judged against these.
 pub const CONTRIBUTORS_MAX: usize = 64;
-/// Positions of its events that a record keeps with itself before they leave as a block.
+/// Number of event positions that a record keeps until they leave it as a block.
 pub const HISTORY_BLOCK_EVENTS: usize = 64;
-/// Deepest nesting of a value. Keeps every recursive reader far from the end of its stack.
+/// Deepest nesting of a value, in levels. Keeps every recursive reader far from a stack overflow.
 pub const DEPTH_MAX: usize = 32;
-/// Most values and keys in one request, envelopes included. Each takes memory many times its size on the wire; this is
-/// ten thousand ops of forty fields.
+/// Largest number of values and keys in one request, including its envelope. A decoded value takes many times its size
+/// on the wire. The limit allows ten thousand ops of forty fields.
 pub const BODY_VALUES_MAX: usize = 1_000_000;
-/// Deepest nesting of a whole request: the envelope around `fields` and the value below it.
+/// Deepest nesting of a whole request, in levels: the envelope around `fields`, and a value inside it.
 pub const BODY_DEPTH_MAX: usize = DEPTH_MAX + 8;
 /// Longest record id, scope, actor, field name and device name, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
-/// Longest table name, in bytes: Postgres' own limit for an identifier, since each table gets a view.
+/// Longest table name, in bytes. Equals the limit of Postgres for identifiers, since each table gets a view.
 pub const TABLE_BYTES_MAX: usize = 63;
-/// Longest `app` version text, in bytes.
+/// Longest app version and platform, in bytes.
 pub const APP_BYTES_MAX: usize = 64;
 /// Longest role name, in bytes.
 pub const ROLE_BYTES_MAX: usize = 63;
-/// How far a device's clock may run ahead of the server before its effective time is cut, in seconds.
+/// How far the clock of a device may run ahead of the server before its effective time is limited, in seconds.
 pub const CLOCK_SKEW_S_DEFAULT: u32 = 60;
-/// Events of one page when the caller names no `limit`.
+/// Number of events in a page if the caller gives no `limit`.
 pub const PAGE_EVENTS_DEFAULT: usize = 1_000;
-/// Most events a page may be asked for.
+/// Largest `limit` of a page, in events.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
-/// Bytes after which a page ends: of events as MessagePack, then at the next batch boundary; of records by their weight.
+/// Size after which a page ends, in bytes. A page of events, measured as MessagePack, ends at the next batch boundary.
+/// A page of records is measured by their weight.
 pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Positions one page looks at, whatever it finds: bounds the work of a filter that matches nothing.
+/// Largest number of positions that one page examines, regardless of how many match. Bounds the work of a filter that
+/// matches nothing.
 pub const PAGE_POSITIONS_MAX: i64 = 50_000;
-/// Longest long poll of a pull, in milliseconds. Below the idle timeouts of common proxies.
+/// Longest long poll of a pull, in milliseconds. Shorter than the idle timeouts of common proxies.
 pub const PULL_WAIT_MS_MAX: u64 = 30_000;
 /// Longest wait of a push for the projector, in milliseconds.
 pub const PUSH_WAIT_MS_MAX: u64 = 10_000;
-/// Devices one enrollment key registers in an hour when it names no other limit.
+/// Number of devices that one enrollment key may register per hour, if the key sets no other limit.
 pub const REGISTRATIONS_PER_HOUR_DEFAULT: i32 = 100;

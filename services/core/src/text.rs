@@ -1,10 +1,15 @@
-//! Text that came as text: a MessagePack bin with valid UTF-8 is bytes, not a name or a time.
+//! Text on the wire: strings that were sent as strings, and the checks that most of them share.
+//!
+//! A MessagePack parser would also read a bin with valid UTF-8 into a `String`. Here a bin is bytes, and never a name
+//! or a time.
 
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// A string member of the wire.
+use crate::error::Code;
+
+/// A string member of a request.
 pub(crate) struct Text(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Text {
@@ -29,4 +34,23 @@ impl<'de> Deserialize<'de> for Text {
 
         deserializer.deserialize_string(TextVisitor)
     }
+}
+
+/// Deserializes text and parses it. A text that `parse` refuses fails with `code`.
+pub(crate) fn parse_text<'de, D, T, E>(
+    deserializer: D,
+    code: Code,
+    parse: impl FnOnce(String) -> Result<T, E>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    E: fmt::Display,
+{
+    let Text(text) = Text::deserialize(deserializer)?;
+    parse(text).map_err(|error| code.custom(error))
+}
+
+/// Whether a text has at most so many bytes, and no NUL, which Postgres cannot store.
+pub(crate) fn is_storable(text: &str, bytes_max: usize) -> bool {
+    text.len() <= bytes_max && !text.contains('\0')
 }

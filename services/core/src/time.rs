@@ -1,4 +1,4 @@
-//! Instants as whole milliseconds: the log's only notion of time. The clock itself is a parameter of the caller.
+//! Times as whole milliseconds. The crate reads no clock: callers pass the time in.
 
 use std::fmt;
 
@@ -8,9 +8,18 @@ use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime};
 
 use crate::error::Code;
-use crate::text::Text;
+use crate::text::parse_text;
 
-/// Milliseconds since 1970-01-01T00:00:00Z, between the years 1 and 9999.
+/// A time: milliseconds since 1970-01-01T00:00:00Z, between the years 1 and 9999.
+///
+/// ```
+/// use tidelog_core::time::UnixMs;
+///
+/// let time = UnixMs::parse("2026-11-20T09:00:00.1239+01:00");
+/// assert_eq!(time, Some(UnixMs(1_795_161_600_123)));
+/// assert_eq!(UnixMs(1_795_161_600_123).to_string(), "2026-11-20T08:00:00.123Z");
+/// assert_eq!(UnixMs::parse("yesterday"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnixMs(pub i64);
 
@@ -19,9 +28,9 @@ const MS_MAX: i64 = 253_402_300_799_999;
 const DAY_MS: i64 = 86_400_000;
 /// The Julian day of 1970-01-01.
 const EPOCH_DAY: i64 = 2_440_588;
-/// The canonical form, with a 0 where a digit stands.
+/// The canonical form, with 0 in the place of every digit.
 const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
-/// The numbers of two digits: every event that is pulled carries two times.
+/// The texts of all numbers with two digits. A table is fast, and every pulled event has two times.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let mut number = 0;
@@ -33,7 +42,8 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 
 impl UnixMs {
-    /// Reads RFC 3339 with any offset; digits past the millisecond are cut.
+    /// Parses RFC 3339 with any offset. Digits after the millisecond are cut off. `None` if the text is not a time
+    /// between the years 1 and 9999.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(time) = Self::parse_canonical(text.as_bytes()) {
             return Some(time);
@@ -43,12 +53,12 @@ impl UnixMs {
         (MS_MIN..=MS_MAX).contains(&ms).then_some(Self(ms))
     }
 
-    /// The canonical form: RFC 3339 in UTC with milliseconds, `2026-11-20T08:00:00.000Z`. A time outside the years 1 to
-    /// 9999 is written as the nearest inside.
+    /// The canonical form: RFC 3339 in UTC with milliseconds, such as `2026-11-20T08:00:00.000Z`. A time outside the
+    /// years 1 to 9999 is written as the nearest time inside.
     pub fn to_text(self) -> [u8; 24] {
         let ms = self.0.clamp(MS_MIN, MS_MAX);
         let (day, ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS) as u32);
-        // Every day between the two ends is one that a date has.
+        // Always valid: `ms` was limited to the range that `Date` can express.
         let date = Date::from_julian_day((day + EPOCH_DAY) as i32).unwrap_or(Date::MIN);
         let (year, month, day) = date.to_calendar_date();
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
@@ -64,7 +74,7 @@ impl UnixMs {
         text
     }
 
-    /// Reads the form that [`Self::to_text`] writes. `None`: another form, or no time.
+    /// Parses the form that [`Self::to_text`] writes. `None` if the text has another form or is not a time.
     fn parse_canonical(text: &[u8]) -> Option<Self> {
         let text: &[u8; 24] = text.try_into().ok()?;
         let fits = |(byte, shape): (&u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
@@ -85,7 +95,7 @@ impl UnixMs {
 }
 
 impl fmt::Display for UnixMs {
-    /// The canonical form.
+    /// Writes the canonical form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.to_text()).map_err(|_| fmt::Error)?)
     }
@@ -99,9 +109,8 @@ impl Serialize for UnixMs {
 
 impl<'de> Deserialize<'de> for UnixMs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::deserialize(deserializer)?;
-        Self::parse(&text)
-            .ok_or_else(|| Code::TimeInvalid.custom("expected an RFC 3339 time between the years 1 and 9999"))
+        let expected = "expected an RFC 3339 time between the years 1 and 9999";
+        parse_text(deserializer, Code::TimeInvalid, |text| Self::parse(&text).ok_or(expected))
     }
 }
 
@@ -117,7 +126,7 @@ mod tests {
         assert_eq!(UnixMs::parse("1969-12-31T23:59:59.9999Z").unwrap(), UnixMs(-1));
     }
 
-    /// The canonical form and its reading as the `time` crate has them.
+    /// The canonical form of a time, and the time parsed from it, both by the `time` crate.
     fn by_the_time_crate(time: UnixMs) -> (String, UnixMs) {
         let known = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.0) * 1_000_000).unwrap();
         let (date, hms) = (known.date(), known.time());
@@ -129,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_time_is_written_and_read_as_the_time_crate_does() {
-        // An odd step through all of the range, and both sides of what is special.
+        // An odd step through the whole range, and the neighbours of special times.
         let steps = (MS_MIN..=MS_MAX).step_by(86_400_000 * 3 + 12_345_677);
         let edges = [MS_MIN, MS_MAX, 0, 951_782_400_000, 1_709_164_800_000, 4_107_542_400_000];
         let around = edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]);

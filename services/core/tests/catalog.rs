@@ -129,14 +129,14 @@ fn what_is_wrong_in_a_catalog_is_told_with_line_and_column() {
         // names and roles
         ("roles = [\"Manager\"]".into(), (1, 9), "role has to be 1 to 63 of a-z, 0-9 and _, starting with a letter"),
         ("roles = [\"a\"]\n[tables.Notes]".into(), (2, 9), "table has to be 1 to 63 of a-z, 0-9 and _, starting"),
-        ("roles = [\"a\"]\n[tables._x]".into(), (2, 9), "tables._x: names that start with _ are the server's"),
+        ("roles = [\"a\"]\n[tables._x]".into(), (2, 9), "tables._x: names that start with _ belong to the server"),
         ("".into(), (1, 1), "roles: name at least one role"),
         ("roles = [\"a\", \"a\"]".into(), (1, 1), "roles: role \"a\" is listed twice"),
         ("roles = [\"a\"]\nmanage_devices = [\"b\"]".into(), (2, 1), "manage_devices: role \"b\" is not in roles"),
         (notes(r#"write = ["staff", "cook"]"#), (3, 1), "tables.notes.write: role \"cook\" is not in roles"),
         (notes(r#"read = ["cook"]"#), (3, 1), "tables.notes.read: role \"cook\" is not in roles"),
         (notes("rule = \"role_priority\"\nroles = [\"cook\"]"), (4, 1), "tables.notes.roles: role \"cook\" is not in"),
-        (notes(r#"fields."" = {}"#), (3, 8), "tables.notes.fields.: a field name has 1 to 255 bytes"),
+        (notes(r#"fields."" = {}"#), (3, 8), "tables.notes.fields.: a field name has to be 1 to 255 bytes"),
         (notes(r#"fields."$binary" = {}"#), (3, 8), "tables.notes.fields.$binary: $binary marks binary values"),
         // contradictions
         (notes(r#"fields.a = { rule = "manual", merge = "sum" }"#), (3, 8), "tables.notes.fields.a: give either rule"),
@@ -150,7 +150,7 @@ fn what_is_wrong_in_a_catalog_is_told_with_line_and_column() {
     ];
     for (text, place, message) in rows {
         let error = Catalog::parse(&text).expect_err(&text);
-        assert_eq!(error.place, Some(place), "{text}\n{error}");
+        assert_eq!(error.line_column, Some(place), "{text}\n{error}");
         assert!(error.message.starts_with(message), "{text}\n{error}");
         assert!(!error.to_string().contains(char::is_control), "{error:?}");
     }

@@ -66,7 +66,7 @@ fn value(rng: &mut StdRng, depth: usize) -> Value {
         _ => {
             let entries =
                 (0..rng.random_range(0..6)).map(|number| (format!("{}{number}", text(rng)), value(rng, depth + 1)));
-            Value::Map(ValueMap::of_entries(entries.collect()).unwrap())
+            Value::Map(ValueMap::from_entries(entries.collect()).unwrap())
         }
     }
 }
@@ -113,7 +113,7 @@ async fn every_width_comes_out() {
         sized.push(Value::Array(vec![Value::Null; size]));
         let entries = (0..size)
             .map(|number| (format!("{number}{}", "k".repeat(if number < 3 { size } else { 0 })), Value::Bool(true)));
-        sized.push(Value::Map(ValueMap::of_entries(entries.collect()).unwrap()));
+        sized.push(Value::Map(ValueMap::from_entries(entries.collect()).unwrap()));
     }
     assert_unpacked(&client, &sized).await;
     let deep = (0..32).fold(Value::Int(1), |inner, level| match level % 2 {

@@ -1,4 +1,4 @@
-//! The catalog in the log: every log starts with a `_catalog` event and gets one whenever the rules change.
+//! `_catalog` events: the catalog in the log. Every log starts with one, and gets another whenever the catalog changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +9,15 @@ use crate::log::event::Event;
 use crate::log::op::{Intent, Op};
 use crate::value::{Fields, Value};
 
-/// Why the fields of a `_catalog` event make no catalog. The log holds only what the server wrote, so this means a
-/// newer server's log, or a damaged one.
+/// Why a `_catalog` event contains no valid catalog.
+///
+/// Only the server writes such events, so this means that the log was written by a newer server or is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogEventError {
-    /// The members are not those of this version.
+    /// The fields cannot be read as a catalog by this version.
     #[error("a _catalog event cannot be read: {0}")]
     Shape(String),
-    /// The event has no fields: it is not a put.
+    /// The event has no fields, because it is not a put.
     #[error("a _catalog event has no fields")]
     NoFields,
 }
@@ -30,7 +31,8 @@ struct CatalogFields {
     refold: bool,
 }
 
-/// The op behind the `_catalog` event of a catalog: the same in every workspace but for its seq, which the log gives.
+/// The op of a `_catalog` event. It is the same in every workspace, except for its sequence number, which the log
+/// assigns.
 pub fn catalog_op(version: CatalogVersion, catalog: &Catalog, refold: bool) -> Result<Op, CatalogEventError> {
     let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(plain_message(&e.to_string()));
     let fields = CatalogFields { version, catalog: catalog.file.clone(), refold };
@@ -48,18 +50,18 @@ pub fn catalog_op(version: CatalogVersion, catalog: &Catalog, refold: bool) -> R
 }
 
 impl Catalog {
-    /// The catalog of a `_catalog` event, with its version.
+    /// Reads the catalog in a `_catalog` event, with its version.
     pub fn from_event(event: &Event) -> Result<(CatalogVersion, Self), CatalogEventError> {
         let fields = event.intent.fields().ok_or(CatalogEventError::NoFields)?;
         Self::from_fields(fields)
     }
 
-    /// Whether the fields of a `_catalog` event ask for a refold: its rules are to hold from position 1.
+    /// Whether the fields of a `_catalog` event ask for a refold: then its rules apply from position 1 on.
     pub fn asks_for_refold(fields: &Fields) -> bool {
         fields.0.get("refold") == Some(&Value::Bool(true))
     }
 
-    /// The catalog in the fields of a `_catalog` event.
+    /// Reads the catalog in the fields of a `_catalog` event, with its version.
     pub fn from_fields(fields: &Fields) -> Result<(CatalogVersion, Self), CatalogEventError> {
         let shape = |e: &dyn std::fmt::Display| CatalogEventError::Shape(plain_message(&e.to_string()));
         let fields: CatalogFields = rmp_serde::from_slice(&fields.to_msgpack()).map_err(|e| shape(&e))?;

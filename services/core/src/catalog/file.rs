@@ -1,4 +1,4 @@
-//! The catalog as it is written: TOML files, `_catalog` events and `GET /catalog` share these members.
+//! The catalog as it is written. TOML files, `_catalog` events and `GET /catalog` share these members.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,20 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::rules::{Clock, FieldType, Granularity, Merge, OnDelete, Retention, RuleName};
 use crate::ids::{Role, TableName};
 
-/// A catalog as written. What is left out has a default and stays out.
+/// A catalog as it was written. A member that is left out has a default, and is left out when the catalog is written
+/// again.
+//
+// `FieldFile` repeats members of `TableFile`, because serde cannot flatten a struct and refuse unknown members.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogFile {
-    /// Every role a device may have, in order of `role_priority`.
+    /// Every role that a device may have, in the order of `role_priority`.
     #[serde(default)]
     pub roles: Vec<Role>,
-    /// How far a device's clock may run ahead of the server, in seconds (60).
+    /// How far the clock of a device may run ahead of the server, in seconds. Default: 60.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_skew_s: Option<u32>,
-    /// Roles that may revoke other devices of their workspace (none).
+    /// The roles that may revoke other devices of their workspace. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manage_devices: Option<Vec<Role>>,
     /// The tables by name.
@@ -25,68 +28,68 @@ pub struct CatalogFile {
     pub tables: BTreeMap<TableName, TableFile>,
 }
 
-/// A table as written.
+/// A table of a catalog, as it was written.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableFile {
-    /// `last_write_wins` unless given.
+    /// The rule for concurrent writes. Default: `last_write_wins`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleName>,
-    /// With `last_write_wins`: `server` unless given.
+    /// With `last_write_wins`: the clock that decides which write is later. Default: `server`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
-    /// With `role_priority`: the catalog's roles unless given.
+    /// With `role_priority`: the roles in the order of preference. Default: the `roles` of the catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
-    /// With `custom`: the resolver's name.
+    /// With `custom`: the name of the resolver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `field` unless given.
+    /// Whether ops are judged field by field or as a whole. Default: `field`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub granularity: Option<Granularity>,
-    /// `delete_wins` unless given.
+    /// What happens between a delete and concurrent writes. Default: `delete_wins`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_delete: Option<OnDelete>,
-    /// Every role unless given.
+    /// The roles that may push to the table. Default: every role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write: Option<Vec<Role>>,
-    /// Every role unless given.
+    /// The roles that may pull from the table. Default: every role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<Vec<Role>>,
-    /// `90d` unless given.
+    /// How long a tombstone keeps its fields. Default: `90d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// Whether fields that are not listed are rejected (no).
+    /// Whether ops with fields that are not listed are rejected. Default: no.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
-    /// The listed fields.
+    /// The listed fields by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldFile>,
 }
 
-/// A field as written.
+/// A field of a table, as it was written.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldFile {
-    /// `any` unless given.
+    /// The type of the values. Default: `any`, or the type that `merge` takes.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub field_type: Option<FieldType>,
-    /// Whether null is refused (no).
+    /// Whether null is refused. Default: no.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// The table's rule unless given.
+    /// The rule for concurrent writes. Default: the rule of the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleName>,
-    /// With `last_write_wins`: `server` unless given.
+    /// With `last_write_wins`: the clock that decides which write is later. Default: `server`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
-    /// With `role_priority`: the catalog's roles unless given.
+    /// With `role_priority`: the roles in the order of preference. Default: the `roles` of the catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
-    /// With `custom`: the resolver's name.
+    /// With `custom`: the name of the resolver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Instead of a rule.
+    /// How concurrent writes are merged, instead of a rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge: Option<Merge>,
 }

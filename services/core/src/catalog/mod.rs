@@ -1,7 +1,7 @@
-//! The catalog: an app's tables with their conflict rules, roles and retention.
+//! The catalog: the tables of an app with their conflict rules, roles and retention.
 //!
-//! Read from TOML ([`Catalog::parse`]) or from a `_catalog` event ([`Catalog::from_event`]); a catalog in hand has
-//! passed every check, so the fold and the judge trust it.
+//! A catalog is read from TOML ([`Catalog::parse`]) or from a `_catalog` event ([`Catalog::from_event`]). A [`Catalog`]
+//! has passed every check, so the fold and the judge trust it.
 
 mod event;
 mod file;
@@ -17,16 +17,16 @@ pub use rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Rete
 
 use crate::ids::{Role, TableName};
 
-/// A checked catalog.
+/// A checked catalog, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalog {
-    /// The form it was written in, without what was left out.
+    /// The catalog as it was written, without defaults.
     pub file: CatalogFile,
-    /// Every role a device may have, first ones first in `role_priority`.
+    /// Every role that a device may have. `role_priority` prefers earlier ones.
     pub roles: Vec<Role>,
     /// Roles that may revoke other devices of their workspace.
     pub manage_devices: Vec<Role>,
-    /// How far a device's clock may run ahead, in seconds.
+    /// How far the clock of a device may run ahead of the server, in seconds.
     pub clock_skew_s: u32,
     /// The tables by name.
     pub tables: BTreeMap<TableName, Table>,
@@ -35,9 +35,9 @@ pub struct Catalog {
 /// One table of a catalog, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// How concurrent writes of a field are decided where the field says nothing itself.
+    /// The rule for concurrent writes of every field that has none of its own.
     pub rule: Rule,
-    /// Whether some field is merged: most tables have none, and need not look.
+    /// Whether any field has a merge. Most tables have none, and skip the lookup.
     pub has_merges: bool,
     /// Whether an op is judged field by field or as a whole.
     pub granularity: Granularity,
@@ -49,7 +49,7 @@ pub struct Table {
     pub read: Vec<Role>,
     /// How long a tombstone keeps its fields.
     pub retention: Retention,
-    /// Whether fields that are not listed are rejected.
+    /// Whether ops with fields that are not listed are rejected.
     pub strict: bool,
     /// The listed fields.
     pub fields: BTreeMap<String, Field>,
@@ -58,23 +58,23 @@ pub struct Table {
 /// One listed field of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// What values it takes.
+    /// The type of the values.
     pub field_type: FieldType,
     /// Whether null is refused.
     pub required: bool,
-    /// How it is decided, if not as its table says.
+    /// What happens to concurrent writes; `None` if the rule of the table applies.
     pub resolution: Option<Resolution>,
 }
 
 impl Catalog {
-    /// The tables a role may read.
+    /// The tables that a role may read.
     pub fn readable_by<'a>(&'a self, role: &'a Role) -> impl Iterator<Item = &'a TableName> {
         self.tables.iter().filter(move |(_, table)| table.read.contains(role)).map(|(name, _)| name)
     }
 }
 
 impl Table {
-    /// What decides concurrent writes of `field`.
+    /// What happens to concurrent writes of `field`.
     pub fn resolution_of(&self, field: &str) -> Resolution<&Rule> {
         match self.fields.get(field).and_then(|field| field.resolution.as_ref()) {
             Some(Resolution::Rule(rule)) => Resolution::Rule(rule),
@@ -83,7 +83,7 @@ impl Table {
         }
     }
 
-    /// How `field` is merged, if it is.
+    /// The merge of `field`, if it has one.
     pub fn merge_of(&self, field: &str) -> Option<Merge> {
         match self.has_merges.then(|| self.resolution_of(field)) {
             Some(Resolution::Merge(merge)) => Some(merge),
@@ -91,7 +91,7 @@ impl Table {
         }
     }
 
-    /// Every rule that it names.
+    /// The rules of the table and of its fields.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
         let own = self.fields.values().filter_map(|field| match &field.resolution {
             Some(Resolution::Rule(rule)) => Some(rule),

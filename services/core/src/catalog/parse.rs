@@ -1,4 +1,4 @@
-//! From a catalog as written to a checked one, with the line and column of what is wrong.
+//! Parses and checks a catalog, and reports the line and column of a fault.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,20 +12,21 @@ use crate::catalog::{Catalog, Field, Table};
 use crate::error::plain_message;
 use crate::ids::{Role, TableName};
 use crate::limits::{CLOCK_SKEW_S_DEFAULT, NAME_BYTES_MAX};
+use crate::text::is_storable;
 use crate::value::model::BINARY_KEY;
 
-/// What is wrong with a catalog, and where.
+/// Why a catalog is invalid, and where the fault is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct CatalogError {
-    /// Line and column, from 1, where the catalog came as text.
-    pub place: Option<(usize, usize)>,
+    /// The line and column of the fault, counted from 1; `None` if the catalog was not parsed from text.
+    pub line_column: Option<(usize, usize)>,
     /// What is wrong, on one line.
     pub message: String,
 }
 
 impl fmt::Display for CatalogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
+        match self.line_column {
             Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.message),
             None => f.write_str(&self.message),
         }
@@ -33,22 +34,51 @@ impl fmt::Display for CatalogError {
 }
 
 impl Catalog {
-    /// Reads TOML. Unknown keys, unknown words and contradictions are errors with line and column.
+    /// Parses and checks a catalog in TOML. Unknown keys, unknown words and contradictions are errors, with line and
+    /// column.
+    ///
+    /// ```
+    /// use tidelog_core::catalog::{Catalog, OnDelete};
+    /// use tidelog_core::ids::TableName;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let catalog = Catalog::parse(
+    ///     r#"
+    ///     roles = ["manager", "staff"]
+    ///
+    ///     [tables.notes]
+    ///     on_delete = "update_wins"
+    ///
+    ///     [tables.notes.fields]
+    ///     title = { type = "string", required = true }
+    ///     owner = { rule = "first_write_wins" }
+    ///     votes = { merge = "sum" }
+    ///     "#,
+    /// )?;
+    /// let notes = &catalog.tables[&TableName::parse("notes")?];
+    /// assert_eq!((notes.on_delete, notes.strict), (OnDelete::UpdateWins, false));
+    /// assert_eq!(notes.rule.name().to_string(), "last_write_wins", "the default");
+    ///
+    /// let error = Catalog::parse("roles = [\"staff\"]\n[tables.notes]\nwrite = [\"boss\"]").unwrap_err();
+    /// assert_eq!(error.to_string(), "line 3, column 1: tables.notes.write: role \"boss\" is not in roles");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let file = toml::from_str::<CatalogFile>(text).map_err(|e| CatalogError {
-            place: e.span().map(|span| place_of(text, span)),
+            line_column: e.span().map(|span| line_column_of(text, span)),
             message: plain_message(e.message()),
         })?;
         Self::check(file).map_err(|fault| CatalogError {
-            place: span_of(text, &fault.path).map(|span| place_of(text, span)),
+            line_column: span_of(text, &fault.path).map(|span| line_column_of(text, span)),
             message: format!("{}: {}", fault.path.join("."), fault.message),
         })
     }
 
-    /// Fills in the defaults of a catalog that came by other means than a file.
+    /// Checks a catalog that is read already, for example from a `_catalog` event. Errors have no line and column.
     pub fn from_file(file: CatalogFile) -> Result<Self, CatalogError> {
         Self::check(file).map_err(|fault| CatalogError {
-            place: None,
+            line_column: None,
             message: format!("{}: {}", fault.path.join("."), fault.message),
         })
     }
@@ -65,7 +95,7 @@ impl Catalog {
         let mut tables = BTreeMap::new();
         for (name, table) in &file.tables {
             if name.is_server_owned() {
-                return Err(Fault::at(&["tables", name.as_str()], "names that start with _ are the server's"));
+                return Err(Fault::at(&["tables", name.as_str()], "names that start with _ belong to the server"));
             }
             tables.insert(name.clone(), check_table(name, table, &roles)?);
         }
@@ -79,7 +109,7 @@ impl Catalog {
     }
 }
 
-/// A contradiction at a path of keys.
+/// A fault at a path of keys.
 struct Fault {
     path: Vec<String>,
     message: String,
@@ -118,11 +148,12 @@ fn check_table(name: &TableName, file: &TableFile, roles: &[Role]) -> Result<Tab
 
 fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) -> Result<Field, Fault> {
     let path = [table[0], table[1], "fields", name];
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
-        return Err(Fault::at(&path, "a field name has 1 to 255 bytes without NUL"));
+    if name.is_empty() || !is_storable(name, NAME_BYTES_MAX) {
+        return Err(Fault::at(&path, "a field name has to be 1 to 255 bytes without NUL"));
     }
     if name == BINARY_KEY {
-        return Err(Fault::at(&path, "$binary marks binary values and is no field")); // alone, no event could hold it
+        // An event with this field alone could not be read.
+        return Err(Fault::at(&path, "$binary marks binary values and cannot be a field"));
     }
     let written = RuleWords { rule: file.rule, clock: file.clock, roles: &file.roles, name: &file.name };
     let resolution = match (file.merge, file.rule) {
@@ -145,7 +176,7 @@ fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) 
     })
 }
 
-/// A rule with the members that belong to single rules, as tables and fields both write them.
+/// A rule with the members that belong to single rules. Tables and fields write them alike.
 struct RuleWords<'a> {
     rule: Option<RuleName>,
     clock: Option<Clock>,
@@ -187,7 +218,7 @@ impl RuleWords<'_> {
 fn check_roles(listed: &[Role], known: &[Role], path: &[&str]) -> Result<(), Fault> {
     for (index, role) in listed.iter().enumerate() {
         if role.as_str().is_empty() {
-            return Err(Fault::at(path, "a role has at least one letter"));
+            return Err(Fault::at(path, "a role needs at least one letter"));
         }
         if !known.contains(role) {
             return Err(Fault::at(path, format!("role \"{role}\" is not in roles")));
@@ -199,7 +230,7 @@ fn check_roles(listed: &[Role], known: &[Role], path: &[&str]) -> Result<(), Fau
     Ok(())
 }
 
-/// Where the deepest existing key of a path stands.
+/// The span of the deepest key of a path that exists in the text.
 fn span_of(text: &str, path: &[String]) -> Option<Range<usize>> {
     let document = DeTable::parse(text).ok()?;
     let mut span = document.span();
@@ -215,7 +246,7 @@ fn span_of(text: &str, path: &[String]) -> Option<Range<usize>> {
     Some(span)
 }
 
-fn place_of(text: &str, span: Range<usize>) -> (usize, usize) {
+fn line_column_of(text: &str, span: Range<usize>) -> (usize, usize) {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;

@@ -1,4 +1,4 @@
-//! The words a catalog is written in.
+//! The words of a catalog: rules, merges, types and retention.
 
 use std::fmt;
 
@@ -9,35 +9,35 @@ use crate::ids::Role;
 use crate::msgpack::read::Token;
 use crate::time::UnixMs;
 
-/// How concurrent writes of one field come together.
+/// What happens to concurrent writes of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution<R = Rule> {
-    /// One of them wins.
+    /// One of the writes wins, by this rule.
     Rule(R),
-    /// All of them contribute.
+    /// All writes contribute to the value.
     Merge(Merge),
 }
 
-/// Who wins between a stored writer and a concurrent op.
+/// A conflict rule: who wins between a stored write and a concurrent op.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
-    /// The later one, by this clock.
+    /// The later write wins, by this clock.
     LastWriteWins(Clock),
-    /// What is stored stays.
+    /// The stored write stays.
     FirstWriteWins,
-    /// The role that stands first in the list; of equals, the later position.
+    /// The role that comes first in the list wins. With equal roles, the later position wins.
     RolePriority(Vec<Role>),
-    /// What is stored stays, and a person decides.
+    /// The stored write stays for now, and a person must choose.
     Manual,
     /// A resolver of the embedding program decides.
     Custom {
-        /// The name it was registered under.
+        /// The name that the resolver is registered under.
         name: String,
     },
 }
 
 impl Rule {
-    /// The word a catalog names it by.
+    /// The name of the rule in a catalog.
     pub fn name(&self) -> RuleName {
         match self {
             Self::LastWriteWins(_) => RuleName::LastWriteWins,
@@ -87,11 +87,11 @@ macro_rules! words {
 }
 
 words! {
-    /// Which clock `last_write_wins` goes by.
+    /// The clock that decides which write is later under `last_write_wins`.
     Clock {
-        /// The order of the log.
+        /// The order of positions in the log.
         Server = "server",
-        /// The device's own time, at most the catalog's skew ahead of the server's.
+        /// The clock of the device, limited to `clock_skew_s` ahead of the server.
         Device = "device",
     }
 }
@@ -113,21 +113,21 @@ words! {
 }
 
 words! {
-    /// How contributions to a field come together.
+    /// How the contributions to a field are merged.
     Merge {
-        /// Integers are added up.
+        /// Integers are added.
         Sum = "sum",
-        /// Arrays are united.
+        /// Arrays are united, with each element once.
         Union = "union",
     }
 }
 
 words! {
-    /// What is judged as one.
+    /// Whether the fields of an op are judged separately or together.
     Granularity {
-        /// Each field by itself.
+        /// Each field is judged by itself.
         Field = "field",
-        /// The op as a whole.
+        /// The op is judged as a whole.
         Record = "record",
     }
 }
@@ -137,21 +137,21 @@ words! {
     OnDelete {
         /// The delete wins.
         DeleteWins = "delete_wins",
-        /// The writes win.
+        /// The writes win, and the record lives.
         UpdateWins = "update_wins",
-        /// The table's rule decides, the delete taken as a write.
+        /// The rule of the table decides. The delete counts as a write.
         Rule = "rule",
-        /// A person decides.
+        /// A person must choose.
         Manual = "manual",
     }
 }
 
 words! {
-    /// What values a field takes. Null is taken by each unless the field is required.
+    /// The type of the values of a field. Every type accepts null, unless the field is required.
     FieldType {
         /// Any value.
         Any = "any",
-        /// true or false
+        /// True or false.
         Bool = "bool",
         /// A 64-bit integer.
         Integer = "integer",
@@ -161,11 +161,11 @@ words! {
         Number = "number",
         /// Text.
         String = "string",
-        /// Text that is an RFC 3339 time.
+        /// Text that contains an RFC 3339 time.
         Time = "time",
-        /// Bytes.
+        /// Binary.
         Binary = "binary",
-        /// A list.
+        /// An array.
         Array = "array",
         /// A map.
         Map = "map",
@@ -173,7 +173,7 @@ words! {
 }
 
 impl Merge {
-    /// The values that it takes.
+    /// The type of the values that can be merged.
     pub fn field_type(self) -> FieldType {
         match self {
             Self::Sum => FieldType::Integer,
@@ -183,8 +183,8 @@ impl Merge {
 }
 
 impl FieldType {
-    /// Whether it takes the value that starts so. Null is judged by `required`, not here.
-    pub(crate) fn takes(self, value: Token<'_>) -> bool {
+    /// Whether the type accepts a value with this first token. Null is accepted here, since `required` judges it.
+    pub(crate) fn accepts(self, value: Token<'_>) -> bool {
         match (self, value) {
             (Self::Any, _) | (_, Token::Nil) => true,
             (Self::Bool, Token::Bool(_)) => true,
@@ -203,9 +203,9 @@ impl FieldType {
 /// How long a tombstone keeps its fields: `"90d"`, `"12h"`, `"forever"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// Always.
+    /// The tombstone keeps its fields for ever.
     Forever,
-    /// For this many hours.
+    /// The tombstone keeps its fields for this many hours.
     Hours(u32),
 }
 
@@ -216,7 +216,8 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Whether it is over at one event's `received_at`, of a tombstone by another.
+    /// Whether the retention of a tombstone is over. Both times are the `received_at` of events: of the delete, and of
+    /// the event that touches the tombstone now.
     pub fn is_over(self, deleted_at: UnixMs, now: UnixMs) -> bool {
         const HOUR_MS: i64 = 60 * 60 * 1_000;
         match self {
@@ -258,7 +259,7 @@ impl<'de> Deserialize<'de> for Retention {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
             de::Error::custom(
-                "retention is a number of days or hours up to 65535, like \"90d\" or \"12h\", or \"forever\"",
+                "retention is a number of days or hours up to 65535, such as \"90d\" or \"12h\", or \"forever\"",
             )
         })
     }

@@ -9,11 +9,12 @@ use crate::value::Fields;
 
 /// The digest of a table: the number of its live records and 128 bits over all of them, in any order.
 ///
-/// The digest covers what a plain reader sees of the live records: table, scope, record id and fields. It leaves out the
-/// version and the folded state, so that a client with plain records can compute it too, and tombstones, since a client
-/// that came later never heard of them. Each record is hashed by XXH3-128, and the digest is the exclusive or of the
-/// hashes. Laws: `a + b = b + a`, `(a + b) + c = a + (b + c)`, and [`TableDigest::remove`] undoes [`TableDigest::add`].
-/// It finds damage and divergence. It does not protect against someone who crafts records to collide.
+/// The digest covers what a plain reader sees of the live records: table, scope, record id and fields. It leaves out
+/// the version and the folded state, so that a client with plain records can compute it too, and tombstones, since a
+/// client that came later never heard of them. Each record is hashed by XXH3-128, and the digest is the exclusive or of
+/// the hashes. Laws: `a + b = b + a`, `(a + b) + c = a + (b + c)`, and [`TableDigest::remove`] undoes
+/// [`TableDigest::add`]. It finds damage and divergence. It does not protect against someone who crafts records to
+/// collide.
 ///
 /// ```
 /// use tidelog_core::fold::RecordKey;
@@ -53,8 +54,8 @@ pub struct TableDigest {
 pub struct RecordHash(pub u128);
 
 impl RecordHash {
-    /// Hashes the address of a record and its plain fields, which are in the form that [`Fields::to_msgpack`] writes. The
-    /// hashed parts are table, scope, record and fields, each preceded by its length as eight little-endian bytes.
+    /// Hashes the address of a record and its plain fields, which are in the form that [`Fields::to_msgpack`] writes.
+    /// The hashed parts are table, scope, record and fields, each preceded by its length as eight little-endian bytes.
     pub fn of(key: &RecordKey, fields: &[u8]) -> Self {
         let parts =
             [key.table.as_str().as_bytes(), key.scope.as_str().as_bytes(), key.record.as_str().as_bytes(), fields];

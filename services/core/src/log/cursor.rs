@@ -1,8 +1,9 @@
-//! Cursors: opaque to clients, a position and a check of the event there to us.
+//! Cursors: opaque text that names an event, by its position and a check of the event.
 //!
-//! The check is the event's digest and when it was stored. A log that was restored from a backup and has grown again holds another event at
-//! that position, so the first pull or push with an old cursor notices (`cursor_diverged`), instead of skipping what
-//! the new history has below it.
+//! Clients only store a cursor and send it back. The check combines the digest of the event with the time when it was
+//! stored. A log that was restored from a backup and has grown again has another event at that position. So the first
+//! pull or push with an old cursor detects this (`cursor_diverged`), instead of skipping what the new history has below
+//! it.
 
 use std::fmt;
 
@@ -12,37 +13,48 @@ use serde::{Serialize, Serializer};
 use crate::error::Code;
 use crate::ids::Position;
 use crate::log::digest::Digest;
-use crate::text::Text;
+use crate::text::parse_text;
 use crate::time::UnixMs;
 
-/// An event's digest combined with its `received_at`.
+/// The check of an event: its digest combined with its `received_at`.
 ///
-/// Equal content that another history stored at the same position, as every `_catalog` event is, has another check. The
-/// database computes it alike: `digest # received_at_ms`.
+/// If another history stores the same content at the same position, as happens with `_catalog` events, the time makes
+/// the check different. The database computes the same check as `digest # received_at_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CursorCheck(pub i64);
 
 impl CursorCheck {
-    /// The check of an event.
+    /// The check of the event with this digest and `received_at`.
     pub fn of(digest: Digest, received_at: UnixMs) -> Self {
         Self(digest.0 ^ received_at.0)
     }
 }
 
-/// Names an event of a log, or the start of it.
+/// A cursor of `GET /sync/pull`: it names an event of a log, or the start of the log.
+///
+/// ```
+/// use tidelog_core::cursor::{Cursor, CursorCheck};
+/// use tidelog_core::ids::Position;
+///
+/// let cursor = Cursor { position: Position(41), check: CursorCheck(0xc0ffee) };
+/// assert_eq!(cursor.to_string(), "41.0000000000c0ffee");
+/// assert_eq!(Cursor::parse("41.0000000000c0ffee"), Some(cursor));
+/// assert_eq!(Cursor::parse("41.c0ffee"), None, "each cursor has exactly one text");
+/// assert_eq!(Cursor::START.to_string(), "0.0000000000000000");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Everything up to here has been taken in.
+    /// The position up to which the holder of the cursor has read the log.
     pub position: Position,
-    /// What tells the event at `position` from any other that could stand there; 0 at the start.
+    /// The check of the event at `position`; 0 at the start of the log.
     pub check: CursorCheck,
 }
 
 impl Cursor {
-    /// Before the first event.
+    /// The start of the log, before the first event.
     pub const START: Cursor = Cursor { position: Position::START, check: CursorCheck(0) };
 
-    /// Reads `<position>.<16 hex digits>`.
+    /// Parses `<position>.<16 hex digits>`. Accepts only the exact text that [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (position, check) = text.split_once('.')?;
         let cursor = Self { position: parse_position(position)?, check: parse_check(check)? };
@@ -64,28 +76,41 @@ impl Serialize for Cursor {
 
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| Code::CursorInvalid.custom("this is no cursor of a pull"))
+        let parse = |text: String| Self::parse(&text).ok_or("this is not the cursor of a pull");
+        parse_text(deserializer, Code::CursorInvalid, parse)
     }
 }
 
-/// A cursor of `/sync/records`: which records a caller has, of which generation, as it was let to see them.
+/// A cursor of `GET /sync/records`: which records the caller has read, of which generation, and what it was allowed to
+/// read.
+///
+/// ```
+/// use tidelog_core::cursor::{Cursor, CursorCheck, RecordsCursor};
+/// use tidelog_core::ids::Position;
+///
+/// let at = Cursor { position: Position(41), check: CursorCheck(0xc0ffee) };
+/// let cursor = RecordsCursor { full: false, catalog: 2, generation: 1, start: Position(7), at };
+/// assert_eq!(cursor.to_string(), "p.1.2.7.41.0000000000c0ffee");
+/// assert_eq!(RecordsCursor::parse(&cursor.to_string()), Some(cursor));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsCursor {
-    /// Whether it counts in `touched` (`state=full`) or in `version`: one is no use for the other.
+    /// Whether the cursor counts by `touched` (`state=full`) or by `version`. It is valid for the same kind of read
+    /// only.
     pub full: bool,
-    /// The version of the catalog that said what the caller may read; 0 before the first.
+    /// The version of the catalog that determined what the caller may read; 0 before the first catalog.
     pub catalog: i64,
-    /// The generation of the records; a refold starts another.
+    /// The generation of the records. A refold starts a new one.
     pub generation: i64,
-    /// The projector's checkpoint when the caller began: deletes up to here never concerned it.
+    /// The checkpoint of the projector when the caller began to read: it needs no tombstones of deletes up to here.
     pub start: Position,
-    /// Records changed up to here have been taken in, and the check of the event there.
+    /// The position up to which the caller has read the changed records, with the check of the event there.
     pub at: Cursor,
 }
 
 impl RecordsCursor {
-    /// Reads `<p or f>.<generation>.<catalog>.<start>.<position>.<16 hex digits>`.
+    /// Parses `<p or f>.<generation>.<catalog>.<start>.<position>.<16 hex digits>`. Accepts only the exact text that
+    /// [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (state, rest) = text.split_once('.')?;
         let (generation, rest) = rest.split_once('.')?;
@@ -108,7 +133,7 @@ impl fmt::Display for RecordsCursor {
     }
 }
 
-/// Digits only: what `i64::from_str` also takes (`+1`) would give one cursor two texts.
+/// Parses digits only. `i64::from_str` also accepts `+1`, which would give one cursor two texts.
 fn parse_position(text: &str) -> Option<Position> {
     let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
     if canonical { text.parse().ok().and_then(Position::new) } else { None }

@@ -1,5 +1,5 @@
-//! The 8-byte digest that every event keeps: how a repeated push is told from another op under the same seq, and what
-//! a cursor proves.
+//! The 8-byte digest that is stored with every event. It distinguishes a repeated push from a different op with the
+//! same sequence number, and it is part of the check of a cursor.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -9,11 +9,11 @@ use crate::log::op::{Kind, Op};
 use crate::time::UnixMs;
 use crate::value::PackedFields;
 
-/// XXH3-64 of an op's content; the stored form is the same 64 bits as a signed integer.
+/// The XXH3-64 of the content of an op. The database stores the same 64 bits as a signed integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub i64);
 
-/// Puts parts together so that no two lists of parts make the same bytes: each has its length in front.
+/// Concatenates the parts of a digest, each preceded by its length, so that no two lists of parts give the same bytes.
 struct Parts(Vec<u8>);
 
 impl Parts {
@@ -36,8 +36,8 @@ impl Parts {
     }
 }
 
-/// What a digest covers.
-struct Content<'a> {
+/// The content that a digest covers.
+struct DigestInput<'a> {
     device: DeviceId,
     seq: i64,
     kind: i64,
@@ -50,11 +50,13 @@ struct Content<'a> {
     fields: Option<&'a [u8]>,
 }
 
-impl Content<'_> {
-    /// The system device's ops count with seq 0: their seq is given under the log's lock, after the digest is made.
+impl DigestInput<'_> {
+    /// An op of the system device counts with sequence number 0: it gets its number under the lock of the log, after
+    /// the digest is made.
     fn digest(&self) -> Digest {
-        const MOST_OPS_BYTES: usize = 1_024;
-        let mut parts = Parts(Vec::with_capacity(MOST_OPS_BYTES));
+        /// Enough for most ops, so that the buffer seldom grows.
+        const TYPICAL_OP_BYTES: usize = 1_024;
+        let mut parts = Parts(Vec::with_capacity(TYPICAL_OP_BYTES));
         parts.part(self.device.0.as_bytes());
         parts.number(if self.device.is_system() { 0 } else { self.seq });
         parts.number(self.kind);
@@ -70,9 +72,10 @@ impl Content<'_> {
 }
 
 impl Op {
-    /// The digest that an event of this op keeps, for ever: of everything but `base`, and of `at` only if given.
+    /// The digest that is stored with the event of this op. It covers everything except `base`, and `at` only if the op
+    /// has one.
     pub fn digest(&self, device: DeviceId) -> Digest {
-        let content = Content {
+        let input = DigestInput {
             device,
             seq: self.seq.0,
             kind: self.intent.kind() as i64,
@@ -84,18 +87,20 @@ impl Op {
             conflict: self.intent.conflict().map(|conflict| conflict.as_str()),
             fields: self.intent.fields().map(PackedFields::as_bytes),
         };
-        content.digest()
+        input.digest()
     }
 }
 
 impl EventRef<'_> {
-    /// Whether a digest is that of the event as it is stored; `None` of a put whose fields are not stored, which nobody
-    /// can tell. An op that said no time has the server's, and a digest without one.
-    pub fn is_of(&self, digest: Digest) -> Option<bool> {
+    /// Whether a digest matches the event as it is stored. `None` if that cannot be known: the event is a put whose
+    /// fields are not stored.
+    ///
+    /// An op without `at` is stored with the time of the server, and its digest covers no time.
+    pub fn matches_digest(&self, digest: Digest) -> Option<bool> {
         if self.kind == Kind::Put && self.fields.is_empty() {
             return None;
         }
-        let content = Content {
+        let input = DigestInput {
             device: self.device,
             seq: self.seq.0,
             kind: self.kind as i64,
@@ -107,7 +112,7 @@ impl EventRef<'_> {
             conflict: (self.kind == Kind::Resolve).then_some(self.conflict),
             fields: (!self.fields.is_empty()).then_some(self.fields),
         };
-        let without_time = || self.at == self.received_at && Content { at: None, ..content }.digest() == digest;
-        Some(content.digest() == digest || without_time())
+        let without_time = || self.at == self.received_at && DigestInput { at: None, ..input }.digest() == digest;
+        Some(input.digest() == digest || without_time())
     }
 }

@@ -1,4 +1,5 @@
-//! The judge of one operation against the catalog in force: decided once, at append, under the version the log checks.
+//! The judge: checks an operation against the catalog in force. An op is judged once, when it is appended, and the
+//! append checks that the catalog it was judged under is still in force.
 
 use std::fmt;
 
@@ -9,22 +10,24 @@ use crate::log::op::Op;
 use crate::msgpack::read::Token;
 use crate::value::PackedFields;
 
-/// Why an op is kept without effect. OUT-2: it takes its seq and position, so the device's queue goes on.
+/// Why an op is rejected: it is stored without effect.
+///
+/// OUT-2: a rejected op takes its sequence number and position, so that the device can go on with its next ops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectCode {
     /// The catalog has no such table.
     TableUnknown,
-    /// The device's role may not write the table.
+    /// The role of the device may not write the table.
     RoleForbidden,
     /// The scope is not granted to the device.
     ScopeForbidden,
-    /// A value is not of its field's type.
+    /// A value does not have the type of its field.
     FieldType,
     /// A required field is null.
     FieldNull,
-    /// A strict table does not list the field.
+    /// The table is strict and does not list the field.
     FieldUnknown,
-    /// The encoded fields are larger than the limit; they are not kept.
+    /// The encoded fields exceed the size limit. They are not stored.
     FieldsTooLarge,
 }
 
@@ -40,7 +43,7 @@ impl RejectCode {
         Self::FieldsTooLarge,
     ];
 
-    /// The code as it stands on the wire and in the log.
+    /// The code on the wire and in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TableUnknown => "table_unknown",
@@ -53,12 +56,12 @@ impl RejectCode {
         }
     }
 
-    /// The code of a stored text.
+    /// Parses a code.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == text)
     }
 
-    /// One sentence for a person.
+    /// What is wrong, in a sentence for people.
     pub fn detail(self) -> &'static str {
         match self {
             Self::TableUnknown => "the catalog has no such table",
@@ -78,7 +81,39 @@ impl fmt::Display for RejectCode {
     }
 }
 
-/// Judges an op of a role with these scopes. `None`: it may take effect.
+/// Judges an op of a device with this role and these scopes. `None` if the op may take effect.
+///
+/// ```
+/// use tidelog_core::catalog::Catalog;
+/// use tidelog_core::ids::{Actor, RecordId, Role, Scope, Scopes, Seq, TableName};
+/// use tidelog_core::judge::{RejectCode, judge};
+/// use tidelog_core::op::{Intent, Op};
+/// use tidelog_core::value::{Fields, Value};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let catalog = "roles = [\"staff\"]\n[tables.notes.fields]\ntitle = { type = \"string\", required = true }";
+/// let catalog = Catalog::parse(catalog)?;
+/// let staff = Role::parse("staff")?;
+/// let with_title = |title: Value| -> Result<Op, Box<dyn std::error::Error>> {
+///     Ok(Op {
+///         seq: Seq(1),
+///         table: TableName::parse("notes")?,
+///         record: RecordId::parse("n-1")?,
+///         scope: Scope::everyone(),
+///         intent: Intent::Put(Fields::from_iter([("title", title)]).into()),
+///         base: None,
+///         at: None,
+///         actor: Actor::nobody(),
+///     })
+/// };
+/// let verdict = |title: Value| with_title(title).map(|op| judge(&catalog, &staff, &Scopes::All, &op));
+///
+/// assert_eq!(verdict(Value::Text("milk".to_owned()))?, None);
+/// assert_eq!(verdict(Value::Int(7))?, Some(RejectCode::FieldType));
+/// assert_eq!(verdict(Value::Null)?, Some(RejectCode::FieldNull));
+/// # Ok(())
+/// # }
+/// ```
 pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op) -> Option<RejectCode> {
     judge_by(catalog, op, |table| match table.write.contains(role) {
         false => Some(RejectCode::RoleForbidden),
@@ -86,7 +121,7 @@ pub fn judge(catalog: &Catalog, role: &Role, scopes: &Scopes, op: &Op) -> Option
     })
 }
 
-/// Judges an op that somebody made who may write every table and scope: by what it says alone.
+/// Judges an op by its content alone, as if its author may write every table and scope.
 pub fn judge_content(catalog: &Catalog, op: &Op) -> Option<RejectCode> {
     judge_by(catalog, op, |_| None)
 }
@@ -107,6 +142,6 @@ fn judge_by(catalog: &Catalog, op: &Op, forbidden: impl Fn(&Table) -> Option<Rej
         None if table.strict => Some(RejectCode::FieldUnknown),
         None => None,
         Some(field) if field.required && value == Token::Nil => Some(RejectCode::FieldNull),
-        Some(field) => (!field.field_type.takes(value)).then_some(RejectCode::FieldType),
+        Some(field) => (!field.field_type.accepts(value)).then_some(RejectCode::FieldType),
     })
 }

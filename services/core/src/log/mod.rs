@@ -1,4 +1,4 @@
-//! What the log is made of: operations and the events they become, cursors, digests, and what is decided about each op.
+//! The log: operations and the events that they become, cursors and digests, and what is decided about each op.
 
 pub mod cursor;
 pub mod digest;

@@ -1,28 +1,28 @@
-//! What becomes of an op: decided once by the append or the fold, and never changed.
+//! Verdicts: what became of each operation.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of an op.
+/// What became of an op. The append or the fold decides it once, and it never changes afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Not folded yet.
+    /// The op is not folded yet.
     Pending,
-    /// Stored without effect: it broke the catalog.
+    /// The op violates the catalog. It is stored, and has no effect.
     Rejected,
-    /// All of it took effect.
+    /// All of the op took effect.
     Applied,
-    /// Part of it lost.
+    /// Part of the op took effect, and part of it lost.
     Merged,
-    /// All of it lost.
+    /// All of the op lost.
     Superseded,
     /// A person must choose.
     Conflict,
 }
 
 impl Verdict {
-    /// The word of the wire, of the database and of the metrics.
+    /// The name of the verdict on the wire, in the database and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",

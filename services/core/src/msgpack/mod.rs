@@ -1,4 +1,4 @@
-//! MessagePack, read and written token by token, where a serializer would be too slow (docs/adr/0015).
+//! MessagePack, read and written token by token where a serializer would be too slow (docs/adr/0015).
 
 pub(crate) mod read;
 pub(crate) mod write;

@@ -1,5 +1,8 @@
-//! MessagePack token by token, borrowed from its bytes: what reads a body, a stored payload or a page without building
+//! Reads MessagePack token by token, borrowed from its bytes: for bodies, stored fields and pages, without building
 //! values.
+
+/// The marker of null.
+pub(crate) const NIL: u8 = 0xc0;
 
 /// One token: a value, or the head of a container whose items follow.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -7,18 +10,18 @@ pub(crate) enum Token<'a> {
     Nil,
     Bool(bool),
     Int(i64),
-    /// An integer past 63 bits, which no value of ours is.
+    /// An integer of more than 63 bits, which the value model does not have.
     TooLarge,
     Float(f64),
     Text(&'a str),
     Binary(&'a [u8]),
-    /// So many items follow.
+    /// The head of an array: this many items follow.
     Array(u32),
-    /// So many keys, each with its value, follow.
+    /// The head of a map: this many keys follow, each with its value.
     Map(u32),
 }
 
-/// Takes tokens off the front of some bytes.
+/// Reads tokens from the front of a byte slice.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -27,20 +30,21 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self::of_at_most(usize::MAX, bytes)
+        Self::with_token_limit(bytes, usize::MAX)
     }
 
-    /// A reader that stops after so many tokens.
-    pub(crate) fn of_at_most(tokens: usize, bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, tokens_left: tokens }
+    /// A reader that reads at most `tokens_max` tokens, and then returns `None`.
+    pub(crate) fn with_token_limit(bytes: &'a [u8], tokens_max: usize) -> Self {
+        Self { rest: bytes, tokens_left: tokens_max }
     }
 
-    /// What has not been taken yet.
+    /// The bytes that are not read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next token. `None`: the bytes end too early, or mean nothing here: text that is no UTF-8, extension types.
+    /// Reads the next token. `None` if the bytes end too early or have no meaning here: text that is not UTF-8, and
+    /// extension types.
     pub(crate) fn token(&mut self) -> Option<Token<'a>> {
         let (marker, rest) = self.rest.split_first()?;
         self.tokens_left = self.tokens_left.checked_sub(1)?;
@@ -50,7 +54,7 @@ impl<'a> Reader<'a> {
             small @ 0x80..=0x8f => Token::Map(u32::from(small & 0x0f)),
             small @ 0x90..=0x9f => Token::Array(u32::from(small & 0x0f)),
             small @ 0xa0..=0xbf => self.text(usize::from(small & 0x1f))?,
-            0xc0 => Token::Nil,
+            NIL => Token::Nil,
             0xc2 => Token::Bool(false),
             0xc3 => Token::Bool(true),
             width @ 0xc4..=0xc6 => {
@@ -78,7 +82,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The next token, if it is text.
+    /// Reads the next token, which has to be text.
     pub(crate) fn next_text(&mut self) -> Option<&'a str> {
         match self.token()? {
             Token::Text(text) => Some(text),
@@ -86,7 +90,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes text without looking whether it is UTF-8. `None`: what comes next is no whole text, and nothing was taken.
+    /// Reads text without checking that it is UTF-8. If the next token is not a whole text, returns `None` and reads
+    /// nothing.
     pub(crate) fn raw_text(&mut self) -> Option<&'a [u8]> {
         let (head, bytes) = match *self.rest.first()? {
             small @ 0xa0..=0xbf => (1, usize::from(small & 0x1f)),
@@ -101,7 +106,7 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// Takes a whole value, with all that is inside.
+    /// Skips a whole value, including the items of a container.
     pub(crate) fn skip(&mut self) -> Option<()> {
         let mut left: u64 = 1;
         while left > 0 {

@@ -1,4 +1,4 @@
-//! Appends single MessagePack tokens, each in its shortest form: for what is written too often for a serializer.
+//! Writes single MessagePack tokens, each in its shortest form: for what is written too often for a serializer.
 
 /// Appends an integer.
 pub(crate) fn put_int(out: &mut Vec<u8>, number: i64) {

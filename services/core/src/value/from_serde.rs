@@ -1,5 +1,5 @@
-//! From any serde input, JSON above all, to packed values in one pass: no value is built, and each comes out by the value
-//! model or is refused with its code.
+//! Packs values from any serde input, mainly JSON, in one pass and without building values. Every value either conforms
+//! to the value model or is refused with its code.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,10 +19,10 @@ use crate::value::packed::PackedFields;
 impl<'de> Deserialize<'de> for PackedFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut packed = Vec::with_capacity(256);
-        let human = deserializer.is_human_readable();
-        deserializer.deserialize_map(Pack { packed: &mut packed, human, depth: 0 })?;
+        let is_human_readable = deserializer.is_human_readable();
+        deserializer.deserialize_map(Packer { packed: &mut packed, is_human_readable, depth: 0 })?;
         match Reader::new(&packed).token() {
-            Some(Token::Map(count)) => Ok(Self::of_checked(packed.into(), count as usize)),
+            Some(Token::Map(count)) => Ok(Self::from_checked(packed.into(), count as usize)),
             _ => Err(Code::ShapeInvalid.custom("fields has to be a map")),
         }
     }
@@ -37,33 +37,33 @@ impl<'de> Deserialize<'de> for Fields {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut packed = Vec::new();
-        let human = deserializer.is_human_readable();
-        deserializer.deserialize_any(Pack { packed: &mut packed, human, depth: 1 })?;
+        let is_human_readable = deserializer.is_human_readable();
+        deserializer.deserialize_any(Packer { packed: &mut packed, is_human_readable, depth: 1 })?;
         decode::value(&mut Reader::new(&packed), 1).ok_or_else(|| Code::Internal.custom("a value cannot be read back"))
     }
 }
 
-/// Packs one value at `depth`: the fields stand at 0, a field's value at 1, what is inside it one deeper.
-struct Pack<'p> {
+/// Packs one value, which is nested at `depth`: the map of fields is at 0, the value of a field at 1, its items at 2.
+struct Packer<'p> {
     packed: &'p mut Vec<u8>,
-    human: bool,
+    is_human_readable: bool,
     depth: usize,
 }
 
-impl Pack<'_> {
+impl Packer<'_> {
     fn write<E: de::Error>(self, value: impl Serialize) -> Result<(), E> {
         value.serialize(&mut rmp_serde::Serializer::new(self.packed)).map_err(E::custom)
     }
 
-    fn deeper<E: de::Error>(&mut self) -> Result<Pack<'_>, E> {
+    fn deeper<E: de::Error>(&mut self) -> Result<Packer<'_>, E> {
         if self.depth > DEPTH_MAX {
-            return Err(Code::TooDeep.custom(format_args!("values nest at most {DEPTH_MAX} deep")));
+            return Err(Code::TooDeep.custom(format_args!("values may be nested at most {DEPTH_MAX} levels deep")));
         }
-        Ok(Pack { packed: self.packed, human: self.human, depth: self.depth + 1 })
+        Ok(Packer { packed: self.packed, is_human_readable: self.is_human_readable, depth: self.depth + 1 })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Pack<'_> {
+impl<'de> DeserializeSeed<'de> for Packer<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -71,7 +71,7 @@ impl<'de> DeserializeSeed<'de> for Pack<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Pack<'_> {
+impl<'de> Visitor<'de> for Packer<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,13 +95,18 @@ impl<'de> Visitor<'de> for Pack<'_> {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        let number = i64::try_from(value).map_err(|_| Code::NumberRange.custom("integers have 64 bits, signed"))?;
+        let number =
+            i64::try_from(value).map_err(|_| Code::NumberRange.custom("integers have to fit in 64 bits, signed"))?;
         self.write(number)
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        // Adding 0.0 turns -0.0 into 0.0: two zeros that compare equal must not have different bytes.
-        if value.is_finite() { self.write(value + 0.0) } else { Err(Code::NumberRange.custom("floats are finite")) }
+        // Adding 0.0 turns -0.0 into 0.0: zeros that compare equal must not have different bytes.
+        if value.is_finite() {
+            self.write(value + 0.0)
+        } else {
+            Err(Code::NumberRange.custom("floats have to be finite"))
+        }
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
@@ -129,8 +134,8 @@ impl<'de> Visitor<'de> for Pack<'_> {
             keys.add(self.packed, start, key);
             entries.next_value_seed(self.deeper()?)?;
         }
-        if keys.are_double(self.packed, start) {
-            return Err(Code::DuplicateKey.custom("a map has a key twice"));
+        if keys.have_duplicate(self.packed, start) {
+            return Err(Code::DuplicateKey.custom("a map contains a key twice"));
         }
         if let [only] = keys.ranges.as_slice()
             && self.depth > 0
@@ -142,23 +147,27 @@ impl<'de> Visitor<'de> for Pack<'_> {
     }
 }
 
-/// The markers of a container's head: for up to 15 items, for as many as 16 bits hold, for more.
+/// The markers of the head of a container.
 struct Markers {
+    /// For up to 15 items, whose number is added to the marker.
     few: u8,
+    /// For a number of items in 16 bits.
     bits16: u8,
+    /// For a number of items in 32 bits.
     bits32: u8,
 }
 
 const ARRAY: Markers = Markers { few: 0x90, bits16: 0xdc, bits32: 0xdd };
 const MAP: Markers = Markers { few: 0x80, bits16: 0xde, bits32: 0xdf };
 
-impl Pack<'_> {
-    /// Leaves the byte that the head of most containers takes: how many items there are shows at the end.
+impl Packer<'_> {
+    /// Reserves one byte for the head of a container, which suffices for most. The number of items is known at the end.
     fn begin(&mut self) -> usize {
         self.packed.push(0);
         self.packed.len() - 1
     }
 
+    /// Writes the head of a container, and makes room if it takes more than one byte.
     fn end<E: de::Error>(&mut self, head: usize, markers: &Markers, count: usize) -> Result<(), E> {
         match (u8::try_from(count), u16::try_from(count), u32::try_from(count)) {
             (Ok(few @ 0..=15), ..) => self.packed[head] = markers.few | few,
@@ -175,23 +184,25 @@ impl Pack<'_> {
         Ok(())
     }
 
-    /// A map with `$binary` alone is a binary value in JSON, and nothing anywhere else.
+    /// Ends a map whose only key is `$binary`. In JSON it is a binary value, and in other encodings it is refused.
     fn binary<E: de::Error>(self, start: usize, value_start: usize) -> Result<(), E> {
         let bytes = match Reader::new(&self.packed[value_start..]).token() {
-            Some(Token::Text(encoded)) if self.human => BASE64
+            Some(Token::Text(encoded)) if self.is_human_readable => BASE64
                 .decode(encoded)
-                .map_err(|_| Code::ReservedKey.custom("$binary holds standard base64 with padding"))?,
-            _ => return Err(Code::ReservedKey.custom("no map may have $binary as its only key")),
+                .map_err(|_| Code::ReservedKey.custom("$binary has to contain standard base64 with padding"))?,
+            _ => return Err(Code::ReservedKey.custom("a map may not have $binary as its only key")),
         };
         self.packed.truncate(start);
         rmp::encode::write_bin(self.packed, &bytes).map_err(E::custom)
     }
 }
 
-/// Where the keys of a map stand in what was packed of it.
+/// The keys of a map while it is packed.
 #[derive(Default)]
 struct Keys {
+    /// Where the text of each key is, counted from the start of the map.
     ranges: Vec<Range<usize>>,
+    /// Whether a key is not greater than the one before it. Keys in ascending order have no duplicates.
     is_disordered: bool,
 }
 
@@ -203,7 +214,7 @@ impl Keys {
         self.ranges.push(key);
     }
 
-    fn are_double(&self, packed: &[u8], start: usize) -> bool {
+    fn have_duplicate(&self, packed: &[u8], start: usize) -> bool {
         if !self.is_disordered {
             return false;
         }
@@ -213,7 +224,7 @@ impl Keys {
     }
 }
 
-/// Packs a key and says where its text stands.
+/// Packs the key of a map, and returns where its text is.
 struct Key<'p> {
     packed: &'p mut Vec<u8>,
     is_field: bool,
@@ -240,7 +251,7 @@ impl Visitor<'_> for Key<'_> {
             return Err(Code::ReservedKey.custom("no field may be named $binary"));
         }
         if self.is_field && (key.is_empty() || key.len() > NAME_BYTES_MAX) {
-            return Err(Code::NameInvalid.custom("a field name has 1 to 255 bytes"));
+            return Err(Code::NameInvalid.custom("a field name has to be 1 to 255 bytes"));
         }
         rmp::encode::write_str(self.packed, key).map_err(E::custom)?;
         Ok(self.packed.len() - key.len()..self.packed.len())

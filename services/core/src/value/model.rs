@@ -1,19 +1,19 @@
-//! The values of `fields`: one model for JSON and MessagePack, lossless in both directions.
+//! The value model.
 //!
-//! What reading checks here is all that later stages rely on: no NUL, no NaN, no infinity, -0.0 as 0.0, integers of 64
-//! bits, at most [`DEPTH_MAX`] levels. So what passes push can stop neither Postgres nor a projector.
+//! Reading a value checks everything that later stages rely on: no NUL, no NaN, no infinity, -0.0 as 0.0, integers of
+//! 64 bits, at most `DEPTH_MAX` levels. So a value that a push accepted can stop neither Postgres nor a projector.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// The only key of a binary value in JSON: `{"$binary": "<base64>"}`.
+/// The only key of the map that is a binary value in JSON: `{"$binary": "<base64>"}`.
 pub(crate) const BINARY_KEY: &str = "$binary";
 
-/// A field's value. Equality is type-strict (`1` is not `1.0`), and maps are unordered.
+/// The value of a field. Equality is type-strict (`1` is not `1.0`), and maps are unordered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A value, not the absence of one.
+    /// Null. It is a value, not the absence of one.
     Null,
     /// True or false.
     Bool(bool),
@@ -31,20 +31,20 @@ pub enum Value {
     Map(ValueMap),
 }
 
-/// A map with string keys, sorted, so that equal maps have equal bytes. One piece of memory: a tree would take hundreds
+/// A map with string keys, sorted so that equal maps have equal bytes. It is one allocation: a tree would take hundreds
 /// of bytes for a map that came in three.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ValueMap(Box<[(String, Value)]>);
 
 impl ValueMap {
-    /// Sorts the entries; `None` if a key is there twice.
-    pub fn of_entries(mut entries: Vec<(String, Value)>) -> Option<Self> {
+    /// A map of the entries, in any order. `None` if a key occurs twice.
+    pub fn from_entries(mut entries: Vec<(String, Value)>) -> Option<Self> {
         entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let is_double = entries.windows(2).any(|pair| pair[0].0 == pair[1].0);
         (!is_double).then(|| Self(entries.into_boxed_slice()))
     }
 
-    /// The entries in order of their keys.
+    /// The entries in the order of their keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&String, &Value)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
@@ -55,19 +55,19 @@ impl ValueMap {
         self.0.get(at).map(|(_, value)| value)
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the map has no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl<const N: usize> From<[(String, Value); N]> for ValueMap {
-    /// Of a key that is there twice the later entry stays.
+    /// If a key occurs twice, the later entry stays.
     fn from(entries: [(String, Value); N]) -> Self {
         let entries: BTreeMap<_, _> = entries.into();
         Self(entries.into_iter().collect())
@@ -83,7 +83,8 @@ impl IntoIterator for ValueMap {
     }
 }
 
-/// The fields of an operation or a record by name. Encoded sorted by name: equal fields have equal bytes.
+/// The fields of an operation or a record by name. They are encoded in the order of their names, so equal fields have
+/// equal bytes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Fields(pub BTreeMap<String, Value>);
 
@@ -96,19 +97,21 @@ impl Fields {
         bytes
     }
 
-    /// Roughly what they take in memory, in bytes.
+    /// The weight of the fields, in bytes: the bytes of the names and the weights of the values. It bounds the size of
+    /// a record, and every replica computes the same weight in every version.
     pub fn weight(&self) -> usize {
         self.0.iter().map(|(name, value)| name.len() + value.weight()).sum()
     }
 }
 
-/// Stored fields that no writer of ours has written.
+/// Stored fields that this program did not write, or that are damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored fields are damaged")]
 pub struct Unreadable;
 
 impl Value {
-    /// Roughly what it takes encoded, in bytes: what bounds a record. The same on every replica, for ever.
+    /// The weight of the value, in bytes: roughly its size when encoded. Every replica computes the same weight in
+    /// every version.
     pub fn weight(&self) -> usize {
         const HEAD: usize = 9;
         match self {
@@ -121,10 +124,8 @@ impl Value {
             }
         }
     }
-}
 
-impl Value {
-    /// Appends its MessagePack: equal values have equal bytes.
+    /// Appends the value as MessagePack. Equal values have equal bytes.
     pub fn write_msgpack(&self, bytes: &mut Vec<u8>) {
         let written = rmp_serde::encode::write(bytes, self);
         debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
@@ -151,7 +152,7 @@ mod tests {
     fn json(text: &str) -> Result<Value, String> {
         serde_json::from_str::<Value>(text).map_err(|e| {
             let message = e.to_string();
-            Code::of_message(&message).map_or(message.clone(), |(code, _)| code.to_string())
+            Code::from_message(&message).map_or(message.clone(), |(code, _)| code.to_string())
         })
     }
 

@@ -1,5 +1,5 @@
-//! Fields as the MessagePack map that the log keeps: checked when they come in, passed on as they came, built into values
-//! only where somebody looks at those.
+//! Packed fields: the MessagePack map that the log stores. They are checked when they arrive, passed on unchanged, and
+//! decoded to values only where values are needed.
 
 use bytes::Bytes;
 
@@ -8,8 +8,8 @@ use crate::msgpack::read::{Reader, Token};
 use crate::value::decode;
 use crate::value::model::{BINARY_KEY, Fields};
 
-/// The fields of an operation, packed. They keep every rule of the value model, whatever the order of their keys: a
-/// device's bytes are stored as they came.
+/// The fields of an operation as MessagePack. They are checked to conform to the value model. Their keys may be in any
+/// order, since the bytes of a device are stored unchanged.
 #[derive(Debug, Clone)]
 pub struct PackedFields {
     bytes: Bytes,
@@ -17,29 +17,29 @@ pub struct PackedFields {
 }
 
 impl PackedFields {
-    /// No fields at all.
+    /// An empty map of fields.
     pub fn empty() -> Self {
         Self { bytes: Bytes::from_static(&[0x80]), count: 0 }
     }
 
-    /// The MessagePack map.
+    /// The fields as a MessagePack map.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// How many fields there are.
+    /// The number of fields.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The fields as values.
+    /// Decodes the fields to values.
     pub fn unpack(&self) -> Fields {
         let unpacked = decode::fields(&self.bytes);
-        debug_assert!(unpacked.is_some(), "what was checked can be read");
+        debug_assert!(unpacked.is_some(), "checked fields can be decoded");
         unpacked.unwrap_or_default()
     }
 
-    /// Each field's name and the first token of its value.
+    /// The name of each field, with the first token of its value.
     pub(crate) fn heads(&self) -> impl Iterator<Item = (&str, Token<'_>)> {
         let mut reader = Reader::new(&self.bytes);
         let entries = match reader.token() {
@@ -54,14 +54,14 @@ impl PackedFields {
         })
     }
 
-    /// Takes bytes of which the caller knows that they are such a map of `count` fields.
-    pub(crate) fn of_checked(bytes: Bytes, count: usize) -> Self {
+    /// Wraps bytes that the caller has checked to be a map of `count` fields that conform to the value model.
+    pub(crate) fn from_checked(bytes: Bytes, count: usize) -> Self {
         Self { bytes, count }
     }
 }
 
 impl PartialEq for PackedFields {
-    /// By their values: the order of keys and the width of numbers make no difference.
+    /// Compares values: the order of keys and the width of numbers make no difference.
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes || self.unpack() == other.unpack()
     }
@@ -79,16 +79,17 @@ impl From<Fields> for PackedFields {
     }
 }
 
-/// Takes a map of fields that can be kept as it stands, and says how many fields it has.
+/// Reads a map of fields that can be stored unchanged, and returns the number of fields.
 ///
-/// What it says no to may yet be good in another form, -0.0 for one: who wants to know reads it value by value.
+/// `None` does not mean that the fields are invalid: some are acceptable only after a change, such as -0.0. A caller
+/// that has to know decodes them value by value.
 pub(crate) fn take_fields(reader: &mut Reader<'_>) -> Option<usize> {
     let Token::Map(entries) = reader.token()? else { return None };
     take_map(reader, entries, 1, |name| !name.is_empty() && name.len() <= NAME_BYTES_MAX && name != BINARY_KEY)?;
     Some(entries as usize)
 }
 
-/// Takes a value at `depth`: a field's own stands at 1, what is inside it one deeper.
+/// Reads a value, which is nested at `depth`: the value of a field is at 1, its items at 2.
 fn take_value(reader: &mut Reader<'_>, depth: usize) -> Option<()> {
     match reader.token()? {
         Token::Nil | Token::Bool(_) | Token::Int(_) | Token::Binary(_) => Some(()),
@@ -101,39 +102,42 @@ fn take_value(reader: &mut Reader<'_>, depth: usize) -> Option<()> {
     }
 }
 
-/// Takes the entries of a map whose values stand at `depth`. A key that is there twice is found without memory for each:
-/// keys in order prove themselves, a few are compared with each other, only many in disorder are sorted.
-fn take_map(reader: &mut Reader<'_>, entries: u32, depth: usize, is_good: impl Fn(&str) -> bool) -> Option<()> {
-    const FEW: usize = 16;
-    let mut few = [""; FEW];
-    let mut many: Vec<&str> = Vec::new();
-    let (mut is_ascending, mut before) = (true, None);
+/// Reads the entries of a map whose values are nested at `depth`, and refuses a key that occurs twice.
+///
+/// The check seldom allocates: keys in ascending order have no duplicates, up to 16 keys are compared with each other,
+/// and only more keys in disorder are sorted.
+fn take_map(reader: &mut Reader<'_>, entries: u32, depth: usize, is_allowed: impl Fn(&str) -> bool) -> Option<()> {
+    const FIRST_KEYS: usize = 16;
+    let mut first = [""; FIRST_KEYS];
+    let mut further: Vec<&str> = Vec::new();
+    let (mut is_ascending, mut previous) = (true, None);
     for index in 0..entries as usize {
         let key = reader.next_text()?;
-        if !is_text(key) || !is_good(key) {
+        if !is_text(key) || !is_allowed(key) {
             return None;
         }
-        is_ascending &= before.is_none_or(|before| before < key);
-        before = Some(key);
-        match few.get_mut(index) {
-            Some(place) => *place = key,
-            None => many.push(key),
+        is_ascending &= previous.is_none_or(|previous| previous < key);
+        previous = Some(key);
+        match first.get_mut(index) {
+            Some(slot) => *slot = key,
+            None => further.push(key),
         }
         take_value(reader, depth)?;
     }
     if is_ascending {
         return Some(());
     }
-    let few = &few[..FEW.min(entries as usize)];
-    if many.is_empty() {
-        let is_double = few.iter().enumerate().any(|(index, key)| few[..index].contains(key));
-        return (!is_double).then_some(());
+    let first = &first[..FIRST_KEYS.min(entries as usize)];
+    if further.is_empty() {
+        let has_duplicate = first.iter().enumerate().any(|(index, key)| first[..index].contains(key));
+        return (!has_duplicate).then_some(());
     }
-    many.extend(few);
-    many.sort_unstable();
-    many.windows(2).all(|pair| pair[0] != pair[1]).then_some(())
+    further.extend(first);
+    further.sort_unstable();
+    further.windows(2).all(|pair| pair[0] != pair[1]).then_some(())
 }
 
+/// Whether the value model allows a text: it has no NUL.
 fn is_text(text: &str) -> bool {
     !text.as_bytes().contains(&0)
 }

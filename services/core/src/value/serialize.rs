@@ -1,4 +1,4 @@
-//! Values written by any serializer: binary as base64 where the output is text.
+//! Serializes values with any serializer: binary as base64 if the output is human-readable.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -21,12 +21,7 @@ impl Serialize for Value {
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Float(value) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
-            Self::Binary(value) if serializer.is_human_readable() => {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry(BINARY_KEY, &BASE64.encode(value))?;
-                map.end()
-            }
-            Self::Binary(value) => serializer.serialize_bytes(value),
+            Self::Binary(value) => serialize_binary(value, serializer),
             Self::Array(values) => {
                 let mut array = serializer.serialize_seq(Some(values.len()))?;
                 for value in values {
@@ -37,4 +32,14 @@ impl Serialize for Value {
             Self::Map(values) => serializer.collect_map(values.iter()),
         }
     }
+}
+
+/// Serializes binary: as `{"$binary": "<base64>"}` if the output is human-readable, else as bytes.
+pub(super) fn serialize_binary<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    if !serializer.is_human_readable() {
+        return serializer.serialize_bytes(bytes);
+    }
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry(BINARY_KEY, &BASE64.encode(bytes))?;
+    map.end()
 }

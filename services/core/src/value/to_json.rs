@@ -1,4 +1,4 @@
-//! Packed values written as JSON, token by token: what a serializer would write, at the pace of copying.
+//! Writes packed values as JSON, token by token: the same text as a serializer writes, almost as fast as copying it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::msgpack::read::{Reader, Token};
 use crate::value::model::BINARY_KEY;
 
-/// Appends the value at the front of a reader as JSON. `None`: it is damaged, and nobody is to see what was appended.
+/// Appends the value at the front of a reader as JSON. `None` if the value is damaged; then the appended bytes must not
+/// be used.
 ///
-/// Text is copied without a look whether it is UTF-8: the caller looks at all of the JSON at once, which costs a tenth.
+/// Text is copied without checking that it is UTF-8. The caller checks all of the JSON at once, which costs a tenth.
 pub(crate) fn write(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<()> {
     if let Some(text) = reader.raw_text() {
         write_text(text, out);
@@ -58,10 +59,10 @@ pub(crate) fn write(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<()> {
 fn write_int(number: i64, out: &mut Vec<u8>) {
     const DIGITS_MAX: usize = 20;
     let mut digits = [0; DIGITS_MAX];
-    let (mut place, mut left) = (DIGITS_MAX, number.unsigned_abs());
+    let (mut start, mut left) = (DIGITS_MAX, number.unsigned_abs());
     loop {
-        place -= 1;
-        digits[place] = b'0' + (left % 10) as u8;
+        start -= 1;
+        digits[start] = b'0' + (left % 10) as u8;
         left /= 10;
         if left == 0 {
             break;
@@ -70,10 +71,11 @@ fn write_int(number: i64, out: &mut Vec<u8>) {
     if number < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(&digits[place..]);
+    out.extend_from_slice(&digits[start..]);
 }
 
-/// Writes text between quotation marks. Most holds nothing to escape, which is looked for in many bytes at once.
+/// Writes text in quotation marks. Most text needs no escapes, so many bytes at once are searched for special
+/// characters.
 fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
@@ -119,9 +121,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::model::Value;
-    use crate::value::model::ValueMap;
-    use crate::value::to_serde::Written;
+    use crate::value::model::{Value, ValueMap};
+    use crate::value::to_serde::PackedValue;
 
     fn values() -> impl Strategy<Value = Value> {
         let text = prop_oneof!["\\PC{0,40}", "[\u{1}-\u{7f}]{0,40}", "[a-z\"\\\\\u{1}-\u{1f}é€😀]{0,60}"];
@@ -138,7 +139,7 @@ mod tests {
             let entries = proptest::collection::btree_map("[a-z\"\n]{0,20}", inner.clone(), 0..8);
             prop_oneof![
                 proptest::collection::vec(inner, 0..8).prop_map(Value::Array),
-                entries.prop_map(|map| Value::Map(ValueMap::of_entries(map.into_iter().collect()).unwrap())),
+                entries.prop_map(|map| Value::Map(ValueMap::from_entries(map.into_iter().collect()).unwrap())),
             ]
         })
     }
@@ -150,7 +151,7 @@ mod tests {
             let (mut reader, mut json) = (Reader::new(&packed), Vec::new());
             prop_assert_eq!(write(&mut reader, &mut json), Some(()));
             prop_assert!(reader.rest().is_empty());
-            let written = serde_json::to_string(&Written(Cell::new(Reader::new(&packed)))).unwrap();
+            let written = serde_json::to_string(&PackedValue(Cell::new(Reader::new(&packed)))).unwrap();
             prop_assert_eq!(String::from_utf8(json).unwrap(), written);
         }
     }

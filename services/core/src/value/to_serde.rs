@@ -1,35 +1,33 @@
-//! Packed values written as any serde output: JSON for who asks for it, without building values.
+//! Serializes packed values with any serializer, mainly to JSON, without building values.
 
 use std::cell::Cell;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::ser::{Error, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::msgpack::read::{Reader, Token};
-use crate::value::model::BINARY_KEY;
 use crate::value::packed::PackedFields;
+use crate::value::serialize::serialize_binary;
 
 impl Serialize for PackedFields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Written(Cell::new(Reader::new(self.as_bytes()))).serialize(serializer)
+        PackedValue(Cell::new(Reader::new(self.as_bytes()))).serialize(serializer)
     }
 }
 
-/// The value at the front of a reader. Serialized once, since that takes it.
-pub(crate) struct Written<'a>(pub(crate) Cell<Reader<'a>>);
+/// The value at the front of a reader. It can be serialized only once, since that reads it.
+pub(crate) struct PackedValue<'a>(pub(crate) Cell<Reader<'a>>);
 
-impl Serialize for Written<'_> {
+impl Serialize for PackedValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         write(&self.0, serializer)
     }
 }
 
-/// The same value, inside a container whose reader it shares.
-struct Inner<'r, 'a>(&'r Cell<Reader<'a>>);
+/// A value inside a container, whose reader it shares.
+struct PackedItem<'r, 'a>(&'r Cell<Reader<'a>>);
 
-impl Serialize for Inner<'_, '_> {
+impl Serialize for PackedItem<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         write(self.0, serializer)
     }
@@ -50,24 +48,19 @@ fn write<S: Serializer>(reader: &Cell<Reader<'_>>, serializer: S) -> Result<S::O
         Token::TooLarge => Err(S::Error::custom("packed values are damaged")),
         Token::Float(value) => serializer.serialize_f64(value),
         Token::Text(value) => serializer.serialize_str(value),
-        Token::Binary(value) if serializer.is_human_readable() => {
-            let mut map = serializer.serialize_map(Some(1))?;
-            map.serialize_entry(BINARY_KEY, &BASE64.encode(value))?;
-            map.end()
-        }
-        Token::Binary(value) => serializer.serialize_bytes(value),
+        Token::Binary(value) => serialize_binary(value, serializer),
         Token::Array(items) => {
             let mut array = serializer.serialize_seq(Some(items as usize))?;
             for _ in 0..items {
-                array.serialize_element(&Inner(reader))?;
+                array.serialize_element(&PackedItem(reader))?;
             }
             array.end()
         }
         Token::Map(entries) => {
             let mut map = serializer.serialize_map(Some(entries as usize))?;
             for _ in 0..entries {
-                map.serialize_key(&Inner(reader))?;
-                map.serialize_value(&Inner(reader))?;
+                map.serialize_key(&PackedItem(reader))?;
+                map.serialize_value(&PackedItem(reader))?;
             }
             map.end()
         }

@@ -1,4 +1,4 @@
-//! The conflicts and a record's history: what lost against what, and what became of every event.
+//! Conflicts, their resolution, and the history of a record.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -8,37 +8,38 @@ use crate::log::verdict::Verdict;
 use crate::time::UnixMs;
 use crate::value::Value;
 use crate::wire::EventView;
-use crate::wire::decode::Named;
+use crate::wire::decode::MapOnly;
 
-/// A conflict as it is read.
+/// A conflict: two writes that did not know of each other and differ, with the one that won.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictView {
-    /// Its id: `<position of the op that met it>.<field>`.
+    /// The id of the conflict: `<position of the later event>.<field>`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub conflict: ConflictId,
     /// The table of the record.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub table: TableName,
-    /// The record.
+    /// The id of the record within table and scope.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub record: RecordId,
-    /// Its scope; left out where empty.
+    /// The scope of the record; left out if it is `""`.
     #[serde(default = "Scope::everyone", skip_serializing_if = "Scope::is_everyones")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub scope: Scope,
-    /// The field; empty of a delete that lost.
+    /// The field in conflict; `""` if a delete lost.
     pub field: String,
-    /// What decided it: a rule, a merge, what the table says of deletes, `retention`, `limit` or `resolved`.
+    /// What decided the conflict: a rule, a merge, the `on_delete` of the table, `retention`, `limit` or `resolved`.
     pub rule: String,
-    /// `open`, `resolved`, `overtaken` or `automatic`.
+    /// `open`: a person must choose. `automatic`: a rule decided. `resolved`: a resolve named the conflict.
+    /// `overtaken`: a later op that knew both events wrote the field or deleted the record.
     pub status: String,
-    /// What stood afterwards; left out where nothing stood against the loser.
+    /// The side that won; left out if no write opposed the loser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub winner: Option<SideView>,
-    /// What lost.
+    /// The side that lost.
     pub loser: SideView,
-    /// The event that resolved it or overtook it.
+    /// The position of the event that resolved or overtook the conflict.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     pub resolved_by: Option<Position>,
@@ -48,136 +49,138 @@ pub struct ConflictView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SideView {
-    /// The event.
+    /// The position of the event.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// The device that made it.
+    /// The id of the device that made the event.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
-    /// The device's role at that time.
+    /// The role of the device when the event was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
-    /// Who held the device; left out where empty.
+    /// Who held the device, as the app names people; left out if the op names nobody.
     #[serde(default = "Actor::nobody", skip_serializing_if = "Actor::is_nobody")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub actor: Actor,
-    /// When its device says it was made.
+    /// When the op was made, by the clock of the device.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: UnixMs,
-    /// What it wanted of the field; left out of a delete, and where it stood against the op as a whole.
+    /// The value that the event wrote. Left out for a delete, and for a side that opposed the op as a whole.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub value: Option<Value>,
-    /// Whether it wanted the record deleted.
+    /// Whether the event deleted the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
-/// A page of the conflicts.
+/// A page of conflicts: the response to `GET /conflicts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictsResponse {
-    /// In the order of the ops that met them, and of their fields.
+    /// The conflicts, in the order of the position and the field in their ids.
     pub conflicts: Vec<ConflictView>,
-    /// What to read after next; left out of a page of nothing from the start.
+    /// The cursor to read after next; left out if there is no conflict at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Whether there may be more.
+    /// Whether there may be more conflicts.
     pub more: bool,
 }
 
-/// How somebody settles a conflict.
+/// How a conflict is to be settled.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
-    /// What stands now stays.
+    /// The value in force stays.
     Winner,
-    /// What lost comes back.
+    /// The value that lost is restored.
     Loser,
-    /// Neither: this value.
+    /// This value is set, instead of both.
     Value(Value),
 }
 
-/// The body of `POST /conflicts/{conflict}/resolve`, member by member.
+/// The body of `POST /conflicts/{conflict}/resolve`: either `choose` or `value`.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ResolveRequest))]
 #[serde(deny_unknown_fields)]
-pub struct ResolveWire {
-    /// `winner` keeps what stands now, `loser` restores what lost.
+pub struct ResolveMembers {
+    /// `winner` keeps the value in force, `loser` restores the value that lost.
     #[serde(default)]
     choose: Option<Side>,
-    /// Or the value to set.
+    /// The value to set.
     #[serde(default, deserialize_with = "given")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     value: Option<Value>,
 }
 
-/// A side of a conflict to choose.
+/// The side of a conflict that is chosen.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 enum Side {
+    /// The value in force.
     Winner,
+    /// The value that lost.
     Loser,
 }
 
 impl<'de> Deserialize<'de> for Choice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Named(ResolveWire { choose, value }) = Deserialize::deserialize(deserializer)?;
+        let MapOnly(ResolveMembers { choose, value }) = Deserialize::deserialize(deserializer)?;
         match (choose, value) {
             (Some(Side::Winner), None) => Ok(Self::Winner),
             (Some(Side::Loser), None) => Ok(Self::Loser),
             (None, Some(value)) => Ok(Self::Value(value)),
-            _ => Err(Code::ShapeInvalid.custom("give either choose, winner or loser, or a value")),
+            _ => Err(Code::ShapeInvalid.custom("give either choose (winner or loser) or value")),
         }
     }
 }
 
-/// What settling a conflict came to.
+/// The response to `POST /conflicts/{conflict}/resolve`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolveResponse {
-    /// The place of the op that does it.
+    /// The position of the op that settles the conflict.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// Its number among the system device's.
+    /// The sequence number of this op, which the system device made.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub seq: Seq,
-    /// With `wait`: what became of it, `pending` if it is not folded yet.
+    /// With `wait`: the verdict of this op; `pending` if it is not folded yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// With `wait`: the conflicts that it made.
+    /// With `wait`: the ids of the conflicts that this op won or lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub conflicts: Vec<ConflictId>,
 }
 
-/// An event with what became of it.
+/// An event with its verdict and its conflicts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryEvent {
     /// The event.
     #[serde(flatten)]
     pub event: EventView,
-    /// What became of it.
+    /// The verdict of the event.
     pub verdict: Verdict,
-    /// The conflicts that it made, won or lost.
+    /// The ids of the conflicts that the event won or lost.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub conflicts: Vec<ConflictId>,
 }
 
-/// A page of a record's history.
+/// A page of the history of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryResponse {
-    /// The events that named the record, oldest first, as far as they are folded.
+    /// The events that named the record, the oldest first, up to the position that the projector has folded.
     pub events: Vec<HistoryEvent>,
-    /// What to read after next.
+    /// The cursor to read after next.
     pub cursor: String,
-    /// Whether there are more.
+    /// Whether there are more events.
     pub more: bool,
 }
 
-/// A member that is there, null or not.
+/// Reads a member that was given, also as null: null is a value.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

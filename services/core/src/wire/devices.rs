@@ -1,126 +1,126 @@
-//! Devices: registering and listing.
+//! Devices: registration and lists.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Code;
 use crate::ids::{DeviceId, Position, Role, Scopes, WorkspaceId};
 use crate::limits::{APP_BYTES_MAX, NAME_BYTES_MAX};
-use crate::text::Text;
+use crate::text::{Text, is_storable};
 use crate::time::UnixMs;
-use crate::wire::decode::Named;
+use crate::wire::decode::MapOnly;
 
-/// The body of `POST /devices`.
+/// The body of `POST /devices`, which registers a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegisterRequest {
-    /// A name for people.
+    /// The name of the device, for people.
     pub name: String,
-    /// The platform, for the operator.
+    /// The platform of the device, which the operator sees in the list of devices.
     pub platform: Option<String>,
-    /// The device this one stands in for.
+    /// The device that this one replaces.
     pub replaces: Option<DeviceId>,
 }
 
-/// The body of `POST /devices`, member by member.
+/// The body of `POST /devices`, which registers a device.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisterRequest))]
 #[serde(deny_unknown_fields)]
-pub struct RegisterWire {
-    /// A name for people, 1 to 255 bytes.
+pub struct RegisterMembers {
+    /// The name of the device, for people: 1 to 255 bytes.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     name: Text,
-    /// The platform, up to 64 bytes.
+    /// The platform of the device, for example `ios`: up to 64 bytes.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     platform: Option<Text>,
-    /// The device that this one stands in for.
+    /// The id of the device that this one replaces.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     replaces: Option<DeviceId>,
 }
 
 impl<'de> Deserialize<'de> for RegisterRequest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Named(RegisterWire { name: Text(name), platform, replaces }) = Deserialize::deserialize(deserializer)?;
+        let MapOnly(RegisterMembers { name: Text(name), platform, replaces }) = Deserialize::deserialize(deserializer)?;
         let platform = platform.map(|Text(platform)| platform);
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
-            return Err(Code::NameInvalid.custom("name has 1 to 255 bytes of UTF-8 without NUL"));
+        if name.is_empty() || !is_storable(&name, NAME_BYTES_MAX) {
+            return Err(Code::NameInvalid.custom("name has to be 1 to 255 bytes of UTF-8 without NUL"));
         }
-        if platform.as_ref().is_some_and(|text| text.len() > APP_BYTES_MAX || text.contains('\0')) {
-            return Err(Code::NameInvalid.custom("platform has at most 64 bytes of UTF-8 without NUL"));
+        if platform.as_ref().is_some_and(|text| !is_storable(text, APP_BYTES_MAX)) {
+            return Err(Code::NameInvalid.custom("platform has to be at most 64 bytes of UTF-8 without NUL"));
         }
         Ok(Self { name, platform, replaces })
     }
 }
 
-/// A registered device with its token, which is shown this once.
+/// A device that was just registered, with its token. The server never shows the token again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterResponse {
-    /// Its id.
+    /// The id of the device.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
-    /// Its workspace.
+    /// The id of its workspace.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub workspace: WorkspaceId,
-    /// Its name.
+    /// The name of the device.
     pub name: String,
-    /// Its role.
+    /// The role of the device in the catalog.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
-    /// Its scopes beyond `""`; `["*"]` for all.
+    /// The scopes that the device may use besides `""`; `["*"]` for all.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub scopes: Scopes,
-    /// Its token.
+    /// The token that the device authenticates with.
     pub token: String,
-    /// 0: it has pushed nothing.
+    /// The last sequence number of the device that is stored: 0, since it has pushed nothing yet.
     pub last_seq: i64,
 }
 
-/// A device as it is listed.
+/// A device, as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceView {
-    /// Its id.
+    /// The id of the device.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
-    /// Its name.
+    /// The name of the device.
     pub name: String,
-    /// Its platform, if it said.
+    /// The platform of the device; left out if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Its app's version, if it said.
+    /// The version of its app; left out if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
-    /// Its role.
+    /// The role of the device in the catalog.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
-    /// Its scopes beyond `""`.
+    /// The scopes that the device may use besides `""`; `["*"]` for all.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub scopes: Scopes,
-    /// When it was registered.
+    /// When the device was registered.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub registered_at: UnixMs,
-    /// When it was last heard of; absent where never.
+    /// When the device last made a request; left out if it never did.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_seen_at: Option<UnixMs>,
-    /// Its last stored seq; 0 before the first.
+    /// The last sequence number of the device that is stored; 0 before the first push.
     pub last_seq: i64,
-    /// How many positions its acknowledged cursor is behind head.
+    /// How many positions `acknowledged` is behind the head of the log.
     pub behind: i64,
-    /// Whether it was revoked.
+    /// Whether the device was revoked.
     pub revoked: bool,
-    /// The device it stands in for.
+    /// The id of the device that this one replaces; left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Uuid))]
     pub replaces: Option<DeviceId>,
-    /// The position it has acknowledged.
+    /// The highest position that the device has named by a cursor: it has read the log up to here.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub acknowledged: Position,
 }
 
-/// The answer of `GET /devices`.
+/// The response to `GET /devices`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceList {
-    /// The workspace's devices, oldest first.
+    /// The devices of the workspace, the oldest first, including revoked ones.
     pub devices: Vec<DeviceView>,
 }

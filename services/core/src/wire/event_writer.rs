@@ -1,26 +1,27 @@
-//! Writes an event from its stored row to the wire, without building a value of it.
+//! Writes an event from its stored row to the wire, without building values (docs/adr/0015).
 
 use crate::log::event_ref::EventRef;
 use crate::log::op::Kind;
 use crate::msgpack::write::{put_int, put_text};
 
-/// What the members that every event has take at most, names aside.
+/// Upper bound of the bytes of the members that every event has, without its texts.
 const PLAIN_BYTES_MAX: usize = 256;
-/// Members that no event leaves out. With those that one may have they are at most 15, so the map's head is one byte.
+/// The number of members that every event has. With the optional ones there are at most 15, so the head of the map
+/// takes one byte.
 const MEMBERS_MIN: u8 = 11;
 
 impl EventRef<'_> {
-    /// Appends the event as MessagePack: a map with the members of [`EventView`](super::EventView) in its order, absent
-    /// ones left out, the fields as they are stored.
+    /// Appends the event as MessagePack: a map with the members of [`EventView`](super::EventView) in the same order,
+    /// without absent ones, and with the fields as they are stored.
     pub fn write(&self, out: &mut Vec<u8>) {
         let texts = [self.table, self.record, self.scope, self.conflict, self.role, self.actor];
         let text_bytes: usize = texts.iter().map(|text| text.len() + 16).sum();
         out.reserve(PLAIN_BYTES_MAX + text_bytes + self.fields.len());
         let fields = self.packed_fields();
         let is_delete = self.kind == Kind::Resolve && fields.is_none();
-        let with =
+        let optional =
             [!self.scope.is_empty(), fields.is_some(), self.kind == Kind::Resolve, is_delete, !self.actor.is_empty()];
-        let members = MEMBERS_MIN + with.into_iter().map(u8::from).sum::<u8>();
+        let members = MEMBERS_MIN + optional.into_iter().map(u8::from).sum::<u8>();
         out.push(0x80 | members);
         out.extend_from_slice(b"\xa8position");
         put_int(out, self.position.0);
@@ -64,7 +65,8 @@ impl EventRef<'_> {
         }
     }
 
-    /// A put whose fields are not kept sets none; a resolve without any deletes.
+    /// The fields on the wire. A put whose fields are not stored sets none. A resolve without fields deletes the
+    /// record.
     fn packed_fields(&self) -> Option<&[u8]> {
         match (self.kind, self.fields) {
             (Kind::Delete, _) | (Kind::Resolve, []) => None,
@@ -74,7 +76,7 @@ impl EventRef<'_> {
     }
 }
 
-/// Appends a member: its name packed already, and its text.
+/// Appends a text member. `name` is the name of the member as MessagePack.
 fn put_member(out: &mut Vec<u8>, name: &[u8], text: &str) {
     out.extend_from_slice(name);
     put_text(out, text);

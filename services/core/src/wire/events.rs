@@ -1,4 +1,4 @@
-//! Pull: events down.
+//! Pulls: events down.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,58 +12,58 @@ use crate::log::op::{Kind, intent_of};
 use crate::time::UnixMs;
 use crate::value::Fields;
 
-/// An event as it is pulled.
+/// An event: an op that was stored in the log, as clients pull it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventView {
-    /// Its place in the workspace's log.
+    /// The position of the event in the log of the workspace: dense from 1, in the order of storing.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// The position of the first event of its batch.
+    /// The position of the first event of the batch. A batch is the ops of one push.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub batch: Position,
-    /// The device that made it.
+    /// The id of the device that made the op.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
-    /// That device's number of it.
+    /// The sequence number that the device gave the op.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub seq: Seq,
     /// The table of the record.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub table: TableName,
-    /// The record.
+    /// The id of the record within table and scope.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub record: RecordId,
-    /// The scope of the record; left out where empty.
+    /// The scope of the record; left out if it is `""`.
     #[serde(default = "Scope::everyone", skip_serializing_if = "Scope::is_everyones")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub scope: Scope,
-    /// What it does.
+    /// What the event does to the record.
     pub kind: Kind,
-    /// The fields a put or resolve sets.
+    /// The fields that a put or resolve sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub fields: Option<Fields>,
-    /// The conflict a resolve names.
+    /// The id of the conflict that a resolve settles.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub conflict: Option<ConflictId>,
-    /// Whether a resolve deletes the record.
+    /// Whether a resolve deletes the record, instead of setting fields.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delete: bool,
-    /// The position up to which its device had taken in everything.
+    /// The position up to which the device had read the log when it made the op.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub base: Position,
-    /// When its device says it was made.
+    /// When the op was made, by the clock of the device.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: UnixMs,
-    /// When the server stored it.
+    /// When the server stored the event.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub received_at: UnixMs,
-    /// The device's role at that time.
+    /// The role of the device when the event was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
-    /// Who held the device; left out where empty.
+    /// Who held the device, as the app names people; left out if the op names nobody.
     #[serde(default = "Actor::nobody", skip_serializing_if = "Actor::is_nobody")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub actor: Actor,
@@ -80,7 +80,7 @@ impl From<Event> for EventView {
             record: event.record,
             scope: event.scope,
             kind: event.intent.kind(),
-            delete: event.intent.conflict().is_some() && event.intent.fields().is_none(),
+            delete: event.intent.is_resolve_by_delete(),
             conflict: event.intent.conflict().cloned(),
             fields: event.intent.fields().cloned(),
             base: event.base,
@@ -92,7 +92,7 @@ impl From<Event> for EventView {
     }
 }
 
-/// Why a pulled event makes no sense.
+/// Why a pulled event cannot be folded: its members contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("event at {position}: {what}")]
 pub struct ReadError {
@@ -103,7 +103,7 @@ pub struct ReadError {
 impl TryFrom<EventView> for Event {
     type Error = ReadError;
 
-    /// The event as the fold takes it. Its digest is the server's own business and stays 0.
+    /// Converts a pulled event for the fold. The digest is 0, because clients do not get the digests of the server.
     fn try_from(view: EventView) -> Result<Self, ReadError> {
         let position = view.position;
         let intent = intent_of(view.kind, view.fields, view.conflict, view.delete, Fields::default);
@@ -128,7 +128,7 @@ impl TryFrom<EventView> for Event {
 }
 
 impl Catalog {
-    /// The catalog of a `_catalog` event as it is pulled in MessagePack.
+    /// Reads the catalog of a `_catalog` event that was pulled in MessagePack.
     pub fn from_packed_event(event: &[u8]) -> Result<(CatalogVersion, Self), CatalogEventError> {
         let event: EventView =
             rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(plain_message(&e.to_string())))?;
@@ -136,55 +136,56 @@ impl Catalog {
     }
 }
 
-/// A page of events.
+/// A page of events: the response to `GET /sync/pull`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullResponse {
-    /// What to pull after next.
+    /// The cursor to pull after next.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub cursor: Cursor,
-    /// How far the cursor covers: the base of ops made from now on.
+    /// The position of the cursor. It is the `base` of ops that the device makes from now on.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// Whether the log goes on after the cursor.
+    /// Whether there are more events after the cursor.
     pub more: bool,
-    /// The workspace's last position.
+    /// The last position in the log of the workspace.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub head: Position,
-    /// The version of the catalog in force; 0 before the first.
+    /// The version of the catalog in force; 0 if there is none yet.
     pub catalog: i64,
-    /// The server's clock.
+    /// The clock of the server.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub server_time: UnixMs,
-    /// Tables the device may read since this page: take their records anew.
+    /// Tables that the device may read since this page. It has to read all of their records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub resync: Vec<TableName>,
-    /// Tables the device may no longer read since this page.
+    /// Tables that the device may no longer read since this page. It has to forget their records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,
-    /// Whole batches, in position order. The last member, so that who streams a page knows what it is first.
+    /// The events, in position order, in whole batches. The last member of the page, so that a client that parses the
+    /// page as a stream has the other members first.
     pub events: Vec<EventView>,
 }
 
-/// The last line of an NDJSON pull.
+/// The last line of a pull as NDJSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullEnd {
-    /// What to pull after next.
+    /// The cursor to pull after next.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub cursor: Cursor,
-    /// How far the cursor covers.
+    /// The position of the cursor. It is the `base` of ops that the device makes from now on.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// Whether the log goes on after the cursor.
+    /// Whether there are more events after the cursor.
     pub more: bool,
-    /// Tables the device may read since these lines: take their records anew.
+    /// Tables that the device may read since these events. It has to read all of their records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub resync: Vec<TableName>,
-    /// Tables the device may no longer read since these lines.
+    /// Tables that the device may no longer read since these events. It has to forget their records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,

@@ -1,4 +1,8 @@
-//! The shapes of the protocol: what requests and answers hold, the same in JSON and MessagePack.
+//! The wire format: the bodies of requests and responses, the same in JSON and MessagePack.
+//!
+//! Requests are read by [`PushRequest::read`] and [`SyncRequest::read`], or by [`decode()`], and responses are written
+//! by [`encode()`]. A type named `...View` is a resource as clients read it. Every module of the crate may be used
+//! here, and no other module uses this one.
 
 mod conflicts;
 mod decode;
@@ -27,19 +31,19 @@ pub use records::{
 };
 pub use status::{CatalogView, Limits, Status};
 
-/// The members of requests, for the OpenAPI document.
+/// The members of request bodies, for the OpenAPI document.
 #[cfg(feature = "openapi")]
 pub mod schema {
-    pub use super::conflicts::ResolveWire;
-    pub use super::devices::RegisterWire;
-    pub use super::push::{OpMembers, PushWire, SyncWire};
+    pub use super::conflicts::ResolveMembers;
+    pub use super::devices::RegisterMembers;
+    pub use super::push::{OpMembers, PushMembers, SyncMembers};
 }
 
-/// How a body is encoded.
+/// The encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// `application/json`
     Json,
-    /// `application/msgpack`: maps with string keys.
+    /// `application/msgpack`, with maps that have string keys.
     MessagePack,
 }

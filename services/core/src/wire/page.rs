@@ -1,4 +1,4 @@
-//! Frames of a page: its small members, then events that are encoded already.
+//! The frame of a page: its small members, into which events that are encoded already are put.
 
 use crate::msgpack::read::Reader;
 use crate::msgpack::write::put_array;
@@ -6,16 +6,18 @@ use crate::value::to_json;
 use crate::wire::encode::encode;
 use crate::wire::{Encoding, PullResponse};
 
-/// Why a page cannot be written: the events in it are none.
+/// Why a page cannot be written: its events are damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a page cannot be written: {0}")]
 pub struct PageError(String);
 
-/// The page's members before its events, and the beginning of these. `page` has none of its own: `count` of them follow,
-/// for JSON as [`write_json`] separates them by commas, and then [`page_end`].
+/// Encodes the members of a page up to the beginning of its events. The events of `page` itself are ignored.
+///
+/// The caller appends `count` encoded events and then [`page_end`]. In JSON the events are separated by commas, as
+/// [`write_json`] does it.
 pub fn page_head(encoding: Encoding, page: &PullResponse, count: usize) -> Result<Vec<u8>, PageError> {
     let mut head = encode(encoding, &PullResponse { events: Vec::new(), ..page.clone() }).map_err(PageError)?;
-    // The events are the last member, and empty: their end is cut off.
+    // The events are the last member, and they are empty, so cutting off the end leaves the page open for events.
     match encoding {
         Encoding::Json => head.truncate(head.len().saturating_sub(page_end(encoding).len())),
         Encoding::MessagePack => {
@@ -26,7 +28,7 @@ pub fn page_head(encoding: Encoding, page: &PullResponse, count: usize) -> Resul
     Ok(head)
 }
 
-/// What follows the last event of a page.
+/// The bytes that follow the last event of a page.
 pub fn page_end(encoding: Encoding) -> &'static [u8] {
     match encoding {
         Encoding::Json => b"]}",
@@ -34,7 +36,7 @@ pub fn page_end(encoding: Encoding) -> &'static [u8] {
     }
 }
 
-/// Appends packed events, which stand one behind the other, as JSON: a comma between two, or a line feed after each.
+/// Appends events as JSON. `packed` contains them as MessagePack, one after another.
 pub fn write_json(packed: &[u8], form: JsonForm, out: &mut Vec<u8>) -> Result<(), PageError> {
     let damaged = || PageError("a packed event is damaged".to_owned());
     let (mut reader, start) = (Reader::new(packed), out.len());
@@ -51,16 +53,16 @@ pub fn write_json(packed: &[u8], form: JsonForm, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-/// What separates events in JSON.
+/// What separates the events in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonForm {
-    /// The items of an array.
+    /// A comma between two events: the items of an array.
     Commas,
-    /// NDJSON.
+    /// A line feed after each event: NDJSON.
     Lines,
 }
 
-/// What stands before, between and after the two parts of an answer to `POST /sync`.
+/// The bytes before, between and after the push response and the page in the response to `POST /sync`.
 pub fn sync_frame(encoding: Encoding) -> [&'static [u8]; 3] {
     match encoding {
         Encoding::Json => [b"{\"push\":", b",\"pull\":", b"}"],

@@ -1,4 +1,5 @@
-//! A record as it is read, and back: `state=full` carries what folding on needs.
+//! Converts records of the fold to what clients read, and back. With `state=full` a record carries all that folding
+//! further events needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::ids::{ConflictId, RecordId, Scope, TableName};
 use crate::wire::{ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, WriterView};
 
 impl Folder {
-    /// Every record as it is read, in key order.
+    /// Every record of the folder as clients read it, in key order; with the state for folding if `full`.
     pub fn views(&self, full: bool) -> impl Iterator<Item = RecordView> {
         self.records()
             .map(move |(key, record)| record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), full))
@@ -18,7 +19,7 @@ impl Folder {
 }
 
 impl Record {
-    /// The record as it is read; with what folding on needs if `full`.
+    /// The record as clients read it; with the state for folding further events if `full`.
     pub fn to_view(&self, table: TableName, scope: Scope, record: RecordId, full: bool) -> RecordView {
         let plain = RecordView {
             table,
@@ -59,9 +60,9 @@ impl Record {
         }
     }
 
-    /// The record of a view with `state=full`, to fold on from; `None` if it is not a full one. Where its events are is the
-    /// server's to know.
-    pub fn of_view(view: &RecordView) -> Option<(RecordKey, Self)> {
+    /// The record of a view with `state=full`, with which further events can be folded. `None` if the view has no such
+    /// state. The positions of its events are known only to the server, so `history` is empty.
+    pub fn from_view(view: &RecordView) -> Option<(RecordKey, Self)> {
         let values = view.kept.as_ref().unwrap_or(&view.fields);
         let writers: BTreeMap<_, Arc<Writer>> =
             view.writers.as_ref()?.iter().map(|(name, writer)| (name, Arc::new(writer.into()))).collect();

@@ -1,4 +1,4 @@
-//! Records: snapshot and delta.
+//! Records: the snapshot of a workspace, and what changed since a cursor.
 
 use std::collections::BTreeMap;
 
@@ -10,169 +10,169 @@ use crate::time::UnixMs;
 use crate::value::Fields;
 use crate::wire::CatalogView;
 
-/// A record as it is read.
+/// A record, as clients read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordView {
-    /// Its table.
+    /// The table of the record.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub table: TableName,
-    /// Its id.
+    /// The id of the record within table and scope.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub record: RecordId,
-    /// Its scope; left out where empty.
+    /// The scope of the record; left out if it is `""`.
     #[serde(default = "Scope::everyone", skip_serializing_if = "Scope::is_everyones")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub scope: Scope,
-    /// The position of the last event that changed what a reader sees.
+    /// The position of the last event that changed the record for readers.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub version: Position,
-    /// Whether it is a tombstone.
+    /// Whether the record is deleted.
     pub deleted: bool,
-    /// Its fields; none of a tombstone.
+    /// The fields by name; empty if the record is deleted.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub fields: Fields,
-    /// When the event at `version` was stored.
+    /// When the server stored the event at `version`.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: UnixMs,
-    /// With `state=full`: the position of the last event that named it.
+    /// With `state=full`: the position of the last event that named the record, even without changing it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     pub touched: Option<Position>,
-    /// With `state=full`: the writer of each field.
+    /// With `state=full`: the event that set each field, by field name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writers: Option<BTreeMap<String, WriterView>>,
-    /// With `state=full`: what merge fields are made of, beside their newest contributor, who is their writer.
+    /// With `state=full`: the other contributions to each merge field, by field name. The newest is in `writers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub merged: BTreeMap<String, MergedView>,
-    /// With `state=full`: the fields that a tombstone keeps until its retention is over.
+    /// With `state=full`: the fields that a deleted record keeps until its retention is over. No reader sees them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub kept: Option<Fields>,
-    /// With `state=full`: the last delete, if there was one.
+    /// With `state=full`: the last delete of the record, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<DeleteView>,
-    /// With `state=full`: of a tombstone the delete before the last one.
+    /// With `state=full`: the delete before `last_delete`, if the record is deleted and was deleted before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_before: Option<DeleteView>,
-    /// With `state=full`: the open conflicts.
+    /// With `state=full`: the open conflicts of the record, by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, OpenConflictView>>))]
     pub conflicts: Option<BTreeMap<ConflictId, OpenConflictView>>,
-    /// With `state=full`: the newest other conflicts, for resolves that name them.
+    /// With `state=full`: the newest closed conflicts of the record, by id. A resolve may still name them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, ClosedConflictView>))]
     pub closed_conflicts: BTreeMap<ConflictId, ClosedConflictView>,
 }
 
-/// What a merge field is made of.
+/// The contributions to a merge field, beside the newest one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MergedView {
-    /// The other devices' newest contributions, in position order.
+    /// The newest contribution of each other device, in position order.
     pub others: Vec<WriterView>,
-    /// The exact sum in decimal, where it is none of 64 bits.
+    /// The exact sum as decimal text, if it exceeds 64 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sum: Option<String>,
 }
 
-/// A conflict that is not open.
+/// A closed conflict, as its record remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClosedConflictView {
-    /// Whether a rule decided it; else it was resolved or overtaken.
+    /// Whether a rule decided the conflict. Otherwise it was resolved or overtaken.
     pub automatic: bool,
-    /// Its event beside the one that its id names.
+    /// The position of the other event of the conflict, beside the one that its id names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     pub other: Option<Position>,
 }
 
-/// A conflict that a person has to settle.
+/// An open conflict: a person has to settle it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OpenConflictView {
-    /// The event whose value stands.
+    /// The event whose value is in force.
     pub winner: EventPlace,
     /// The event whose value lost.
     pub loser: EventPlace,
 }
 
-/// An event as later ones are judged against it.
+/// An event of an open conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventPlace {
-    /// Its position.
+    /// The position of the event.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// Its device.
+    /// The id of the device that made the event.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
 }
 
-/// The event that set a field.
+/// The event that set a field or deleted a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WriterView {
-    /// Its position.
+    /// The position of the event.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// Its device.
+    /// The id of the device that made the event.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
-    /// Its device's role.
+    /// The role of the device when the event was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
-    /// Its effective time.
+    /// The effective time of the event: its `at`, limited to the clock skew after it was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: UnixMs,
 }
 
-/// The last delete of a record.
+/// A delete of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeleteView {
-    /// Who deleted it.
+    /// The event that deleted the record.
     pub writer: WriterView,
-    /// When that was stored: retention counts from here.
+    /// When the server stored the delete. The retention of the record counts from here.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub received_at: UnixMs,
 }
 
-/// A page of records.
+/// A page of records: the response to `GET /sync/records`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordsResponse {
-    /// In version order; in `touched` order with `state=full`.
+    /// The records, in the order of `version`, or of `touched` with `state=full`.
     pub records: Vec<RecordView>,
-    /// How far they go.
+    /// How far the page goes.
     #[serde(flatten)]
     pub end: RecordsEnd,
 }
 
-/// How far a page of records goes; the last line of an NDJSON read.
+/// How far a page of records goes. The last line of a read as NDJSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordsEnd {
-    /// What to read after next.
+    /// The cursor to read after next.
     pub cursor: String,
-    /// How far the cursor covers.
+    /// The position of the cursor.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// Whether there are more; the state is consistent when there are not.
+    /// Whether there are more records. The state is consistent once there are not.
     pub more: bool,
-    /// On the last page: from where to pull.
+    /// On the last page: the cursor to pull after, for the events that are not in these records.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub pull_cursor: Option<Cursor>,
-    /// On the last page with `state=full`: the catalog in force at `position`, to fold on under.
+    /// On the last page with `state=full`: the catalog in force at `position`, to fold further events with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<CatalogView>,
-    /// Tables the caller may read since its cursor: read them anew, without a cursor.
+    /// Tables that the caller may read since its cursor. It has to read all of their records, without a cursor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub resync: Vec<TableName>,
-    /// Tables the caller may no longer read since its cursor.
+    /// Tables that the caller may no longer read since its cursor. It has to forget their records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,

@@ -1,4 +1,4 @@
-//! Status and catalog.
+//! The status of the server for a workspace, and the catalog.
 
 use std::collections::BTreeMap;
 
@@ -9,80 +9,81 @@ use crate::ids::{Position, TableName, WorkspaceId};
 use crate::limits;
 use crate::time::UnixMs;
 
-/// The answer of `GET /sync/status`.
+/// The response to `GET /sync/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
-    /// `online`
+    /// Always `online`.
     pub status: String,
-    /// The server's version.
+    /// The version of the server.
     pub version: String,
-    /// The server's clock.
+    /// The clock of the server.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub time: UnixMs,
-    /// The caller's workspace.
+    /// The workspace of the caller.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub workspace: WorkspaceId,
-    /// The tables the caller may read.
+    /// The tables that the caller may read.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub tables: Vec<TableName>,
     /// The version of the catalog in force.
     pub catalog: i64,
-    /// The workspace's last position.
+    /// The last position in the log of the workspace.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub head: Position,
-    /// The projector's checkpoint.
+    /// The checkpoint of the projector: the position up to which events are folded into records.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub projected: Position,
-    /// Of each table what its live records come to at `projected`, as far as the caller may read them: two replicas with the
-    /// same records have the same digests, of 32 hexadecimal digits. A table without records may lack.
+    /// The digest of the live records of each table at `projected`, limited to what the caller may read, as 32
+    /// hexadecimal digits. Replicas with the same records have the same digests. A table without records may be
+    /// missing.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub digests: BTreeMap<TableName, String>,
-    /// The log reaches back to the event after this position.
+    /// The log reaches back to the event after this position. Always 0 at present: no log is cut.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub horizon: Position,
-    /// Devices heard of in the last 30 days.
+    /// The number of devices that made a request in the last 30 days.
     pub active_devices: i64,
-    /// Conflicts that a person must settle.
+    /// The number of open conflicts, which a person must settle.
     pub open_conflicts: i64,
-    /// When each device was last heard of, by name.
+    /// When each device last made a request, by device name. If several devices share a name, the latest counts.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub last_sync: BTreeMap<String, UnixMs>,
-    /// What this server takes.
+    /// The limits of this server.
     pub limits: Limits,
 }
 
-/// What a server takes, for clients to stay within.
+/// The limits of a server, which clients have to stay within.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
-    /// Operations in one push.
+    /// Largest number of operations in one push.
     pub batch_ops: usize,
-    /// Bytes of a request body on the wire.
+    /// Largest request body on the wire, in bytes.
     pub body_bytes: usize,
-    /// Bytes of a request body once decompressed.
+    /// Largest request body after decompression, in bytes.
     pub inflated_bytes: usize,
-    /// Bytes of one op's encoded fields.
+    /// Largest encoded `fields` of one op, in bytes of MessagePack.
     pub field_bytes: usize,
-    /// Bytes of a record's fields.
+    /// Largest weight of a record, in bytes.
     pub record_bytes: usize,
-    /// Fields of a record.
+    /// Largest number of fields of a record.
     pub record_fields: usize,
-    /// Levels of nesting of a value.
+    /// Deepest nesting of a value, in levels.
     pub depth: usize,
-    /// Seconds a device's clock may run ahead.
+    /// How far the clock of a device may run ahead of the server, in seconds.
     pub clock_skew_s: u32,
-    /// Events a page may be asked for.
+    /// Largest `limit` of a page, in events.
     pub page_events: usize,
-    /// Milliseconds a pull may wait.
+    /// Longest `wait` of a pull, in milliseconds.
     pub pull_wait_ms: u64,
-    /// Milliseconds a push may wait for the projector.
+    /// Longest `wait` of a push for the projector, in milliseconds.
     pub push_wait_ms: u64,
 }
 
 impl Limits {
-    /// The limits of this build under a catalog's clock skew.
+    /// The limits of this build, with the clock skew of a catalog.
     pub fn with_clock_skew_s(clock_skew_s: u32) -> Self {
         Self {
             batch_ops: limits::BATCH_OPS_MAX,
@@ -100,11 +101,11 @@ impl Limits {
     }
 }
 
-/// The answer of `GET /catalog`.
+/// The response to `GET /catalog`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogView {
-    /// Its version.
+    /// The version of the catalog.
     pub version: i64,
     /// The catalog as it was written.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]

@@ -21,7 +21,7 @@ use tidelog_core::wire::decode;
 ///
 /// The caller authenticates with an enrollment key. The device belongs to the workspace of the key and has its role and
 /// scopes. The response is the only one that ever shows the device's token.
-#[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterWire,
+#[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = tidelog_core::wire::schema::RegisterMembers,
     responses((status = 201, body = RegisterResponse), (status = 403), (status = 429)))]
 pub(crate) async fn register(
     gateway: Data<Gateway>,

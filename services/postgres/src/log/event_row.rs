@@ -70,7 +70,7 @@ pub(crate) fn event_with(row: &Row, rejected: Option<RejectCode>) -> Result<Even
 /// A put without stored fields was rejected as too large, or erased.
 fn intent_of(row: &Row) -> Result<Intent, StoreError> {
     let kind: i16 = row.try_get(column::KIND)?;
-    let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
+    let kind = Kind::from_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
     let fields: &[u8] = row.try_get(column::FIELDS)?;
     let fields = match fields {
         [] => None,

@@ -92,7 +92,7 @@ impl Store {
 /// Reads a row by the order of its columns: to look up each by its name would take longer than everything else.
 fn log_row(row: &Row) -> Result<LogRow<'_>, StoreError> {
     let kind = column(row, 8)?.i16()?;
-    let kind = Kind::of_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
+    let kind = Kind::from_number(kind).ok_or_else(|| StoreError::corrupt(format_args!("kind {kind} of an event")))?;
     let (position, batch_offset) = (column(row, 0)?.i64()?, column(row, 1)?.i16()?);
     let (received_at, digest) = (UnixMs(column(row, 6)?.i64()?), Digest(column(row, 7)?.i64()?));
     let event = EventRef {

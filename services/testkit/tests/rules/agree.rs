@@ -174,7 +174,7 @@ fn viewed(key: &RecordKey, record: &Record) -> Record {
     let view = record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), true);
     let json = serde_json::to_string(&view).unwrap();
     let view: RecordView = serde_json::from_str(&json).unwrap();
-    let (read_key, read) = Record::of_view(&view).unwrap();
+    let (read_key, read) = Record::from_view(&view).unwrap();
     assert_eq!(&read_key, key);
     read
 }

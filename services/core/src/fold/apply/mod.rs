@@ -80,8 +80,8 @@ impl<'a> EventContext<'a> {
         Record::unseen(self.event.position, self.event.received_at)
     }
 
-    /// Reduces a tombstone whose retention is over to its delete. The decision uses event times alone and is made when an
-    /// event touches the record, so a replica that removes the fields earlier, later or never gets the same record
+    /// Reduces a tombstone whose retention is over to its delete. The decision uses event times alone and is made when
+    /// an event touches the record, so a replica that removes the fields earlier, later or never gets the same record
     /// (FOLD-2).
     fn expire(&self, record: &mut Record) {
         if self.is_stub(record) {

@@ -15,8 +15,8 @@ use crate::value::Fields;
 impl EventContext<'_> {
     /// Applies a put.
     ///
-    /// RULE-2: a put that did not know of the last delete brings the record back, or writes into its next life, only where
-    /// the catalog says that updates win.
+    /// RULE-2: a put that did not know of the last delete brings the record back, or writes into its next life, only
+    /// where the catalog says that updates win.
     pub(super) fn put(&mut self, record: &mut Record, given: &Fields) -> Result<PutSize, FoldError> {
         let unknown_delete = record.last_delete.clone().filter(|delete| self.is_concurrent(&delete.writer));
         if let Some(delete) = &unknown_delete
@@ -75,7 +75,8 @@ impl EventContext<'_> {
         Ok(Some(Opponent { winner, rule, asks_a_person }))
     }
 
-    /// Brings a deleted record back: with the fields that the tombstone kept if the put undoes the delete, else with none.
+    /// Brings a deleted record back: with the fields that the tombstone kept if the put undoes the delete, else with
+    /// none.
     fn end_tombstone(&self, record: &mut Record, undoes_delete: bool) {
         let delete_before = record.delete_before.take();
         if undoes_delete {
@@ -147,7 +148,8 @@ impl EventContext<'_> {
     }
 
     fn lose_to_limit(&mut self, record: &mut Record, given: &Fields, undoes_delete: bool) {
-        // The fields that the put was measured together with: those of a tombstone only if the put would bring them back.
+        // The fields that the put was measured together with: those of a tombstone only if the put would bring them
+        // back.
         let has_fields = !record.deleted || undoes_delete;
         let newest = record.newest_contributor().filter(|_| has_fields);
         self.lose(record, given, |record, field| {

@@ -47,8 +47,8 @@ impl EventContext<'_> {
         Ok(false)
     }
 
-    /// Contributes to a merge field. Where one of the values cannot be merged, the later position wins. Returns whether a
-    /// reader sees another value afterwards.
+    /// Contributes to a merge field. Where one of the values cannot be merged, the later position wins. Returns whether
+    /// a reader sees another value afterwards.
     fn merge(&mut self, record: &mut Record, field: &str, value: &Value, merge: Merge) -> bool {
         let stored = record.fields.get(field);
         let is_mergeable =

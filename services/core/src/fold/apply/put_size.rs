@@ -16,8 +16,8 @@ pub(super) enum PutSize {
 }
 
 impl EventContext<'_> {
-    /// Whether the record would stay within its limits with the given fields added to its own, regardless of which value
-    /// wins in each field. Measured before the rules decide, so that the result does not depend on them.
+    /// Whether the record would stay within its limits with the given fields added to its own, regardless of which
+    /// value wins in each field. Measured before the rules decide, so that the result does not depend on them.
     ///
     /// Building a union is expensive, so the exact size is computed only if the upper bound exceeds a limit.
     pub(super) fn size_of_put(&self, record: &Record, given: &Fields, undoes_delete: bool) -> PutSize {

@@ -63,8 +63,8 @@ impl EventContext<'_> {
         Ok(())
     }
 
-    /// Writes down a resolve that came after another one had settled the conflict: everything that it would have changed
-    /// gets a conflict of its own.
+    /// Writes down a resolve that came after another one had settled the conflict: everything that it would have
+    /// changed gets a conflict of its own.
     fn lose_to_settled(&mut self, record: &mut Record, put: Option<&Fields>) {
         let deleted = record.last_delete.as_ref().filter(|_| record.deleted);
         let deleted = deleted.map(|delete| side_of(&delete.writer, Content::Deleted));

@@ -21,8 +21,8 @@ pub struct FieldState {
 /// What a merge field remembers beyond its value and newest contributor.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MergeState {
-    /// The newest contribution of each other device, in position order. Together with the newest of all they are at most
-    /// [`CONTRIBUTORS_MAX`]; older ones are forgotten.
+    /// The newest contribution of each other device, in position order. Together with the newest of all they are at
+    /// most [`CONTRIBUTORS_MAX`]; older ones are forgotten.
     pub others: Vec<Arc<Writer>>,
     /// The exact sum of a `sum` field, if it exceeds 64 bits.
     pub sum: Option<i128>,

@@ -6,8 +6,8 @@ use crate::limits::HISTORY_BLOCK_EVENTS;
 
 /// The positions of the events that named a record.
 ///
-/// The newest positions are kept in the record. When there are [`HISTORY_BLOCK_EVENTS`] of them, they leave it as a block,
-/// so that a record that is written for years stays small.
+/// The newest positions are kept in the record. When there are [`HISTORY_BLOCK_EVENTS`] of them, they leave it as a
+/// block, so that a record that is written for years stays small.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     /// The number of blocks that have left the record.

@@ -20,8 +20,8 @@ use crate::ids::{ConflictId, DeviceId, Position};
 use crate::time::UnixMs;
 use crate::value::Fields;
 
-/// A delete of a record. The record remembers it after it is live again, because a put that was concurrent with it still
-/// loses.
+/// A delete of a record. The record remembers it after it is live again, because a put that was concurrent with it
+/// still loses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delete {
     /// The event that deleted the record.
@@ -59,8 +59,8 @@ pub struct Record {
     pub deleted: bool,
     /// The newest delete, if there was one.
     pub last_delete: Option<Delete>,
-    /// Tombstones only: the delete before `last_delete`. It is the last one again once a put proves that the newest lost.
-    /// No earlier delete is ever needed: such a put makes the record live, and only another delete ends that.
+    /// Tombstones only: the delete before `last_delete`. It is the last one again once a put proves that the newest
+    /// lost. No earlier delete is ever needed: such a put makes the record live, and only another delete ends that.
     pub delete_before: Option<Delete>,
     /// The open conflicts.
     pub open_conflicts: BTreeMap<ConflictId, OpenConflict>,

@@ -21,7 +21,8 @@ pub struct StateError(String);
 /// positions of a record's events.
 const STATE_FORM: u8 = 3;
 
-/// The state as it is written: an array that begins with the number of its form. [`StoredState`] reads the same members.
+/// The state as it is written: an array that begins with the number of its form. [`StoredState`] reads the same
+/// members.
 #[derive(Serialize)]
 struct StateToStore<'a> {
     form: u8,

@@ -15,8 +15,8 @@ pub struct Writer {
     pub device: DeviceId,
     /// The role of the device when the event was stored.
     pub role: Role,
-    /// The effective time of the event: its `at`, limited to the clock skew after its `received_at`. Computed once, when
-    /// the event is folded.
+    /// The effective time of the event: its `at`, limited to the clock skew after its `received_at`. Computed once,
+    /// when the event is folded.
     pub at: UnixMs,
 }
 

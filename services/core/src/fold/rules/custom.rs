@@ -30,8 +30,8 @@ pub enum Decision {
 
 /// A conflict rule of the embedding program, for fields and tables with `rule = "custom"`.
 ///
-/// Contract: the same two contenders get the same decision on every replica, in every version of the program, always. So
-/// a resolver reads nothing but the contenders: no clock, no randomness, no settings, no database.
+/// Contract: the same two contenders get the same decision on every replica, in every version of the program, always.
+/// So a resolver reads nothing but the contenders: no clock, no randomness, no settings, no database.
 ///
 /// Closures with this signature are resolvers. This one lets the longer text win, and asks a person if both texts have
 /// the same length:
@@ -108,11 +108,11 @@ impl Resolvers {
         self.0.get(name).map(|resolver| &**resolver)
     }
 
-    /// Names the first `custom` rule of a catalog that has no resolver here, in a sentence for people. `None` if every rule
-    /// has its resolver.
+    /// Names the first `custom` rule of a catalog that has no resolver here, in a sentence for people. `None` if every
+    /// rule has its resolver.
     ///
-    /// A server refuses such a catalog when it is applied. If another rule silently took the place of the missing one, it
-    /// would lose edits that the author of the catalog considers safe.
+    /// A server refuses such a catalog when it is applied. If another rule silently took the place of the missing one,
+    /// it would lose edits that the author of the catalog considers safe.
     pub fn missing_for(&self, catalog: &Catalog) -> Option<String> {
         catalog.tables.iter().find_map(|(name, table)| {
             let missing = table.rules().find_map(|rule| match rule {

@@ -1,4 +1,5 @@
-//! The merges `sum` and `union`: every put is a contribution, and none loses. Laws, each tested in tests/fold/merges.rs:
+//! The merges `sum` and `union`: every put is a contribution, and none loses. Laws, each tested in
+//! tests/fold/merges.rs:
 //!
 //! - The result depends on the contributions alone, and for `union` on their order; never on bases or clocks.
 //! - `sum` is exact in 128 bits, so the order of contributions makes no difference even beyond the range of 64 bits.

@@ -1,12 +1,13 @@
-//! One pass over a JSON body before it is parsed, for what a parser would take silently or could not name: integers
-//! beyond 64 bits (read as inexact floats otherwise), floats beyond the finite, and nesting.
+//! Scans a JSON body in one pass, before it is parsed, for what the parser would accept silently or could not name:
+//! integers beyond 64 bits (it reads them as inexact floats), floats beyond the finite range, nesting, and too many
+//! values.
 
 use crate::error::Code;
 use crate::limits::{BODY_DEPTH_MAX, BODY_VALUES_MAX};
-use crate::wire::decode::scan_fault::{ScanFault, TOO_MANY_VALUES};
+use crate::wire::decode::scan_fault::ScanFault;
 
-/// Finds the first such fault. Bytes that are no JSON pass: the parser tells those.
-pub(crate) fn scan(body: &[u8]) -> Result<(), ScanFault> {
+/// Finds the first fault of a body. Bytes that are not JSON pass: the parser reports them.
+pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
     let (mut depth, mut at, mut values) = (0usize, 0usize, 0usize);
     while let Some(&byte) = body.get(at) {
         at += 1;
@@ -16,27 +17,27 @@ pub(crate) fn scan(body: &[u8]) -> Result<(), ScanFault> {
                 depth += 1;
                 values += 1;
                 if depth > BODY_DEPTH_MAX {
-                    return Err(ScanFault { at: at - 1, code: Code::TooDeep, detail: "the body nests too deep" });
+                    return Err(ScanFault::too_deep(at - 1));
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b',' | b':' => values += 1,
             b'-' | b'0'..=b'9' => {
                 let end = end_of_number(body, at);
-                let found = check_number(&body[at - 1..end]);
-                found.map_err(|detail| ScanFault { at: at - 1, code: Code::NumberRange, detail })?;
+                let checked = check_number(&body[at - 1..end]);
+                checked.map_err(|detail| ScanFault { at: at - 1, code: Code::NumberRange, detail })?;
                 at = end;
             }
             _ => {}
         }
         if values > BODY_VALUES_MAX {
-            return Err(ScanFault { at: at - 1, code: Code::BodyTooLarge, detail: TOO_MANY_VALUES });
+            return Err(ScanFault::too_many_values(at - 1));
         }
     }
     Ok(())
 }
 
-/// Past the closing quote of the string that starts at `at`.
+/// The index after the closing quote of the string whose text starts at `at`.
 fn end_of_string(body: &[u8], mut at: usize) -> usize {
     while let Some(&byte) = body.get(at) {
         at += 1;
@@ -55,17 +56,18 @@ fn end_of_number(body: &[u8], at: usize) -> usize {
 }
 
 fn check_number(number: &[u8]) -> Result<(), &'static str> {
-    const SURELY_FINITE_BYTES: usize = 18;
+    /// A number this short is in range unless it has an exponent.
+    const SAFE_BYTES_MAX: usize = 18;
     let is_float = number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
-    if number.len() <= SURELY_FINITE_BYTES && !(is_float && number.iter().any(|byte| matches!(byte, b'e' | b'E'))) {
+    if number.len() <= SAFE_BYTES_MAX && !(is_float && number.iter().any(|byte| matches!(byte, b'e' | b'E'))) {
         return Ok(());
     }
     let Ok(text) = std::str::from_utf8(number) else { return Ok(()) };
     match is_float {
-        true if text.parse::<f64>().is_ok_and(|float| !float.is_finite()) => Err("floats are finite"),
-        // Signs in odd places are no number at all: the parser tells those.
+        true if text.parse::<f64>().is_ok_and(|float| !float.is_finite()) => Err("floats have to be finite"),
+        // With a sign in the middle it is not a number at all, which the parser reports.
         false if !text[1..].contains(['-', '+']) && text.parse::<i64>().is_err() => {
-            Err("integers have 64 bits, signed")
+            Err("integers have to fit in 64 bits, signed")
         }
         true | false => Ok(()),
     }

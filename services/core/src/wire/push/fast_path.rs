@@ -1,7 +1,9 @@
-//! Reads a MessagePack push without building values: each op's fields stay the slice of the body that they came in.
+//! Reads a MessagePack push without building values: the fields of each op stay the slice of the body that they came in
+//! (docs/adr/0015).
 //!
-//! Takes only what is good in every respect. Of anything else it says nothing, and the reader that goes value by value
-//! finds what is wrong, or that it is good after all (-0.0, which is stored as 0.0).
+//! The fast path accepts only bodies that are correct in every respect. It refuses anything else without a reason, and
+//! the body is then decoded value by value. That finds the fault, or finds that the body is acceptable after all: -0.0,
+//! for example, which is stored as 0.0.
 
 use bytes::Bytes;
 
@@ -9,43 +11,72 @@ use crate::ids::{Actor, ConflictId, Position, RecordId, Scope, Seq, TableName};
 use crate::limits::{BATCH_OPS_MAX, BODY_VALUES_MAX};
 use crate::log::cursor::Cursor;
 use crate::log::op::{Kind, Op, intent_of};
-use crate::msgpack::read::{Reader, Token};
+use crate::msgpack::read::{NIL, Reader, Token};
 use crate::time::UnixMs;
 use crate::value::packed::{PackedFields, take_fields};
 use crate::wire::Encoding;
 use crate::wire::decode::{DecodeError, decode};
-use crate::wire::push::{PushRequest, SyncRequest, is_app};
+use crate::wire::push::request::{PushRequest, SyncRequest, is_app};
 
 impl PushRequest {
-    /// Reads the body of `POST /sync/push`.
+    /// Decodes the body of `POST /sync/push`.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use tidelog_core::error::Code;
+    /// use tidelog_core::ids::Seq;
+    /// use tidelog_core::wire::{Encoding, PushRequest};
+    ///
+    /// let op = r#"{"seq": 1, "table": "notes", "record": "n-1", "kind": "put", "fields": {"title": "milk"}}"#;
+    /// let body = Bytes::from(format!(r#"{{"ops": [{op}]}}"#));
+    /// let push = PushRequest::read(Encoding::Json, &body)?;
+    /// assert_eq!((push.ops.len(), push.ops[0].seq, push.cursor), (1, Seq(1), None));
+    ///
+    /// let body = Bytes::from(format!(r#"{{"ops": [{op}, {{"seq": 2, "tabel": "notes"}}]}}"#));
+    /// let error = PushRequest::read(Encoding::Json, &body).unwrap_err();
+    /// assert_eq!((error.code, error.op_index), (Code::UnknownMember, Some(1)));
+    /// # Ok::<(), tidelog_core::wire::DecodeError>(())
+    /// ```
     pub fn read(encoding: Encoding, body: &Bytes) -> Result<Self, DecodeError> {
-        let quick = || match Members::of_msgpack(body)? {
-            Members { cursor, app, ops: Some(ops), limit: None, tables: None } => {
+        if encoding == Encoding::MessagePack
+            && let Some(push) = Self::read_fast(body)
+        {
+            return Ok(push);
+        }
+        decode(encoding, body)
+    }
+
+    fn read_fast(body: &Bytes) -> Option<Self> {
+        match RequestMembers::read(body)? {
+            RequestMembers { cursor, app, ops: Some(ops), limit: None, tables: None } => {
                 Some(Self { cursor: cursor.flatten(), app: app.flatten(), ops })
             }
             _ => None,
-        };
-        let quick = if encoding == Encoding::MessagePack { quick() } else { None };
-        quick.map_or_else(|| decode(encoding, body), Ok)
+        }
     }
 }
 
 impl SyncRequest {
-    /// Reads the body of `POST /sync`.
+    /// Decodes the body of `POST /sync`.
     pub fn read(encoding: Encoding, body: &Bytes) -> Result<Self, DecodeError> {
-        let quick = || {
-            let Members { cursor, app, ops, limit, tables } = Members::of_msgpack(body)?;
-            let push = PushRequest { cursor: cursor.flatten(), app: app.flatten(), ops: ops? };
-            Some(Self { push, limit: limit.flatten(), tables: tables.flatten() })
-        };
-        let quick = if encoding == Encoding::MessagePack { quick() } else { None };
-        quick.map_or_else(|| decode(encoding, body), Ok)
+        if encoding == Encoding::MessagePack
+            && let Some(sync) = Self::read_fast(body)
+        {
+            return Ok(sync);
+        }
+        decode(encoding, body)
+    }
+
+    fn read_fast(body: &Bytes) -> Option<Self> {
+        let RequestMembers { cursor, app, ops, limit, tables } = RequestMembers::read(body)?;
+        let push = PushRequest { cursor: cursor.flatten(), app: app.flatten(), ops: ops? };
+        Some(Self { push, limit: limit.flatten(), tables: tables.flatten() })
     }
 }
 
-/// The members of a body as far as they were given; inside, `None` is one that was given as null.
+/// The members of a body. `None` is a member that was not given, and `Some(None)` one that was given as null.
 #[derive(Default)]
-struct Members {
+struct RequestMembers {
     cursor: Option<Option<Cursor>>,
     app: Option<Option<String>>,
     ops: Option<Vec<Op>>,
@@ -53,19 +84,17 @@ struct Members {
     tables: Option<Option<Vec<TableName>>>,
 }
 
-impl Members {
-    fn of_msgpack(body: &Bytes) -> Option<Self> {
-        let mut reader = Reader::of_at_most(BODY_VALUES_MAX, body);
+impl RequestMembers {
+    fn read(body: &Bytes) -> Option<Self> {
+        let mut reader = Reader::with_token_limit(body, BODY_VALUES_MAX);
         let mut members = Self::default();
-        for _ in 0..take_map(&mut reader)? {
+        for _ in 0..read_map(&mut reader)? {
             match reader.raw_text()? {
-                b"cursor" => once(&mut members.cursor, or_null(&mut reader, |text| Cursor::parse(as_text(text)?))?)?,
-                b"app" => once(&mut members.app, or_null(&mut reader, |text| app(as_text(text)?))?)?,
-                b"ops" => once(&mut members.ops, ops(&mut reader, body)?)?,
-                b"limit" => {
-                    once(&mut members.limit, or_null(&mut reader, |number| u64::try_from(as_int(number)?).ok())?)?
-                }
-                b"tables" => once(&mut members.tables, tables(&mut reader)?)?,
+                b"cursor" => set_once(&mut members.cursor, or_null(&mut reader, |it| Cursor::parse(as_text(it)?))?)?,
+                b"app" => set_once(&mut members.app, or_null(&mut reader, |it| parse_app(as_text(it)?))?)?,
+                b"ops" => set_once(&mut members.ops, read_ops(&mut reader, body)?)?,
+                b"limit" => set_once(&mut members.limit, or_null(&mut reader, |it| as_int(it)?.try_into().ok())?)?,
+                b"tables" => set_once(&mut members.tables, read_tables(&mut reader)?)?,
                 _ => return None,
             }
         }
@@ -73,7 +102,7 @@ impl Members {
     }
 }
 
-/// The members of an op as far as they were given.
+/// The members of an op. `None` is a member that was not given, and `Some(None)` one that was given as null.
 #[derive(Default)]
 struct OpMembers<'a> {
     seq: Option<Seq>,
@@ -90,21 +119,21 @@ struct OpMembers<'a> {
 }
 
 impl<'a> OpMembers<'a> {
-    fn take(reader: &mut Reader<'a>, body: &Bytes) -> Option<Self> {
+    fn read(reader: &mut Reader<'a>, body: &Bytes) -> Option<Self> {
         let mut op = Self::default();
-        for _ in 0..take_map(reader)? {
+        for _ in 0..read_map(reader)? {
             match reader.raw_text()? {
-                b"seq" => once(&mut op.seq, Seq::new(as_int(reader.token()?)?)?)?,
-                b"table" => once(&mut op.table, reader.next_text()?)?,
-                b"record" => once(&mut op.record, reader.next_text()?)?,
-                b"scope" => once(&mut op.scope, reader.next_text()?)?,
-                b"kind" => once(&mut op.kind, Kind::of_word(reader.next_text()?)?)?,
-                b"fields" => once(&mut op.fields, fields(reader, body)?)?,
-                b"conflict" => once(&mut op.conflict, or_null(reader, |id| ConflictId::parse(as_text(id)?).ok())?)?,
-                b"delete" => once(&mut op.delete, as_bool(reader.token()?)?)?,
-                b"base" => once(&mut op.base, or_null(reader, |number| Position::new(as_int(number)?))?)?,
-                b"at" => once(&mut op.at, or_null(reader, |time| UnixMs::parse(as_text(time)?))?)?,
-                b"actor" => once(&mut op.actor, reader.next_text()?)?,
+                b"seq" => set_once(&mut op.seq, Seq::new(as_int(reader.token()?)?)?)?,
+                b"table" => set_once(&mut op.table, reader.next_text()?)?,
+                b"record" => set_once(&mut op.record, reader.next_text()?)?,
+                b"scope" => set_once(&mut op.scope, reader.next_text()?)?,
+                b"kind" => set_once(&mut op.kind, Kind::from_word(reader.next_text()?)?)?,
+                b"fields" => set_once(&mut op.fields, read_fields(reader, body)?)?,
+                b"conflict" => set_once(&mut op.conflict, or_null(reader, |it| ConflictId::parse(as_text(it)?).ok())?)?,
+                b"delete" => set_once(&mut op.delete, as_bool(reader.token()?)?)?,
+                b"base" => set_once(&mut op.base, or_null(reader, |it| Position::new(as_int(it)?))?)?,
+                b"at" => set_once(&mut op.at, or_null(reader, |it| UnixMs::parse(as_text(it)?))?)?,
+                b"actor" => set_once(&mut op.actor, reader.next_text()?)?,
                 _ => return None,
             }
         }
@@ -128,16 +157,16 @@ impl<'a> OpMembers<'a> {
     }
 }
 
-fn ops(reader: &mut Reader<'_>, body: &Bytes) -> Option<Vec<Op>> {
+fn read_ops(reader: &mut Reader<'_>, body: &Bytes) -> Option<Vec<Op>> {
     let Token::Array(count) = reader.token()? else { return None };
     let mut ops = Vec::with_capacity(BATCH_OPS_MAX.min(count as usize));
     for _ in 0..count {
-        ops.push(OpMembers::take(reader, body)?.into_op()?);
+        ops.push(OpMembers::read(reader, body)?.into_op()?);
     }
     Some(ops)
 }
 
-fn fields(reader: &mut Reader<'_>, body: &Bytes) -> Option<Option<PackedFields>> {
+fn read_fields(reader: &mut Reader<'_>, body: &Bytes) -> Option<Option<PackedFields>> {
     let before = reader.rest();
     if before.first() == Some(&NIL) {
         reader.token()?;
@@ -145,12 +174,10 @@ fn fields(reader: &mut Reader<'_>, body: &Bytes) -> Option<Option<PackedFields>>
     }
     let count = take_fields(reader)?;
     let packed = &before[..before.len() - reader.rest().len()];
-    Some(Some(PackedFields::of_checked(body.slice_ref(packed), count)))
+    Some(Some(PackedFields::from_checked(body.slice_ref(packed), count)))
 }
 
-const NIL: u8 = 0xc0;
-
-fn tables(reader: &mut Reader<'_>) -> Option<Option<Vec<TableName>>> {
+fn read_tables(reader: &mut Reader<'_>) -> Option<Option<Vec<TableName>>> {
     match reader.token()? {
         Token::Nil => Some(None),
         Token::Array(count) => {
@@ -160,15 +187,15 @@ fn tables(reader: &mut Reader<'_>) -> Option<Option<Vec<TableName>>> {
     }
 }
 
-fn app(text: &str) -> Option<String> {
-    is_app(text).then(|| text.to_owned())
-}
-
-fn take_map(reader: &mut Reader<'_>) -> Option<u32> {
+fn read_map(reader: &mut Reader<'_>) -> Option<u32> {
     match reader.token()? {
         Token::Map(entries) => Some(entries),
         _ => None,
     }
+}
+
+fn parse_app(text: &str) -> Option<String> {
+    is_app(text).then(|| text.to_owned())
 }
 
 fn as_text<'a>(token: Token<'a>) -> Option<&'a str> {
@@ -192,6 +219,7 @@ fn as_bool(token: Token<'_>) -> Option<bool> {
     }
 }
 
+/// Reads a member that may be null, as `Some(None)`.
 fn or_null<'a, T>(reader: &mut Reader<'a>, read: impl FnOnce(Token<'a>) -> Option<T>) -> Option<Option<T>> {
     match reader.token()? {
         Token::Nil => Some(None),
@@ -199,7 +227,7 @@ fn or_null<'a, T>(reader: &mut Reader<'a>, read: impl FnOnce(Token<'a>) -> Optio
     }
 }
 
-/// A member that is given twice is an error.
-fn once<T>(member: &mut Option<T>, value: T) -> Option<()> {
+/// Sets a member. A member that is given twice is refused.
+fn set_once<T>(member: &mut Option<T>, value: T) -> Option<()> {
     member.replace(value).is_none().then_some(())
 }

@@ -19,7 +19,7 @@ use crate::http::response::ok;
 ///
 /// The server appends the operation itself, so it takes no seq of the caller.
 #[utoipa::path(post, path = "/api/v1/conflicts/{conflict}/resolve", tag = "conflicts",
-    request_body = tidelog_core::wire::schema::ResolveWire,
+    request_body = tidelog_core::wire::schema::ResolveMembers,
     params(
         ("conflict" = String, Path),
         ("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdict, up to 10,000"),

@@ -18,7 +18,7 @@ use crate::http::response::ok;
 /// Pushes a batch of operations.
 ///
 /// When the response arrives, they are durable and part of every later pull.
-#[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushWire,
+#[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushMembers,
     params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdicts of the operations, up to 10,000")),
     responses((status = 200, body = PushResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn push(

@@ -22,7 +22,7 @@ use crate::pull::PullRequest;
 /// Pushes operations and pulls the events after a cursor, in one round trip.
 ///
 /// The page includes the operations just pushed, if it reaches that far.
-#[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = tidelog_core::wire::schema::SyncWire,
+#[utoipa::path(post, path = "/api/v1/sync", tag = "sync", request_body = tidelog_core::wire::schema::SyncMembers,
     responses((status = 200, body = SyncResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn sync(
     gateway: Data<Gateway>,

@@ -1,0 +1,51 @@
+//! Decodes MessagePack bodies.
+
+use std::io::Cursor;
+
+use rmp_serde::Deserializer;
+use rmp_serde::decode::Error::{InvalidDataRead, InvalidMarkerRead};
+use rmp_serde::decode::ReadReader;
+use serde::de::DeserializeOwned;
+
+use crate::error::Code;
+use crate::limits::BODY_DEPTH_MAX;
+use crate::wire::decode::error::DecodeError;
+use crate::wire::decode::msgpack_scan::scan;
+use crate::wire::decode::scan_fault::ScanFault;
+
+type LocatedError = serde_path_to_error::Error<rmp_serde::decode::Error>;
+
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+    scan(body).map_err(|fault| locate::<T>(&fault, body))?;
+    T::deserialize(&mut parser(body)).map_err(|error| from_parser::<T>(body, &error))
+}
+
+/// Finds the operation that a scan fault is in: the one that a parser is in if the body ends at the fault. An error of
+/// an earlier operation is returned instead.
+fn locate<T: DeserializeOwned>(fault: &ScanFault, body: &[u8]) -> DecodeError {
+    let error = DecodeError::from(fault);
+    if fault.code == Code::MsgpackInvalid {
+        return error; // as with JSON: a body that cannot be parsed has no operations
+    }
+    let before = &body[..fault.at];
+    match parse_with_path::<T>(before) {
+        Err(parsed) if !matches!(parsed.inner(), InvalidDataRead(_) | InvalidMarkerRead(_)) => {
+            error.or_earlier(from_parser::<T>(before, parsed.inner()))
+        }
+        parsed => error.located_by(parsed),
+    }
+}
+
+fn from_parser<T: DeserializeOwned>(body: &[u8], error: &rmp_serde::decode::Error) -> DecodeError {
+    DecodeError::from_message(&error.to_string()).located_by(parse_with_path::<T>(body))
+}
+
+fn parse_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<(), LocatedError> {
+    serde_path_to_error::deserialize::<_, T>(&mut parser(body)).map(drop)
+}
+
+fn parser(body: &[u8]) -> Deserializer<ReadReader<Cursor<&[u8]>>> {
+    let mut parser = Deserializer::new(Cursor::new(body));
+    parser.set_max_depth(BODY_DEPTH_MAX);
+    parser
+}
