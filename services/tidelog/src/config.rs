@@ -1,62 +1,63 @@
-//! How a server is set up.
+//! The configuration of a server.
 
 use std::net::SocketAddr;
 
 use tidelog_core::fold::Resolvers;
 use tidelog_gateway::Runtime;
 
-/// Which parts run in this process.
+/// Which parts of the server run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Roles {
-    /// HTTP.
+    /// The HTTP API.
     pub gateway: bool,
-    /// Folding.
+    /// Folding events into records.
     pub projector: bool,
 }
 
 impl Roles {
-    /// Both.
+    /// Gateway and projector.
     pub const ALL: Roles = Roles { gateway: true, projector: true };
 }
 
 /// The catalog to put in force if none is.
 #[derive(Debug, Clone)]
 pub struct InitialCatalog {
-    /// Where it comes from, for messages.
+    /// Where it comes from, for messages: a file, or `the default catalog`.
     pub name: String,
-    /// Its TOML.
+    /// Its TOML source.
     pub source: String,
-    /// Whether somebody named it: then it is told if another is in force.
+    /// Whether the operator named it. If so, the log warns when another catalog is in force.
     pub is_asked_for: bool,
 }
 
-/// How a server is set up.
+/// The configuration of a server.
 pub struct ServerConfig {
-    /// The database, as a login that may migrate it.
+    /// URL of the database, with a login that may migrate it.
     pub database_url: String,
-    /// Where apps reach it; port 0 takes a free one.
+    /// Address of the API for apps; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Where operators reach it, if they do.
+    /// Address of the admin listener for operators, if there is to be one.
     pub admin_listen: Option<SocketAddr>,
-    /// What runs here.
+    /// What runs in this process.
     pub roles: Roles,
-    /// Most database connections, those of the projector among them.
+    /// Maximum number of database connections, including those of the projector.
     pub pool_size: usize,
-    /// Appends under way at once.
+    /// Append workers. Each runs one append transaction at a time on a connection of its own.
     pub append_workers: usize,
-    /// Workspaces folded at once, each on up to two connections; fewer where they would take half the pool.
+    /// Projector workers. Each folds one workspace at a time on up to two connections. There are fewer if they would take
+    /// more than half of the pool.
     pub projector_workers: usize,
     /// Whether one transaction may append to several workspaces; off under Citus.
     pub group_workspaces: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
-    /// Whether a database that loses acknowledged edits in a crash will do.
+    /// Whether to start on a database whose settings lose acknowledged edits in a crash.
     pub allow_unsafe_durability: bool,
-    /// Whether other processes share the database: they are told what moves.
+    /// Whether other processes use the same database. Wake-up hints are then exchanged with them by NOTIFY.
     pub shared_database: bool,
-    /// The first catalog.
+    /// The catalog to put in force if none is.
     pub catalog: InitialCatalog,
-    /// The embedding program's `custom` rules.
+    /// Resolvers of the embedding program's `custom` rules.
     pub resolvers: Resolvers,
     /// Clock and randomness.
     pub runtime: Runtime,

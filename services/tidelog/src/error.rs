@@ -8,43 +8,45 @@ use tidelog_postgres::{DurabilityError, MigrateError, StoreError};
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The schema.
+    /// The schema could not be migrated.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The database's settings.
+    /// The database's settings would lose acknowledged edits in a crash.
     #[error(transparent)]
     Durability(#[from] DurabilityError),
-    /// The first catalog.
+    /// The first catalog is invalid.
     #[error("{name}: {error}")]
     Catalog {
-        /// Where it comes from.
+        /// The file, or `the default catalog`.
         name: String,
-        /// What is wrong.
+        /// What is wrong, by line and column.
         error: CatalogError,
     },
-    /// The first catalog asks for a `custom` rule that this program has no resolver for.
+    /// The first catalog has a `custom` rule for which this program has no resolver.
     #[error("{name}: {what}")]
     NoResolver {
-        /// Where it comes from.
+        /// The file, or `the default catalog`.
         name: String,
-        /// What it asks for.
+        /// The rule, and the resolver that is missing.
         what: String,
     },
-    /// The address.
-    #[error("cannot listen on {address}: {error}; pass another --listen")]
+    /// The server cannot listen on an address.
+    #[error("cannot listen on {address}: {error}; pass another {option}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The option that names it.
+        option: &'static str,
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// Threads for the projector.
+    /// The projector's threads could not be started.
     #[error("cannot start the projector's threads: {0}")]
     Threads(std::io::Error),
-    /// A metric's name is taken: an error of the code.
+    /// Two metrics have the same name, which is a bug.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
 }

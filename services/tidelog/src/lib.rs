@@ -1,7 +1,7 @@
-//! The tidelog server and its command line.
+//! The Tidelog server and its command line.
 //!
-//! [`Server::start`] is the whole server in a process, as `tidelog serve` and the tests run it; [`cli`] is the command
-//! line.
+//! [`Server::start`] runs the whole server in this process, as `tidelog serve` and the tests do. [`cli`] is the command
+//! line; a program with conflict rules of its own passes them to [`cli::main_with`].
 
 pub mod cli;
 mod config;
@@ -13,5 +13,5 @@ pub use config::{InitialCatalog, Roles, ServerConfig};
 pub use error::ServerError;
 pub use server::Server;
 
-/// The catalog that is in force until an app brings its own.
+/// The catalog of a new server unless the operator names another: one role that may write every table.
 pub const DEFAULT_CATALOG: &str = include_str!("../../../schema/catalogs/default.toml");

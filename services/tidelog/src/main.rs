@@ -1,10 +1,10 @@
-//! `tidelog`: see `tidelog --help`.
+//! The `tidelog` program: see `tidelog --help`.
 
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Folding makes and frees some fifty small pieces of memory an event.
+/// Replaces the system's allocator, because folding makes and frees some fifty small allocations for each event.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

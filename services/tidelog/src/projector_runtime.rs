@@ -1,5 +1,5 @@
-//! The projector on threads and connections of its own: it has as much to do as there is, and who pushes must not stand in
-//! a row behind it.
+//! Runs the projector on threads and connections of its own. Folding can take all the time there is, and pushes must not
+//! queue behind it.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -16,63 +16,64 @@ use tokio::time::timeout;
 use crate::config::ServerConfig;
 use crate::error::ServerError;
 
-/// How long the step at hand may take when the server stops.
-const STEP_WITHIN: Duration = Duration::from_secs(30);
+/// How long the steps under way may take when the server stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A projector that runs. Dropped, it is cut short.
+/// A running projector. Dropping it aborts the steps under way; what they folded is not stored, and is folded at the next
+/// start.
 pub(crate) struct ProjectorHandle {
-    _threads: Threads,
+    _runtime: OwnedRuntime,
     task: JoinHandle<()>,
 }
 
-/// A runtime that may be dropped in async code.
-struct Threads(Option<Runtime>);
+/// A tokio runtime that may be dropped in async code, which a plain one may not.
+struct OwnedRuntime(Option<Runtime>);
 
 impl ProjectorHandle {
-    /// How many connections a projector takes of the server's: two a worker, fewer workers where they would take over half.
+    /// How many of the server's connections the projector takes: two for each worker.
     pub(crate) fn connections(config: &ServerConfig) -> usize {
         if config.roles.projector { 2 * workers(config) } else { 0 }
     }
 
-    /// Runs a projector until `stopping` says so.
+    /// Starts a projector that runs until `stop` becomes true.
     pub(crate) fn start(
         config: &ServerConfig,
         wakeups: Arc<Wakeups>,
         registry: &Registry,
-        stopping: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) -> Result<Self, ServerError> {
         let workers = workers(config);
-        // Half of the processors, so that folding alone leaves the rest to the others.
+        // Half of the processors, so that folding leaves the others to HTTP and Postgres.
         let threads = (available_parallelism().map_or(1, usize::from) / 2).clamp(1, workers);
         let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("projector").enable_all().build();
-        let threads = Threads(Some(runtime.map_err(ServerError::Threads)?));
+        let runtime = OwnedRuntime(Some(runtime.map_err(ServerError::Threads)?));
         let store = StoreConfig { url: config.database_url.clone(), pool_size: Self::connections(config) };
-        // Its connections too are driven there.
-        let store = threads.within(|| Store::new(&store))?;
+        // Made within the runtime, which then drives its connections.
+        let store = runtime.enter(|| Store::new(&store))?;
         let projector = Projector::new(store, wakeups, registry)?;
         let projector = projector.with_workers(workers).with_resolvers(config.resolvers.clone());
-        let task = threads.within(|| tokio::spawn(async move { projector.run(stopping).await }));
-        Ok(Self { _threads: threads, task })
+        let task = runtime.enter(|| tokio::spawn(async move { projector.run(stop).await }));
+        Ok(Self { _runtime: runtime, task })
     }
 
-    /// Waits for the steps at hand, which are the last ones.
-    pub(crate) async fn end(mut self) {
-        if timeout(STEP_WITHIN, &mut self.task).await.is_err() {
-            tracing::warn!("the projector's step was cut short; it is done again at the next start");
+    /// Waits until the projector has stopped, at most [`STOP_TIME_MAX`].
+    pub(crate) async fn wait_stopped(mut self) {
+        if timeout(STOP_TIME_MAX, &mut self.task).await.is_err() {
+            tracing::warn!("the projector's step took too long and was aborted; it is repeated at the next start");
         }
     }
 }
 
-impl Threads {
-    /// Does something that belongs to this runtime.
-    fn within<T>(&self, something: impl FnOnce() -> T) -> T {
-        // There until it is dropped.
+impl OwnedRuntime {
+    /// Calls a function in the context of the runtime.
+    fn enter<T>(&self, call: impl FnOnce() -> T) -> T {
+        // `None` only while it is dropped.
         let _entered = self.0.as_ref().map(Runtime::enter);
-        something()
+        call()
     }
 }
 
-impl Drop for Threads {
+impl Drop for OwnedRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -80,6 +81,7 @@ impl Drop for Threads {
     }
 }
 
+/// The projector's workers: as configured, but no more than leave half of the pool to the gateway.
 fn workers(config: &ServerConfig) -> usize {
     config.projector_workers.min(config.pool_size / 4).max(1)
 }

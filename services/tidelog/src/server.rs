@@ -1,4 +1,4 @@
-//! The server in a process: schema, catalog, gateway, projector, and what goes on beside them.
+//! The server in one process: schema, catalog, gateway, projector, and the tasks that run beside them.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,55 +16,59 @@ use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::projector_runtime::ProjectorHandle;
 
-/// How often what devices said of themselves is written.
-const PRESENCE_EVERY: Duration = Duration::from_secs(3);
-/// How long a lost connection for hints is waited for before the next attempt.
-const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+/// How often the database is told what devices reported about themselves.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(3);
+/// Pause before the connection that listens for wake-up hints is opened again.
+const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Wake-up hints of other processes that are received and not yet passed on.
+const RECEIVED_HINTS_MAX: usize = 1_024;
 
-/// A running server. Dropped without [`Server::stop`] its projector is cut short, and its other tasks end with the runtime.
+/// A running server. If it is dropped without [`Server::stop`], the projector's step is aborted and the other tasks end
+/// with the tokio runtime.
 pub struct Server {
     store: Store,
     address: Option<SocketAddr>,
     admin_address: Option<SocketAddr>,
     gateway: Option<Arc<Gateway>>,
-    http: Vec<actix_web::dev::ServerHandle>,
-    stop: watch::Sender<bool>,
+    http_servers: Vec<actix_web::dev::ServerHandle>,
+    stop_projector: watch::Sender<bool>,
     projector: Option<ProjectorHandle>,
-    beside: Vec<JoinHandle<()>>,
+    background_tasks: Vec<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Migrates the database, sees to a catalog, and starts what the roles name on the current tokio runtime.
+    /// Migrates the database, puts a first catalog in force if there is none, and starts the configured roles on the
+    /// current tokio runtime. The server is ready to serve when this returns.
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         Durability::of(&config.database_url).await?.check(config.allow_unsafe_durability)?;
         migrate(&config.database_url).await?;
         let pool_size = config.pool_size.saturating_sub(ProjectorHandle::connections(&config)).max(1);
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size })?;
-        see_to_catalog(&store, &config).await?;
+        ensure_catalog(&store, &config).await?;
         if let Err(error) = views::apply(&config.database_url).await {
-            // Analysts read less or something older; the apps are not to wait for that.
-            tracing::warn!(%error, "the views of the tables are not those of the catalog in force");
+            // Analysts then see fewer tables or older columns. Apps do not depend on the views, so the server starts.
+            tracing::warn!(%error, "the SQL views do not match the catalog in force");
         }
         let wakeups = Arc::new(Wakeups::new(config.shared_database, config.roles.projector));
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        let (stop, stopping) = watch::channel(false);
+        let (stop_projector, stop) = watch::channel(false);
         let mut server = Self {
             store: store.clone(),
             address: None,
             admin_address: None,
             gateway: None,
-            http: Vec::new(),
-            stop,
+            http_servers: Vec::new(),
+            stop_projector,
             projector: None,
-            beside: Vec::new(),
+            background_tasks: Vec::new(),
         };
         if config.roles.projector {
-            server.projector = Some(ProjectorHandle::start(&config, Arc::clone(&wakeups), &registry, stopping)?);
+            server.projector = Some(ProjectorHandle::start(&config, Arc::clone(&wakeups), &registry, stop)?);
         }
         if config.shared_database {
-            server.beside.push(tokio::spawn(tell(store.clone(), Arc::clone(&wakeups))));
-            server.beside.push(tokio::spawn(hear(store.clone(), Arc::clone(&wakeups))));
+            server.run_in_background(send_hints(store.clone(), Arc::clone(&wakeups)));
+            server.run_in_background(receive_hints(store.clone(), Arc::clone(&wakeups)));
         }
         let gateway = Gateway::start(GatewayConfig {
             store,
@@ -75,60 +79,69 @@ impl Server {
             group_workspaces: config.group_workspaces,
             resolvers: config.resolvers.clone(),
         })?;
-        server.serve(&config, &gateway)?;
-        server.beside.push(tokio::spawn(save_presence(Arc::clone(&gateway))));
+        server.open_listeners(&config, &gateway)?;
+        server.run_in_background(save_presence(Arc::clone(&gateway)));
         server.gateway = Some(gateway);
+        tracing::debug!(config.append_workers, config.projector_workers, config.pool_size, "the server has started");
         Ok(server)
     }
 
-    /// Opens the sockets. A projector alone still answers health and metrics on the admin listener.
-    fn serve(&mut self, config: &ServerConfig, gateway: &Arc<Gateway>) -> Result<(), ServerError> {
-        let failed = |address| move |error| ServerError::Listen { address, error };
+    /// Opens the sockets and serves HTTP on them. A projector without a gateway has health and metrics on the admin
+    /// listener.
+    fn open_listeners(&mut self, config: &ServerConfig, gateway: &Arc<Gateway>) -> Result<(), ServerError> {
         if config.roles.gateway {
-            let listener = TcpListener::bind(config.listen).map_err(failed(config.listen))?;
-            self.address = Some(listener.local_addr().map_err(failed(config.listen))?);
-            let http = main_server(Arc::clone(gateway), listener, config.workers).map_err(failed(config.listen))?;
-            self.http.push(http.handle());
-            self.beside.push(tokio::spawn(async move { log_end(http.await) }));
+            let failed = |error| ServerError::Listen { address: config.listen, option: "--listen", error };
+            let listener = TcpListener::bind(config.listen).map_err(failed)?;
+            self.address = Some(listener.local_addr().map_err(failed)?);
+            let http = main_server(Arc::clone(gateway), listener, config.workers).map_err(failed)?;
+            self.http_servers.push(http.handle());
+            self.run_in_background(async move { log_end(http.await) });
         }
         if let Some(address) = config.admin_listen {
-            let listener = TcpListener::bind(address).map_err(failed(address))?;
-            self.admin_address = Some(listener.local_addr().map_err(failed(address))?);
-            let http = admin_server(Arc::clone(gateway), listener).map_err(failed(address))?;
-            self.http.push(http.handle());
-            self.beside.push(tokio::spawn(async move { log_end(http.await) }));
+            let failed = |error| ServerError::Listen { address, option: "--admin-listen", error };
+            let listener = TcpListener::bind(address).map_err(failed)?;
+            self.admin_address = Some(listener.local_addr().map_err(failed)?);
+            let http = admin_server(Arc::clone(gateway), listener).map_err(failed)?;
+            self.http_servers.push(http.handle());
+            self.run_in_background(async move { log_end(http.await) });
         }
         Ok(())
     }
 
-    /// Where apps reach it.
+    /// Runs a task until it ends or the server stops.
+    fn run_in_background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.background_tasks.push(tokio::spawn(task));
+    }
+
+    /// The address of the API for apps; `None` without the gateway role.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// Where operators reach it.
+    /// The address of the admin listener, if there is one.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
     }
 
-    /// Its database.
+    /// The server's database.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Takes no more requests, finishes those at hand and the projector's step, saves what is only in memory.
+    /// Stops the server: accepts no more requests, finishes those under way and the projector's steps, and saves what
+    /// devices reported about themselves.
     pub async fn stop(self) {
-        for http in &self.http {
+        for http in &self.http_servers {
             http.stop(true).await;
         }
-        self.stop.send_replace(true);
-        if let Some(folding) = self.projector {
-            folding.end().await;
+        self.stop_projector.send_replace(true);
+        if let Some(projector) = self.projector {
+            projector.wait_stopped().await;
         }
         if let Some(gateway) = self.gateway {
             gateway.flush_presence().await;
         }
-        for task in self.beside {
+        for task in self.background_tasks {
             task.abort();
         }
     }
@@ -136,12 +149,12 @@ impl Server {
 
 fn log_end(result: std::io::Result<()>) {
     if let Err(error) = result {
-        tracing::error!(%error, "the HTTP server ended");
+        tracing::error!(%error, "an HTTP server ended");
     }
 }
 
-/// Puts the first catalog in force; one that is in force stays, whatever the configuration names.
-async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), ServerError> {
+/// Puts the configured catalog in force if none is. One that is in force stays, whatever the configuration names.
+async fn ensure_catalog(store: &Store, config: &ServerConfig) -> Result<(), ServerError> {
     let name = || config.catalog.name.clone();
     let catalog =
         Catalog::parse(&config.catalog.source).map_err(|error| ServerError::Catalog { name: name(), error })?;
@@ -160,41 +173,43 @@ async fn see_to_catalog(store: &Store, config: &ServerConfig) -> Result<(), Serv
         let (version, name) = (in_force.version.0, name());
         tracing::warn!(
             version,
-            "the catalog in force differs from {name} and stays: `tidelog catalog apply` changes it"
+            "the catalog in force differs from {name} and stays: run `tidelog catalog apply` to change it"
         );
     }
     Ok(())
 }
 
-async fn tell(store: Store, wakeups: Arc<Wakeups>) {
+/// Sends the wake-up hints of this process to the others.
+async fn send_hints(store: Store, wakeups: Arc<Wakeups>) {
     loop {
         wakeups.send_notices(&store).await;
     }
 }
 
-async fn hear(store: Store, wakeups: Arc<Wakeups>) {
+/// Receives the wake-up hints of other processes, and connects again when the connection is lost.
+async fn receive_hints(store: Store, wakeups: Arc<Wakeups>) {
     loop {
-        let (sender, mut heard) = mpsc::channel(1_024);
+        let (sender, mut received) = mpsc::channel(RECEIVED_HINTS_MAX);
         let listening = async { listen(&store, &sender).await };
-        let feeding = async {
-            while let Some(notice) = heard.recv().await {
+        let passing_on = async {
+            while let Some(notice) = received.recv().await {
                 wakeups.on_notice(notice);
             }
         };
         tokio::select! {
             ended = listening => {
                 if let Err(error) = ended {
-                    tracing::debug!(%error, "hints of other processes are lost for now; polling goes on");
+                    tracing::debug!(%error, "no wake-up hints from other processes for now; polling goes on");
                 }
             }
-            () = feeding => {}
+            () = passing_on => {}
         }
-        tokio::time::sleep(LISTEN_AGAIN).await;
+        tokio::time::sleep(LISTEN_RETRY_PAUSE).await;
     }
 }
 
 async fn save_presence(gateway: Arc<Gateway>) {
-    let mut tick = tokio::time::interval(PRESENCE_EVERY);
+    let mut tick = tokio::time::interval(PRESENCE_INTERVAL);
     loop {
         tick.tick().await;
         gateway.flush_presence().await;

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value as Json;
 use tidelog_testkit::{Serving, tidelog_command};
 
@@ -190,6 +193,38 @@ fn errors_are_one_line_that_names_the_way_out() {
     let said = bad(tidelog(other.path()).args(["--log", "error", "serve", "--listen", address]));
     assert!(said.contains("cannot listen") && said.contains("--listen"), "{said}");
     server.stop();
+}
+
+/// Runs `serve` for a moment, and returns the line of its log that names its workers.
+fn workers_of(command: &mut Command) -> String {
+    command.args(["--listen", "127.0.0.1:0", "--log", "tidelog=debug"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = log.find(|line| line.contains("the server has started")).expect("the server starts");
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    // Read to the end, so that a full pipe does not hold the server up.
+    log.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    line
+}
+
+#[test]
+fn options_and_variables_of_before_0_2_work_are_not_in_the_help_and_give_way_to_the_new_ones() {
+    let dir = data_dir();
+    let help = good(tidelog(dir.path()).args(["serve", "--help"]));
+    for name in ["append-workers", "projector-workers", "TIDELOG_APPEND_WORKERS", "TIDELOG_PROJECTOR_WORKERS"] {
+        assert!(help.contains(name), "{name} in {help}");
+    }
+    assert!(!help.to_lowercase().contains("lanes"), "{help}");
+    let has = |line: &str, append: u32, projector: u32| {
+        let expected = [format!("config.append_workers={append} "), format!("config.projector_workers={projector} ")];
+        assert!(expected.iter().all(|part| line.contains(part)), "{expected:?} in {line}");
+    };
+    has(&workers_of(tidelog(dir.path()).args(["serve", "--append-lanes", "5", "--projector-lanes", "2"])), 5, 2);
+    let variables = [("TIDELOG_APPEND_LANES", "6"), ("TIDELOG_PROJECTOR_LANES", "4")];
+    has(&workers_of(tidelog(dir.path()).envs(variables).arg("serve")), 6, 4);
+    has(&workers_of(tidelog(dir.path()).envs(variables).args(["serve", "--append-workers", "7"])), 7, 4);
+    has(&workers_of(tidelog(dir.path()).envs(variables).env("TIDELOG_PROJECTOR_WORKERS", "1").arg("serve")), 6, 1);
 }
 
 #[test]

@@ -1,28 +1,29 @@
-//! From the options to a database: the one that is named, the running server's, or an embedded one for as long as needed.
+//! Connects a command to its database: the one that is named, that of a running server, or an embedded one that runs for
+//! as long as the command.
 
 use anyhow::{Context, bail};
+use tidelog_embedded::{Cluster, ClusterConfig, Durability};
 use tidelog_postgres::{Store, StoreConfig, migrate};
 use tokio_postgres::{Config, NoTls};
 
 use crate::cli::global::Global;
-use tidelog_embedded::{Cluster, ClusterConfig, Durability};
 
-/// The database of an embedded cluster.
-const DATABASE: &str = "tidelog";
-/// Connections of a command.
-const COMMAND_POOL: usize = 2;
-/// Connections an embedded cluster takes.
-const MAX_CONNECTIONS: u32 = 100;
+/// The database within an embedded cluster.
+const EMBEDDED_DATABASE: &str = "tidelog";
+/// Database connections of a command, unless it asks for more.
+const COMMAND_CONNECTIONS_MAX: usize = 2;
+/// Database connections that an embedded cluster accepts.
+const EMBEDDED_CONNECTIONS_MAX: u32 = 100;
 
-/// A database and, where it is embedded, what keeps it running.
+/// The URL of a database and, if it is embedded, the cluster that must outlive its use.
 pub(crate) struct Connected {
     pub(crate) url: String,
     cluster: Option<Cluster>,
 }
 
 impl Connected {
-    /// Resolves when an embedded Postgres that this process started is gone; [`Connected::close`] then says why. Never for
-    /// a named database, which may come back.
+    /// Resolves when an embedded Postgres that this process started has ended; [`Connected::close`] then returns why.
+    /// Never resolves for a database that was named, since that may come back.
     pub(crate) fn wait_for_end(&self) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let end = self.cluster.as_ref().map(Cluster::wait_for_end).transpose()?;
         Ok(async move {
@@ -33,7 +34,7 @@ impl Connected {
         })
     }
 
-    /// Stops the embedded Postgres, if there is one and this process started it.
+    /// Stops the embedded Postgres, if this process started one.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         if let Some(cluster) = self.cluster {
             tokio::task::spawn_blocking(move || cluster.stop()).await??;
@@ -41,21 +42,22 @@ impl Connected {
         Ok(())
     }
 
-    /// A handle for a command.
-    pub(crate) fn store(&self, pool_size: usize) -> anyhow::Result<Store> {
-        Ok(Store::new(&StoreConfig { url: self.url.clone(), pool_size })?)
+    /// A handle to the database, with at most `connections` connections.
+    fn store(&self, connections: usize) -> anyhow::Result<Store> {
+        Ok(Store::new(&StoreConfig { url: self.url.clone(), pool_size: connections })?)
     }
 }
 
-/// The database that a server runs on: named, or embedded and made if it is not there.
+/// The database of a server: the one that is named, or an embedded one, which is created if it does not exist.
 pub(crate) async fn for_server(global: &Global) -> anyhow::Result<Connected> {
     match &global.database_url {
         Some(url) => Ok(Connected { url: url.clone(), cluster: None }),
-        None => embedded(global).await,
+        None => start_embedded(global).await,
     }
 }
 
-/// The database that a command works on. The embedded one has to exist; where no server runs it is started meanwhile.
+/// The database of a command other than `serve`: the one that is named, or an embedded one, which must exist. If no server
+/// runs on it, its Postgres is started for the time of the command.
 async fn for_command(global: &Global) -> anyhow::Result<Connected> {
     if let Some(url) = &global.database_url {
         return Ok(Connected { url: url.clone(), cluster: None });
@@ -63,7 +65,7 @@ async fn for_command(global: &Global) -> anyhow::Result<Connected> {
     let data_dir = global.data_dir.clone();
     let running = tokio::task::spawn_blocking(move || Cluster::attach(&data_dir)).await??;
     if let Some(cluster) = running {
-        return Ok(Connected { url: cluster.url(DATABASE), cluster: Some(cluster) });
+        return Ok(Connected { url: cluster.url(EMBEDDED_DATABASE), cluster: Some(cluster) });
     }
     if !global.data_dir.join("postgres").exists() {
         bail!(
@@ -71,20 +73,20 @@ async fn for_command(global: &Global) -> anyhow::Result<Connected> {
             global.data_dir.display()
         );
     }
-    let connected = embedded(global).await?;
+    let connected = start_embedded(global).await?;
     migrate(&connected.url).await?;
     Ok(connected)
 }
 
-/// Runs a command's work on its database, and leaves the database as it was found.
+/// Does a command's work on its database, and then stops what was started for it.
 pub(crate) async fn with_store<R>(
     global: &Global,
     work: impl AsyncFnOnce(&Store) -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
-    with_store_of(global, COMMAND_POOL, work).await
+    with_store_of(global, COMMAND_CONNECTIONS_MAX, work).await
 }
 
-/// The same with as many connections at most.
+/// Like [`with_store`], with at most `connections` connections.
 pub(crate) async fn with_store_of<R>(
     global: &Global,
     connections: usize,
@@ -93,36 +95,38 @@ pub(crate) async fn with_store_of<R>(
     with_database(global, connections, async |store, _| work(store).await).await
 }
 
-/// The same with the database's URL, as the login that migrates, for what the service's role may not do.
+/// Like [`with_store_of`], and passes on the URL too, whose login may migrate. What the store does, it does as the role
+/// `tidelog_service`, which may not.
 pub(crate) async fn with_database<R>(
     global: &Global,
     connections: usize,
     work: impl AsyncFnOnce(&Store, &str) -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
     let connected = for_command(global).await?;
-    let worked = work(&connected.store(connections)?, &connected.url).await;
+    let result = work(&connected.store(connections)?, &connected.url).await;
     connected.close().await?;
-    worked
+    result
 }
 
-async fn embedded(global: &Global) -> anyhow::Result<Connected> {
+async fn start_embedded(global: &Global) -> anyhow::Result<Connected> {
     let config = ClusterConfig {
         data_dir: global.data_dir.clone(),
         pg_bin: global.pg_bin.clone(),
         durability: Durability::Full,
-        max_connections: MAX_CONNECTIONS,
+        max_connections: EMBEDDED_CONNECTIONS_MAX,
     };
     let cluster = tokio::task::spawn_blocking(move || Cluster::start(&config)).await??;
-    create_database(&cluster.url("postgres")).await.context("cannot create the database of the embedded Postgres")?;
-    Ok(Connected { url: cluster.url(DATABASE), cluster: Some(cluster) })
+    create_database(&cluster.url("postgres")).await.context("cannot create the database in the embedded Postgres")?;
+    Ok(Connected { url: cluster.url(EMBEDDED_DATABASE), cluster: Some(cluster) })
 }
 
+/// Creates the database of an embedded cluster if it does not exist.
 async fn create_database(maintenance_url: &str) -> anyhow::Result<()> {
     let (client, connection) = maintenance_url.parse::<Config>()?.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
-    let found = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&DATABASE]).await?;
+    let found = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&EMBEDDED_DATABASE]).await?;
     if found.is_none() {
-        client.batch_execute(&format!("CREATE DATABASE {DATABASE} ENCODING 'UTF8'")).await?;
+        client.batch_execute(&format!("CREATE DATABASE {EMBEDDED_DATABASE} ENCODING 'UTF8'")).await?;
     }
     drop(client);
     let _ = driver.await;

@@ -1,4 +1,4 @@
-//! The command line: tables for people, `--json` for programs, one-line errors that name the way out.
+//! The command line: tables for people, `--json` for programs, and errors of one line that name the next step.
 
 mod accounts;
 mod catalog;
@@ -22,7 +22,8 @@ use crate::cli::log::{rebuild, rejected, replay, verify};
 use crate::cli::output::Output;
 use crate::cli::server::{migrate, serve, status};
 
-/// Event-sourced sync: apps push operations, Postgres keeps one ordered log, records stand folded beside it.
+/// Event-sourced sync: apps push operations, Postgres keeps them in one ordered log per workspace, and the server folds
+/// each log into records.
 #[derive(Parser)]
 #[command(name = "tidelog", version, max_term_width = 110)]
 struct Cli {
@@ -36,50 +37,49 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(serve::Serve),
-    /// Bring the database to this version's schema
+    /// Migrate the database to this version's schema
     Migrate,
-    /// Workspaces: the tenants, each with one log
+    /// Create and list workspaces: the tenants, each with a log of its own
     #[command(subcommand)]
     Workspace(workspace::Workspace),
-    /// Keys and tokens
+    /// Create, list and revoke enrollment keys and tokens
     #[command(subcommand)]
     Key(key::Key),
-    /// Devices of a workspace
+    /// List and revoke the devices of a workspace
     #[command(subcommand)]
     Device(device::Device),
-    /// Catalogs: tables, roles and conflict rules
+    /// Check, apply and compare catalogs: tables, roles and conflict rules
     #[command(subcommand)]
     Catalog(catalog::Catalog),
-    /// Rejected ops: what the catalog of their time forbade
+    /// List rejected ops, which the catalog of their time forbade, and readmit them
     #[command(subcommand)]
     Rejected(rejected::Rejected),
-    /// Print whole tables as they are, or were
+    /// Print the records of a workspace as they are, or as they were
     Replay(replay::Replay),
-    /// Conflicts: every value that lost, and what it lost to
+    /// List and resolve conflicts: every value that lost, and what it lost to
     #[command(subcommand)]
     Conflicts(conflict::Conflicts),
-    /// Make the records anew beside the live ones, and swap them
+    /// Rebuild the records from the log, beside the live ones, and swap them
     Rebuild(rebuild::Rebuild),
-    /// See whether log, records and conflicts are what they should be
+    /// Check the log, and compare everything stored with what the log folds to
     Verify(verify::Verify),
-    /// How far each workspace is
+    /// Show the log's head and the projector's checkpoint of each workspace
     Status,
-    /// Print the OpenAPI document
+    /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
 
-/// Runs the command line of this process.
+/// Runs the command line with the arguments of this process.
 pub fn main() -> ExitCode {
     main_with(Resolvers::none())
 }
 
-/// Runs the command line of a program that has `custom` rules of its own.
+/// Runs the command line with the resolvers of a program that has `custom` conflict rules of its own.
 pub fn main_with(resolvers: Resolvers) -> ExitCode {
     let mut cli = Cli::parse();
     cli.global.resolvers = resolvers;
     let output = Output::new(cli.global.json);
-    let ran = log_to_stderr(&cli.global).and_then(|()| run(cli, &output));
-    match ran {
+    match log_to_stderr(&cli.global).and_then(|()| run(cli, &output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
@@ -113,9 +113,9 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
 fn log_to_stderr(global: &Global) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&global.log).map_err(|e| anyhow::anyhow!("--log {}: {e}", global.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = match global.log_format {
+    let initialized = match global.log_format {
         LogFormat::Human => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    set.map_err(|e| anyhow::anyhow!("cannot set up the log: {e}"))
+    initialized.map_err(|e| anyhow::anyhow!("cannot set up logging: {e}"))
 }

@@ -1,4 +1,4 @@
-//! `tidelog device`
+//! `tidelog device`: lists and revokes the devices of a workspace.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -16,16 +16,16 @@ use crate::cli::output::{Output, table};
 pub(crate) enum Device {
     /// List the devices of a workspace
     List {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
     },
-    /// Revoke one: its next push is refused at once, its reads within 5 seconds
+    /// Revoke a device: pushes are refused from now on, reads within 5 seconds
     Revoke {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
-        /// The device's id
+        /// Id of the device
         device: String,
     },
 }
@@ -40,22 +40,22 @@ impl Device {
             Self::List { workspace } => {
                 let workspace = workspace::find(store, &workspace).await?;
                 let list = DeviceList { devices: store.devices(workspace, None).await? };
-                let head = ["DEVICE", "NAME", "ROLE", "SCOPES", "LAST SEEN", "LAST SEQ", "BEHIND", "STATE"];
-                output.answer(&list, |list| table(&head, list.devices.iter().map(cells)))
+                let header = ["DEVICE", "NAME", "ROLE", "SCOPES", "LAST SEEN", "LAST SEQ", "BEHIND", "STATE"];
+                output.print(&list, |list| table(&header, list.devices.iter().map(device_cells)))
             }
             Self::Revoke { workspace, device } => {
                 let workspace = workspace::find(store, &workspace).await?;
                 let id = DeviceId::parse(&device)?;
                 if !store.revoke_device(workspace, id, Runtime::default().clock.now()).await? {
-                    bail!("there is no device {device} in this workspace: `tidelog device list` shows them");
+                    bail!("there is no device {device} in this workspace: `tidelog device list` shows its devices");
                 }
-                output.answer(&serde_json::json!({"revoked": id}), |_| format!("revoked {id}"))
+                output.print(&serde_json::json!({"revoked": id}), |_| format!("revoked {id}"))
             }
         }
     }
 }
 
-fn cells(device: &DeviceView) -> [String; 8] {
+fn device_cells(device: &DeviceView) -> [String; 8] {
     [
         device.device.to_string(),
         device.name.clone(),

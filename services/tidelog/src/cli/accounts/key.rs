@@ -1,4 +1,4 @@
-//! `tidelog key`
+//! `tidelog key`: creates, lists and revokes enrollment keys, analyst tokens and admin tokens.
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -17,57 +17,64 @@ use crate::cli::output::{Output, table};
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
-    /// Make an enrollment key, or an analyst or admin token; it is shown this once
+    /// Create an enrollment key, an analyst token or an admin token; it is not shown again
     Create(Create),
-    /// List the enrollment keys and analyst tokens of a workspace: what they grant, never what they are
+    /// List the enrollment keys and analyst tokens of a workspace: what they grant, never the secrets
     List {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
     },
-    /// Revoke one; the devices that a key registered stay
+    /// Revoke a key or token; the devices that a key has registered stay
     Revoke {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
-        /// Its id, as `key list` shows it
+        /// Id of the key or token, as `key list` shows it
         key: Uuid,
     },
 }
 
 #[derive(Args)]
 pub(crate) struct Create {
-    /// The workspace, by id or name
+    /// Id or name of the workspace; needed for all but an admin token
     #[arg(long, required_unless_present = "admin")]
     workspace: Option<String>,
-    /// The role of the devices it registers
+    /// Role of the devices that register with the key; needed for an enrollment key
     #[arg(long, required_unless_present_any = ["analyst", "admin"], conflicts_with_all = ["analyst", "admin"])]
     role: Option<String>,
-    /// A scope of the devices it registers, beside the empty one; may be repeated; '*' is every scope
+    /// Scope of the devices that register with the key, besides the empty scope; repeatable; '*' for every scope
     #[arg(long = "scope", value_name = "SCOPE", conflicts_with_all = ["analyst", "admin"])]
     scopes: Vec<String>,
-    /// How many devices it registers at all
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with_all = ["analyst", "admin"])]
+    /// Maximum number of devices that may register with the key [default: no limit]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..), conflicts_with_all = ["analyst", "admin"])]
     uses: Option<i32>,
-    /// How many devices it registers in an hour
-    #[arg(long, default_value_t = REGISTRATIONS_PER_HOUR_DEFAULT, value_parser = clap::value_parser!(i32).range(1..))]
+    /// Maximum number of devices that may register with the key in an hour
+    #[arg(long, value_name = "NUMBER", default_value_t = REGISTRATIONS_PER_HOUR_DEFAULT, value_parser = clap::value_parser!(i32).range(1..))]
     per_hour: i32,
-    /// Register any number of devices in an hour
+    /// Let any number of devices register in an hour
     #[arg(long, conflicts_with = "per_hour")]
     no_rate_limit: bool,
-    /// How long it is good for, like 12h or 30d
+    /// How long the key is valid, such as 12h or 30d [default: for ever]
     #[arg(long, value_name = "TIME", conflicts_with_all = ["analyst", "admin"])]
     expires_in: Option<String>,
-    /// An analyst token instead: reads the workspace, writes nothing
+    /// Create an analyst token instead, which may read the workspace and write nothing
     #[arg(long, conflicts_with = "admin")]
     analyst: bool,
-    /// An admin token instead: for the admin listener
+    /// Create an admin token instead, for the admin API
     #[arg(long)]
     admin: bool,
 }
 
+/// The keys and tokens of a workspace, as JSON.
 #[derive(Serialize)]
-struct Listed {
+struct KeyList {
+    keys: Vec<KeyRow>,
+}
+
+/// A key or token, as JSON.
+#[derive(Serialize)]
+struct KeyRow {
     key: Uuid,
     kind: String,
     role: String,
@@ -79,7 +86,7 @@ struct Listed {
 }
 
 async fn list(store: &Store, workspace: &str, output: &Output) -> anyhow::Result<()> {
-    let rows = store.keys(workspace::find(store, workspace).await?).await?.into_iter().map(|row| Listed {
+    let rows = store.keys(workspace::find(store, workspace).await?).await?.into_iter().map(|row| KeyRow {
         key: row.key,
         kind: row.kind,
         role: row.role,
@@ -89,18 +96,28 @@ async fn list(store: &Store, workspace: &str, output: &Output) -> anyhow::Result
         expires_at: row.expires_at,
         revoked: row.revoked,
     });
-    output.answer(&serde_json::json!({"keys": rows.collect::<Vec<_>>()}), |answer| {
-        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let keys = answer["keys"].as_array().into_iter().flatten();
-        let cells = keys.map(|key| {
-            ["key", "kind", "role", "scopes", "registrations", "expires_at", "revoked"].map(|name| text(&key[name]))
-        });
-        table(&["KEY", "KIND", "ROLE", "SCOPES", "DEVICES", "EXPIRES", "REVOKED"], cells)
+    let list = KeyList { keys: rows.collect() };
+    output.print(&list, |list| {
+        let header = ["KEY", "KIND", "ROLE", "SCOPES", "DEVICES", "EXPIRES", "REVOKED"];
+        table(&header, list.keys.iter().map(key_cells))
     })
 }
 
+fn key_cells(key: &KeyRow) -> [String; 7] {
+    [
+        key.key.to_string(),
+        key.kind.clone(),
+        key.role.clone(),
+        key.scopes.join(" "),
+        key.registrations.to_string(),
+        key.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+        key.revoked.to_string(),
+    ]
+}
+
+/// A created key or token, as JSON.
 #[derive(Serialize)]
-struct Created {
+struct CreatedKey {
     key: String,
 }
 
@@ -113,16 +130,16 @@ impl Key {
         let runtime = Runtime::default();
         match self {
             Self::Create(create) => {
-                let created = Created { key: create.run_with(store, &runtime).await? };
-                output.answer(&created, |created| created.key.clone())
+                let created = CreatedKey { key: create.run_with(store, &runtime).await? };
+                output.print(&created, |created| created.key.clone())
             }
             Self::List { workspace } => list(store, &workspace, output).await,
             Self::Revoke { workspace, key } => {
                 let workspace = workspace::find(store, &workspace).await?;
                 if !store.revoke_key(workspace, key, runtime.clock.now()).await? {
-                    bail!("there is no key {key} in this workspace: `tidelog key list` shows them");
+                    bail!("there is no key {key} in this workspace: `tidelog key list` shows its keys");
                 }
-                output.answer(&serde_json::json!({"revoked": key}), |_| format!("revoked {key}"))
+                output.print(&serde_json::json!({"revoked": key}), |_| format!("revoked {key}"))
             }
         }
     }
@@ -157,13 +174,13 @@ impl Create {
             store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
         if !in_force.catalog.roles.contains(&role) {
             let known: Vec<_> = in_force.catalog.roles.iter().map(Role::as_str).collect();
-            bail!("the catalog has no role {:?}: it has {}", role.as_str(), known.join(", "));
+            bail!("the catalog has no role {:?}: its roles are {}", role.as_str(), known.join(", "));
         }
         Ok(role)
     }
 }
 
-/// Makes and stores an enrollment key; its text, which nobody can show again.
+/// Creates and stores an enrollment key. Returns its text, which cannot be recovered later.
 pub(crate) async fn new_enrollment_key(
     store: &Store,
     runtime: &Runtime,
@@ -182,6 +199,6 @@ fn expires_at(text: &str, now: UnixMs) -> anyhow::Result<UnixMs> {
         None => text.strip_suffix('h').and_then(|hours| hours.parse::<u16>().ok()).map(i64::from),
     };
     let hours =
-        hours.with_context(|| format!("--expires-in {text:?} is no time: use hours or days, like 12h or 30d"))?;
+        hours.with_context(|| format!("--expires-in {text:?} is not a time: use hours or days, such as 12h or 30d"))?;
     Ok(UnixMs(now.0 + hours * 3_600_000))
 }

@@ -1,4 +1,4 @@
-//! Commands on workspaces, keys and devices.
+//! Commands that manage workspaces, keys and devices.
 
 pub(crate) mod device;
 pub(crate) mod key;

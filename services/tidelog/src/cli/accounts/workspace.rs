@@ -1,4 +1,4 @@
-//! `tidelog workspace`
+//! `tidelog workspace`: creates and lists workspaces, and finds one for other commands.
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -13,17 +13,18 @@ use crate::cli::output::{Output, table};
 
 #[derive(Subcommand)]
 pub(crate) enum Workspace {
-    /// Make one, with an enrollment key for each role of the catalog
+    /// Create a workspace, with an enrollment key for each role of the catalog
     Create {
-        /// A name for people
+        /// Name of the workspace, for people; it need not be unique
         name: String,
     },
-    /// List them
+    /// List the workspaces
     List,
 }
 
+/// A workspace, as JSON.
 #[derive(Serialize)]
-struct Row {
+struct WorkspaceRow {
     workspace: WorkspaceId,
     name: String,
     created_at: String,
@@ -43,14 +44,14 @@ impl Workspace {
                 let in_force = store.catalog_in_force().await?;
                 let in_force = in_force.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
                 let created = create_workspace(store, &Runtime::default(), &in_force.catalog, &name).await?;
-                output.answer(&created, |created| {
+                output.print(&created, |created| {
                     let keys = created.keys.iter().map(|(role, key)| [role.to_string(), key.clone()]);
-                    let keys = table(&["ROLE", "ENROLLMENT KEY (shown this once)"], keys);
+                    let keys = table(&["ROLE", "ENROLLMENT KEY (not shown again)"], keys);
                     format!("workspace {}\n\n{keys}", created.workspace)
                 })
             }
             Self::List => {
-                let rows = store.workspaces().await?.into_iter().map(|row| Row {
+                let rows = store.workspaces().await?.into_iter().map(|row| WorkspaceRow {
                     workspace: row.workspace,
                     name: row.name,
                     created_at: row.created_at.to_string(),
@@ -58,7 +59,7 @@ impl Workspace {
                     projected: row.projected.0,
                     devices: row.devices,
                 });
-                output.answer(&rows.collect::<Vec<_>>(), |rows| {
+                output.print(&rows.collect::<Vec<_>>(), |rows| {
                     let cells = rows.iter().map(|row| {
                         [
                             row.workspace.to_string(),
@@ -75,26 +76,32 @@ impl Workspace {
     }
 }
 
-/// Tells whoever folds or waits for a log that a command has made it longer, up to here.
-pub(crate) async fn tell_grown(store: &Store, workspace: WorkspaceId, head: Position) {
+/// Wakes the servers that fold or wait for a log, after a command has appended to it up to `head`.
+pub(crate) async fn notify_appended(store: &Store, workspace: WorkspaceId, head: Position) {
     if let Err(error) = store.notify(&[HeadNotice::Appended(workspace, head, String::new())]).await {
-        tracing::debug!(%error, "the servers were not told; they poll");
+        tracing::debug!(%error, "the servers were not notified; they find the event when they poll");
     }
 }
 
-/// The workspace of an id or a name.
+/// The workspace with an id or a name.
 pub(crate) async fn find(store: &Store, id_or_name: &str) -> anyhow::Result<WorkspaceId> {
     let rows = store.workspaces().await?;
-    // An id is one workspace's alone, whatever others are named.
+    // Ids first: an id is unique, even if another workspace has it as its name.
     if let Some(row) = rows.iter().find(|row| row.workspace.to_string().eq_ignore_ascii_case(id_or_name)) {
         return Ok(row.workspace);
     }
     let found: Vec<_> = rows.iter().filter(|row| row.name == id_or_name).collect();
     match found.as_slice() {
         [row] => Ok(row.workspace),
-        [] => bail!("there is no workspace {id_or_name:?}: `tidelog workspace list` shows them"),
-        _ => bail!(
-            "several workspaces are named {id_or_name:?}: name one by its id, `tidelog workspace list` shows them"
-        ),
+        [] => bail!("there is no workspace {id_or_name:?}: `tidelog workspace list` shows all"),
+        _ => bail!("several workspaces are named {id_or_name:?}: pass an id, which `tidelog workspace list` shows"),
+    }
+}
+
+/// The workspace of an optional `--workspace`; `None` for all workspaces.
+pub(crate) async fn find_optional(store: &Store, id_or_name: Option<&str>) -> anyhow::Result<Option<WorkspaceId>> {
+    match id_or_name {
+        Some(id_or_name) => Ok(Some(find(store, id_or_name).await?)),
+        None => Ok(None),
     }
 }

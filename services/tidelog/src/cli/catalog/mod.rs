@@ -1,6 +1,7 @@
-//! `tidelog catalog`
+//! `tidelog catalog`: checks, applies, shows, rolls back and previews catalogs.
 
-mod changes;
+mod history;
+mod preview;
 
 use std::path::{Path, PathBuf};
 
@@ -12,55 +13,57 @@ use tidelog_core::ids::CatalogVersion;
 use tidelog_gateway::Runtime;
 use tidelog_postgres::{ApplyOutcome, Store, views};
 
-use crate::cli::catalog::changes::{history, preview};
+use crate::cli::accounts::workspace::find_optional;
+use crate::cli::catalog::history::print_history;
+use crate::cli::catalog::preview::print_preview;
 use crate::cli::connect::with_database;
 use crate::cli::global::Global;
-use crate::cli::log::rebuild::{POOL, find, lock, rebuild_under, rebuilt_table, refuse_kept};
+use crate::cli::log::rebuild::run::{REBUILD_CONNECTIONS_MAX, lock, rebuild, rebuilt_table, refuse_kept};
 use crate::cli::output::{Output, table};
 
 #[derive(Subcommand)]
 pub(crate) enum Catalog {
-    /// Say what is wrong with a file, by line and column
+    /// Check a catalog, and show what is wrong by line and column
     Check {
-        /// The catalog
+        /// File of the catalog
         file: PathBuf,
     },
-    /// Put a file in force, from the next push of each workspace on
+    /// Put a catalog in force, for each workspace from its next push on
     Apply {
-        /// The catalog
+        /// File of the catalog
         file: PathBuf,
         #[command(flatten)]
         refold: Refold,
     },
     /// Print the catalog in force
     Show,
-    /// List the catalogs that were in force, and what each changed
+    /// List all catalogs that were ever in force, and what each changed
     History,
     /// Put an earlier catalog in force again, under a new version
     Rollback {
-        /// Its version; the one before the one in force unless given
-        #[arg(long)]
+        /// Version of the earlier catalog [default: the one before the catalog in force]
+        #[arg(long, value_name = "VERSION")]
         to: Option<i64>,
         #[command(flatten)]
         refold: Refold,
     },
-    /// Say which records would have come out otherwise if a file had been in force from the start; changes nothing
+    /// Show which records would differ if a catalog had been in force from the first event on; changes nothing
     Preview {
-        /// The catalog
+        /// File of the catalog
         file: PathBuf,
-        /// Only this workspace, by id or name
+        /// Id or name of the only workspace to look at [default: all]
         #[arg(long)]
         workspace: Option<String>,
-        /// How many records are listed; all are counted
-        #[arg(long, default_value_t = 1_000)]
+        /// Maximum number of records to list; all are counted
+        #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
         limit: usize,
     },
 }
 
-/// Whether the past is made anew.
+/// Whether the catalog holds for the past too.
 #[derive(Args)]
 pub(crate) struct Refold {
-    /// Have the rules hold from the first event on: the records of every workspace are made anew and swapped
+    /// Let the rules hold from the first event on: rebuild the records of every workspace by them
     #[arg(long)]
     refold: bool,
     /// With --refold: drop the older generation that is kept, if there is one
@@ -72,10 +75,13 @@ impl Catalog {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
         if let Self::Check { file } = &self {
             let catalog = read(file, &global.resolvers)?.1;
-            let answer = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
-            return output.answer(&answer, |_| described(&catalog));
+            let summary = serde_json::json!({"tables": catalog.tables.len(), "roles": catalog.roles});
+            return output.print(&summary, |_| summary_text(&catalog));
         }
-        with_database(global, POOL, async |store, url| self.run_with(store, url, global, output).await).await
+        with_database(global, REBUILD_CONNECTIONS_MAX, async |store, url| {
+            self.run_with(store, url, global, output).await
+        })
+        .await
     }
 
     async fn run_with(self, store: &Store, url: &str, global: &Global, output: &Output) -> anyhow::Result<()> {
@@ -85,13 +91,16 @@ impl Catalog {
                 let (source, catalog) = read(&file, &global.resolvers)?;
                 apply((store, url), global, output, (&source, &catalog, &refold)).await
             }
-            Self::History => history(store, output).await,
+            Self::History => print_history(store, output).await,
             Self::Rollback { to, refold } => {
-                let in_force = store.catalog_in_force().await?.context("no catalog is in force")?;
+                let in_force = store
+                    .catalog_in_force()
+                    .await?
+                    .context("no catalog is in force: run `tidelog catalog apply FILE`")?;
                 let version = to.unwrap_or(in_force.version.0 - 1);
                 let earlier = store.catalog_of_version(CatalogVersion(version)).await?;
-                let earlier =
-                    earlier.with_context(|| format!("there is no catalog {version}: `tidelog catalog history`"))?;
+                let earlier = earlier
+                    .with_context(|| format!("there is no catalog {version}: `tidelog catalog history` lists all"))?;
                 if let Some(what) = global.resolvers.missing_for(&earlier.catalog) {
                     bail!("catalog {version}: {what}");
                 }
@@ -99,14 +108,16 @@ impl Catalog {
             }
             Self::Preview { file, workspace, limit } => {
                 let (_, catalog) = read(&file, &global.resolvers)?;
-                let only = find(store, workspace.as_deref()).await?;
-                preview(store, global, output, (catalog, only, limit)).await
+                let only = find_optional(store, workspace.as_deref()).await?;
+                print_preview(store, global, output, (catalog, only, limit)).await
             }
             Self::Show => {
-                let in_force =
-                    store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE`")?;
-                let answer = serde_json::json!({"version": in_force.version, "applied_at": in_force.applied_at, "catalog": in_force.catalog.file});
-                output.answer(&answer, |_| {
+                let in_force = store
+                    .catalog_in_force()
+                    .await?
+                    .context("no catalog is in force: run `tidelog catalog apply FILE`")?;
+                let shown = serde_json::json!({"version": in_force.version, "applied_at": in_force.applied_at, "catalog": in_force.catalog.file});
+                output.print(&shown, |_| {
                     format!(
                         "# catalog {}, in force since {}\n{}",
                         in_force.version, in_force.applied_at, in_force.source
@@ -117,7 +128,7 @@ impl Catalog {
     }
 }
 
-/// Puts a catalog in force, for the future or from the first event on.
+/// Puts a catalog in force: for each workspace from its next push on or, with `--refold`, from the first event on.
 async fn apply(
     (store, url): (&Store, &str),
     global: &Global,
@@ -131,9 +142,9 @@ async fn apply(
             ApplyOutcome::Unchanged(version) => (version, false),
         };
         views::apply(url).await.with_context(|| format!("catalog {version} is in force"))?;
-        return output.answer(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
-            true => format!("catalog {version} is in force from the next push of each workspace on"),
-            false => format!("catalog {version} is in force already and says the same"),
+        return output.print(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
+            true => format!("catalog {version} is in force, for each workspace from its next push on"),
+            false => format!("catalog {version}, which is in force already, is the same"),
         });
     }
     let lock = lock(store).await?;
@@ -141,15 +152,17 @@ async fn apply(
     let version = store.apply_catalog_to_all(source, catalog, clock.now()).await?;
     let rebuilt = async {
         views::apply(url).await?;
-        rebuild_under(lock, store, global, None).await
+        rebuild(lock, store, global, None).await
     };
-    let unfinished = || format!("catalog {version} is in force, and `tidelog rebuild` makes the records anew under it");
+    let unfinished =
+        || format!("catalog {version} is in force, but not all records are rebuilt: run `tidelog rebuild`");
     let rows = rebuilt.await.with_context(unfinished)?;
-    output.answer(&serde_json::json!({"version": version, "changed": true, "rebuilt": rows}), |_| {
+    output.print(&serde_json::json!({"version": version, "changed": true, "rebuilt": rows}), |_| {
         format!("catalog {version} is in force from the first event on\n\n{}", rebuilt_table(&rows))
     })
 }
 
+/// Reads and parses a catalog file, and fails if this program lacks a resolver for one of its rules.
 fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> {
     let source = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let catalog = Parsed::parse(&source).with_context(|| file.display().to_string())?;
@@ -159,7 +172,8 @@ fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> 
     }
 }
 
-fn described(catalog: &Parsed) -> String {
+/// A catalog as a table for people.
+fn summary_text(catalog: &Parsed) -> String {
     let join = |roles: &[tidelog_core::ids::Role]| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
     let rows = catalog.tables.iter().map(|(name, table)| {
         let rule = catalog

@@ -1,4 +1,4 @@
-//! `tidelog conflicts`
+//! `tidelog conflicts`: lists, shows and resolves conflicts.
 
 mod find;
 mod resolve;
@@ -17,49 +17,49 @@ use crate::cli::connect::with_store;
 use crate::cli::global::Global;
 use crate::cli::output::{Output, table};
 
-/// Bytes of values that one answer holds, as a page of the API.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Characters of a value in a list.
-const SHORT: usize = 40;
+/// Size limit of the values that one list holds, in bytes; the same as for a page of the API.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Characters of a value that a list shows.
+const CELL_CHARS_MAX: usize = 40;
 
 #[derive(Subcommand)]
 pub(crate) enum Conflicts {
-    /// List the conflicts: every value that lost, with what it lost to
+    /// List conflicts: every value that lost, with what it lost to
     List(List),
-    /// Show both versions side by side
+    /// Show a conflict with its two sides
     Show {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
-        /// The conflict's id, like `41.status`
+        /// Id of the conflict, such as `41.status`
         conflict: String,
     },
-    /// Settle an open conflict, or restore what lost to a rule
+    /// Settle an open conflict, or restore a value that lost to a rule
     Resolve(Resolve),
 }
 
 #[derive(Args)]
 pub(crate) struct List {
-    /// The workspace, by id or name
+    /// Id or name of the workspace
     #[arg(long)]
     workspace: String,
-    /// Only of this status: open, resolved, overtaken or automatic
+    /// Only conflicts with this status: open, resolved, overtaken or automatic
     #[arg(long)]
     status: Option<String>,
-    /// Only of this table
+    /// Only conflicts in this table
     #[arg(long)]
     table: Option<String>,
-    /// Only of records of this id
+    /// Only conflicts of records with this id
     #[arg(long)]
     record: Option<String>,
-    /// Only of this scope
+    /// Only conflicts of records in this scope
     #[arg(long)]
     scope: Option<String>,
-    /// Go on after this conflict
+    /// Start after this conflict, to get the next page of a list
     #[arg(long, value_name = "CONFLICT")]
     after: Option<String>,
-    /// Most rows
-    #[arg(long, default_value_t = 100)]
+    /// Maximum number of conflicts to list
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     limit: usize,
 }
 
@@ -73,7 +73,7 @@ impl Conflicts {
             Self::List(list) => list.run(store, output).await,
             Self::Show { workspace, conflict } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                output.answer(&find(store, workspace, &conflict).await?, side_by_side)
+                output.print(&find(store, workspace, &conflict).await?, details)
             }
             Self::Resolve(resolve) => resolve.run(store, output).await,
         }
@@ -83,10 +83,9 @@ impl Conflicts {
 impl List {
     async fn run(self, store: &Store, output: &Output) -> anyhow::Result<()> {
         let workspace = workspace::find(store, &self.workspace).await?;
-        let status = self
-            .status
-            .as_deref()
-            .map(|status| ConflictStatus::parse(status).context("--status is open, resolved, overtaken or automatic"));
+        let status = self.status.as_deref().map(|status| {
+            ConflictStatus::parse(status).context("--status must be open, resolved, overtaken or automatic")
+        });
         let (status, limit) = (status.transpose()?, self.limit.max(1));
         let (table_name, record) = (self.table.map(tidelog_core::ids::TableName::parse), self.record);
         let mut query = ConflictsQuery {
@@ -97,59 +96,60 @@ impl List {
             record: record.map(tidelog_core::ids::RecordId::parse).transpose()?,
             scope: self.scope.map(tidelog_core::ids::Scope::parse).transpose()?,
             limit,
-            bytes: BYTES_MAX,
+            bytes: PAGE_BYTES_MAX,
         };
         let mut page = store.conflicts(workspace, &query).await?;
-        // What a filter passes over comes as empty pages.
+        // A page whose conflicts the filter has all left out is empty, and more may follow.
         while page.conflicts.is_empty() && page.more {
             query.after = page.last;
             page = store.conflicts(workspace, &query).await?;
         }
         let cursor = page.last.map(|last| last.to_string());
         let list = ConflictsResponse { conflicts: page.conflicts, cursor, more: page.more };
-        let head = ["CONFLICT", "STATUS", "RULE", "RECORD", "WINNER", "LOSER", "LOST BY"];
-        output.answer(&list, |list| {
-            let rows = table(&head, list.conflicts.iter().map(cells));
+        let header = ["CONFLICT", "STATUS", "RULE", "RECORD", "WINNER", "LOSER", "LOST BY"];
+        output.print(&list, |list| {
+            let rows = table(&header, list.conflicts.iter().map(conflict_cells));
             match &list.cursor {
-                Some(cursor) if list.more => format!("{rows}There are more: --after '{cursor}'"),
+                Some(cursor) if list.more => format!("{rows}there are more: list them with --after '{cursor}'"),
                 _ => rows,
             }
         })
     }
 }
 
-fn cells(view: &ConflictView) -> [String; 7] {
+fn conflict_cells(view: &ConflictView) -> [String; 7] {
     [
         view.conflict.to_string(),
         view.status.clone(),
         view.rule.clone(),
         address(view),
-        view.winner.as_ref().map_or_else(|| "-".to_owned(), |side| short(value_of(side))),
-        short(value_of(&view.loser)),
-        who(&view.loser),
+        view.winner.as_ref().map_or_else(|| "-".to_owned(), |side| truncated(value_of(side))),
+        truncated(value_of(&view.loser)),
+        author(&view.loser),
     ]
 }
 
-fn side_by_side(view: &ConflictView) -> String {
-    let winner = |of: fn(&SideView) -> String| view.winner.as_ref().map_or_else(|| "-".to_owned(), of);
-    let row = |what: &str, of: fn(&SideView) -> String| [what.to_owned(), winner(of), of(&view.loser)];
+/// A conflict and its two sides, for people.
+fn details(view: &ConflictView) -> String {
+    let winner = |cell: fn(&SideView) -> String| view.winner.as_ref().map_or_else(|| "-".to_owned(), cell);
+    let row = |name: &str, cell: fn(&SideView) -> String| [name.to_owned(), winner(cell), cell(&view.loser)];
     let rows = [
         row("value", value_of),
-        row("by", who),
+        row("by", author),
         row("role", |side| side.role.to_string()),
         row("made at", |side| side.at.to_string()),
         row("position", |side| side.position.to_string()),
     ];
     let closed = view.resolved_by.map_or_else(String::new, |by| format!(" by the event at {by}"));
     let field = if view.field.is_empty() { "the record" } else { &view.field };
-    let about = [
+    let summary = [
         ["conflict".to_owned(), view.conflict.to_string()],
         ["record".to_owned(), address(view)],
         ["field".to_owned(), field.to_owned()],
         ["rule".to_owned(), view.rule.clone()],
         ["status".to_owned(), format!("{}{closed}", view.status)],
     ];
-    format!("{}\n{}", table(&["", ""], about), table(&["", "WINNER", "LOSER"], rows))
+    format!("{}\n{}", table(&["", ""], summary), table(&["", "WINNER", "LOSER"], rows))
 }
 
 fn address(view: &ConflictView) -> String {
@@ -157,14 +157,15 @@ fn address(view: &ConflictView) -> String {
     format!("{}/{}{scope}", view.table, view.record)
 }
 
-fn who(side: &SideView) -> String {
+/// Who made the op, as far as is known, and on which device.
+fn author(side: &SideView) -> String {
     match side.actor.is_nobody() {
         true => side.device.to_string(),
         false => format!("{} on {}", side.actor, side.device),
     }
 }
 
-/// A value as JSON.
+/// The value of a side as JSON.
 fn value_of(side: &SideView) -> String {
     match &side.value {
         Some(value) => serde_json::to_string(value).unwrap_or_default(),
@@ -173,8 +174,8 @@ fn value_of(side: &SideView) -> String {
     }
 }
 
-fn short(text: String) -> String {
-    match text.char_indices().nth(SHORT) {
+fn truncated(text: String) -> String {
+    match text.char_indices().nth(CELL_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }

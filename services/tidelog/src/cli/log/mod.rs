@@ -1,5 +1,6 @@
-//! Commands on a log and what it folds to.
+//! Commands on logs and what they fold to.
 
+pub(crate) mod projector;
 pub(crate) mod rebuild;
 pub(crate) mod rejected;
 pub(crate) mod replay;

@@ -1,4 +1,4 @@
-//! `tidelog rejected`
+//! `tidelog rejected`: lists, shows and readmits rejected ops.
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -20,49 +20,49 @@ use crate::cli::output::{Output, table};
 pub(crate) enum Rejected {
     /// List the rejected ops of a workspace
     List {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
         #[command(flatten)]
-        which: Which,
+        selection: Selection,
     },
-    /// Show one with its fields
+    /// Show a rejected op with its fields
     Show {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
-        /// Its position in the log
+        /// Position of the op in the log
         position: i64,
     },
-    /// Give some a second chance under the catalog in force, each once
+    /// Readmit rejected ops that the catalog in force allows, each once
     Readmit {
-        /// The workspace, by id or name
+        /// Id or name of the workspace
         #[arg(long)]
         workspace: String,
-        /// Their positions in the log
+        /// Positions of the ops in the log
         #[arg(conflicts_with_all = ["all", "code", "table"])]
         positions: Vec<i64>,
-        /// All of a code, and a table if one is given
+        /// Readmit all ops with a code, of one table or of all
         #[arg(long, requires = "code")]
         all: bool,
         #[command(flatten)]
-        which: Which,
+        selection: Selection,
     },
 }
 
 #[derive(Args)]
-pub(crate) struct Which {
-    /// Only those rejected with this code
+pub(crate) struct Selection {
+    /// Only ops that were rejected with this code
     #[arg(long, value_parser = code)]
     code: Option<RejectCode>,
-    /// Only those of this table
+    /// Only ops for this table
     #[arg(long, value_parser = |text: &str| TableName::parse(text))]
     table: Option<TableName>,
 }
 
-/// A rejected op, for programs.
+/// A rejected op, as JSON.
 #[derive(Serialize)]
-struct Row {
+struct RejectedOp {
     position: Position,
     device: DeviceId,
     seq: Seq,
@@ -78,16 +78,21 @@ struct Row {
     received_at: UnixMs,
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Fields>,
+    /// Position of the event as which it was readmitted.
     readmitted: Option<Position>,
 }
 
-/// What became of one.
+/// What a readmission did with one op, as JSON.
 #[derive(Serialize)]
-struct Outcome {
+struct ReadmitRow {
+    /// Position of the rejected op.
     position: Position,
+    /// `readmitted`, `already` (readmitted earlier) or `refused`.
     outcome: &'static str,
+    /// Position of the event as which it was readmitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     readmitted: Option<Position>,
+    /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
 }
@@ -99,20 +104,20 @@ impl Rejected {
 
     async fn run_with(self, store: &Store, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::List { workspace, which } => {
+            Self::List { workspace, selection } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let rows: Vec<_> = which.all(store, workspace).await?.into_iter().map(row).collect();
-                output.answer(&rows, |rows| listed(rows))
+                let rows: Vec<_> = selection.read_all(store, workspace).await?.into_iter().map(rejected_op).collect();
+                output.print(&rows, |rows| list_table(rows))
             }
             Self::Show { workspace, position } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let found = row(find(store, workspace, Position(position)).await?);
-                output.answer(&found, shown)
+                let op = rejected_op(find(store, workspace, Position(position)).await?);
+                output.print(&op, details)
             }
-            Self::Readmit { workspace, mut positions, all, which } => {
+            Self::Readmit { workspace, mut positions, all, selection } => {
                 let workspace = workspace::find(store, &workspace).await?;
                 if positions.is_empty() && !all {
-                    bail!("name the positions of some, or --all with --code: `tidelog rejected list` shows them");
+                    bail!("pass positions, which `tidelog rejected list` shows, or --all with --code");
                 }
                 let mut events = Vec::new();
                 positions.sort_unstable();
@@ -121,17 +126,18 @@ impl Rejected {
                     events.push(find(store, workspace, Position(position)).await?);
                 }
                 if all {
-                    events = which.all(store, workspace).await?;
+                    events = selection.read_all(store, workspace).await?;
                 }
                 let outcomes = readmit(store, workspace, &events).await?;
-                output.answer(&outcomes, |outcomes| told(outcomes))
+                output.print(&outcomes, |outcomes| outcomes_text(outcomes))
             }
         }
     }
 }
 
-impl Which {
-    async fn all(self, store: &Store, workspace: WorkspaceId) -> anyhow::Result<Vec<RejectedEvent>> {
+impl Selection {
+    /// Reads all ops that match, page by page.
+    async fn read_all(self, store: &Store, workspace: WorkspaceId) -> anyhow::Result<Vec<RejectedEvent>> {
         let filter = RejectedFilter { code: self.code, table: self.table };
         let (mut events, mut after) = (Vec::new(), Some(Position::START));
         while let Some(from) = after {
@@ -143,8 +149,8 @@ impl Which {
     }
 }
 
-/// In the order of the log, so that what was written later is later again.
-async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]) -> anyhow::Result<Vec<Outcome>> {
+/// Readmits ops in the order of the log, so that their order stays.
+async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]) -> anyhow::Result<Vec<ReadmitRow>> {
     let clock = Runtime::default().clock;
     let mut outcomes = Vec::new();
     for rejected in events {
@@ -152,18 +158,18 @@ async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]
         let readmission = store.readmit(workspace, rejected, clock.now()).await;
         let readmission = readmission.with_context(|| {
             let done = outcomes.len();
-            format!("at position {position}, after {done} others; those that were readmitted stay so")
+            format!("stopped at position {position} after {done} ops; those that were readmitted stay readmitted")
         })?;
         let (outcome, readmitted, code) = match readmission {
             ReadmitOutcome::Readmitted(position) => {
-                workspace::tell_grown(store, workspace, position).await;
+                workspace::notify_appended(store, workspace, position).await;
                 ("readmitted", Some(position), None)
             }
             ReadmitOutcome::Already(position) => ("already", Some(position), None),
             ReadmitOutcome::Refused(code) => ("refused", None, Some(code.as_str())),
             ReadmitOutcome::NotKept => ("refused", None, Some(RejectCode::FieldsTooLarge.as_str())),
         };
-        outcomes.push(Outcome { position, outcome, readmitted, code });
+        outcomes.push(ReadmitRow { position, outcome, readmitted, code });
     }
     Ok(outcomes)
 }
@@ -171,23 +177,23 @@ async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]
 async fn find(store: &Store, workspace: WorkspaceId, position: Position) -> anyhow::Result<RejectedEvent> {
     match store.rejected_at(workspace, position).await? {
         Some(found) => Ok(found),
-        None => bail!("there is no rejected op at position {position}: `tidelog rejected list` shows them"),
+        None => bail!("there is no rejected op at position {position}: `tidelog rejected list` shows all"),
     }
 }
 
 fn code(text: &str) -> anyhow::Result<RejectCode> {
     let codes = RejectCode::ALL.map(RejectCode::as_str).join(", ");
-    RejectCode::parse(text).with_context(|| format!("no code of a rejected op: one of {codes}"))
+    RejectCode::parse(text).with_context(|| format!("not a code of a rejected op; the codes are {codes}"))
 }
 
-fn row(rejected: RejectedEvent) -> Row {
+fn rejected_op(rejected: RejectedEvent) -> RejectedOp {
     let RejectedEvent { event, code, readmitted } = rejected;
-    Row {
+    RejectedOp {
         position: event.position,
         device: event.device,
         seq: event.seq,
         kind: event.intent.kind(),
-        // Those that were too large are gone.
+        // Fields that were too large are not stored.
         fields: event.intent.fields().filter(|_| code != RejectCode::FieldsTooLarge).cloned(),
         table: event.table,
         record: event.record,
@@ -202,57 +208,59 @@ fn row(rejected: RejectedEvent) -> Row {
     }
 }
 
-fn listed(rows: &[Row]) -> String {
-    let head = ["POSITION", "CODE", "TABLE", "RECORD", "KIND", "DEVICE", "ROLE", "ACTOR", "RECEIVED", "READMITTED"];
+fn list_table(ops: &[RejectedOp]) -> String {
+    let header = ["POSITION", "CODE", "TABLE", "RECORD", "KIND", "DEVICE", "ROLE", "ACTOR", "RECEIVED", "READMITTED"];
     table(
-        &head,
-        rows.iter().map(|row| {
+        &header,
+        ops.iter().map(|op| {
             [
-                row.position.to_string(),
-                row.code.to_owned(),
-                row.table.to_string(),
-                row.record.to_string(),
-                kind(row.kind).to_owned(),
-                row.device.to_string(),
-                row.role.to_string(),
-                row.actor.to_string(),
-                row.received_at.to_string(),
-                row.readmitted.map_or_else(|| "no".to_owned(), |position| format!("at {position}")),
+                op.position.to_string(),
+                op.code.to_owned(),
+                op.table.to_string(),
+                op.record.to_string(),
+                kind(op.kind).to_owned(),
+                op.device.to_string(),
+                op.role.to_string(),
+                op.actor.to_string(),
+                op.received_at.to_string(),
+                op.readmitted.map_or_else(|| "no".to_owned(), |position| format!("at {position}")),
             ]
         }),
     )
 }
 
-fn shown(row: &Row) -> String {
-    let fields = row.fields.as_ref().map_or_else(|| "none kept".to_owned(), in_json);
-    let readmitted = row.readmitted.map_or_else(|| "no".to_owned(), |position| format!("as the event at {position}"));
+/// An op with everything that is known of it, for people.
+fn details(op: &RejectedOp) -> String {
+    let fields = op.fields.as_ref().map_or_else(|| "not stored".to_owned(), to_json);
+    let readmitted = op.readmitted.map_or_else(|| "no".to_owned(), |position| format!("as the event at {position}"));
     let lines = [
-        ("position", row.position.to_string()),
-        ("code", row.code.to_owned()),
-        ("table", row.table.to_string()),
-        ("record", row.record.to_string()),
-        ("scope", row.scope.to_string()),
-        ("kind", kind(row.kind).to_owned()),
-        ("device", format!("{}, its op {}", row.device, row.seq)),
-        ("role", row.role.to_string()),
-        ("actor", row.actor.to_string()),
-        ("base", row.base.to_string()),
-        ("made at", row.at.to_string()),
-        ("received at", row.received_at.to_string()),
+        ("position", op.position.to_string()),
+        ("code", op.code.to_owned()),
+        ("table", op.table.to_string()),
+        ("record", op.record.to_string()),
+        ("scope", op.scope.to_string()),
+        ("kind", kind(op.kind).to_owned()),
+        ("device", format!("{}, its op {}", op.device, op.seq)),
+        ("role", op.role.to_string()),
+        ("actor", op.actor.to_string()),
+        ("base", op.base.to_string()),
+        ("made at", op.at.to_string()),
+        ("received at", op.received_at.to_string()),
         ("fields", fields),
         ("readmitted", readmitted),
     ];
     table(&["", ""], lines.map(|(name, value)| [name.to_owned(), value]))
 }
 
-fn told(outcomes: &[Outcome]) -> String {
-    let count = |outcome: &str| outcomes.iter().filter(|told| told.outcome == outcome).count();
-    let rows = outcomes.iter().map(|told| {
-        let readmitted = told.readmitted.map(|position| format!("at {position}"));
+/// The outcomes and their counts, for people.
+fn outcomes_text(outcomes: &[ReadmitRow]) -> String {
+    let count = |outcome: &str| outcomes.iter().filter(|one| one.outcome == outcome).count();
+    let rows = outcomes.iter().map(|outcome| {
+        let readmitted = outcome.readmitted.map(|position| format!("at {position}"));
         [
-            told.position.to_string(),
-            told.outcome.to_owned(),
-            readmitted.or(told.code.map(str::to_owned)).unwrap_or_default(),
+            outcome.position.to_string(),
+            outcome.outcome.to_owned(),
+            readmitted.or(outcome.code.map(str::to_owned)).unwrap_or_default(),
         ]
     });
     let rows = table(&["POSITION", "OUTCOME", ""], rows);
@@ -268,7 +276,7 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn in_json(value: &impl Serialize) -> String {
+fn to_json(value: &impl Serialize) -> String {
     // Every value has a JSON form.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `tidelog serve --demo`: a workspace, and three lines that work when pasted.
+//! `tidelog serve --demo`: creates a workspace, and prints three commands that work when pasted.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -13,27 +13,32 @@ use tidelog_postgres::{NewEnrollmentKey, Store, StoredCatalog};
 use crate::Server;
 use crate::cli::accounts::key::new_enrollment_key;
 
-const WORKSPACE: &str = "demo";
-/// A key of a later start is good for a day: each start makes another.
-const KEY_MS: i64 = 24 * 3_600_000;
+const WORKSPACE_NAME: &str = "demo";
+/// Lifetime of a key that a later start creates. Short, since each start creates another.
+const KEY_LIFETIME_MS: i64 = 24 * 3_600_000;
 
-/// Makes the demo workspace on the first start, a key on later ones; what to print.
+/// Creates the demo workspace on the first start, and another key on later ones. Returns the text to print.
 pub(crate) async fn prepare(server: &Server, address: SocketAddr) -> anyhow::Result<String> {
     let store = server.store();
-    let in_force = store.catalog_in_force().await?.context("no catalog is in force")?;
+    let in_force =
+        store.catalog_in_force().await?.context("no catalog is in force: run `tidelog catalog apply FILE`")?;
     let runtime = Runtime::default();
-    let existing = store.workspaces().await?.into_iter().find(|row| row.name == WORKSPACE);
+    let existing = store.workspaces().await?.into_iter().find(|row| row.name == WORKSPACE_NAME);
     let mut text = String::new();
     let key = match existing {
         Some(row) => {
-            let (role, key) = day_key(store, &runtime, &in_force, row.workspace).await?;
-            writeln!(text, "workspace demo {} is here already; another key, good for a day:", row.workspace)?;
+            let (role, key) = new_key(store, &runtime, &in_force, row.workspace).await?;
+            writeln!(text, "workspace demo {} exists already; here is another key, valid for a day:", row.workspace)?;
             writeln!(text, "  {role}  {key}")?;
             key
         }
         None => {
-            let created = create_workspace(store, &runtime, &in_force.catalog, WORKSPACE).await?;
-            writeln!(text, "workspace demo {}; its enrollment keys, shown this once:", created.workspace)?;
+            let created = create_workspace(store, &runtime, &in_force.catalog, WORKSPACE_NAME).await?;
+            writeln!(
+                text,
+                "created workspace demo {}; its enrollment keys, which are not shown again:",
+                created.workspace
+            )?;
             for (role, key) in &created.keys {
                 writeln!(text, "  {role}  {key}")?;
             }
@@ -41,11 +46,12 @@ pub(crate) async fn prepare(server: &Server, address: SocketAddr) -> anyhow::Res
             first.cloned().context("the catalog has no role")?
         }
     };
-    text.push_str(&lines(address, &key, &in_force));
+    text.push_str(&commands(address, &key, &in_force));
     Ok(text)
 }
 
-async fn day_key(
+/// Creates an enrollment key for the first role of the catalog.
+async fn new_key(
     store: &Store,
     runtime: &Runtime,
     in_force: &StoredCatalog,
@@ -55,15 +61,15 @@ async fn day_key(
     let new = NewEnrollmentKey {
         role: role.clone(),
         scopes: Scopes::All,
-        expires_at: Some(UnixMs(runtime.clock.now().0 + KEY_MS)),
+        expires_at: Some(UnixMs(runtime.clock.now().0 + KEY_LIFETIME_MS)),
         registrations_max: None,
         registrations_per_hour: None,
     };
     Ok((role, new_enrollment_key(store, runtime, workspace, &new).await?))
 }
 
-/// Register, push, pull.
-fn lines(address: SocketAddr, key: &str, in_force: &StoredCatalog) -> String {
+/// Shell commands that register a device, push an op and pull.
+fn commands(address: SocketAddr, key: &str, in_force: &StoredCatalog) -> String {
     let role = in_force.catalog.roles.first();
     let may_write = |table: &Table| role.is_some_and(|role| table.write.contains(role));
     let writable: Vec<_> = in_force.catalog.tables.iter().filter(|(_, table)| may_write(table)).collect();

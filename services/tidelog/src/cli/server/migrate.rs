@@ -1,4 +1,4 @@
-//! `tidelog migrate`
+//! `tidelog migrate`: brings the schema up to date, and the SQL views to the catalog in force.
 
 use serde::Serialize;
 use tidelog_postgres::{Durability, MigrateOutcome, migrate, views};
@@ -7,13 +7,15 @@ use crate::cli::connect::for_server;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
 
+/// The result, as JSON.
 #[derive(Serialize)]
-struct Migrated {
+struct MigrateResult {
     applied: Vec<&'static str>,
     schema_version: i32,
 }
 
-/// A database that could not be served is not written to either; whether it is durable is for `serve` to ask.
+/// Migrates unless `serve` would refuse the database. Settings that lose edits in a crash are left for `serve` to refuse,
+/// since it has the option that allows them.
 async fn migrate_checked(url: &str) -> anyhow::Result<MigrateOutcome> {
     Durability::of(url).await?.check(true)?;
     let outcome = migrate(url).await?;
@@ -26,9 +28,9 @@ pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<()> 
     let outcome = migrate_checked(&connected.url).await;
     connected.close().await?;
     let outcome = outcome?;
-    let migrated = Migrated { applied: outcome.applied, schema_version: outcome.version };
-    output.answer(&migrated, |migrated| match migrated.applied.as_slice() {
-        [] => format!("schema version {}, nothing to do", migrated.schema_version),
-        applied => format!("schema version {}, applied {}", migrated.schema_version, applied.join(", ")),
+    let result = MigrateResult { applied: outcome.applied, schema_version: outcome.version };
+    output.print(&result, |result| match result.applied.as_slice() {
+        [] => format!("schema version {}: nothing to do", result.schema_version),
+        applied => format!("schema version {}: applied {}", result.schema_version, applied.join(", ")),
     })
 }

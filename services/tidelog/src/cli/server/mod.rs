@@ -1,4 +1,4 @@
-//! Commands that run the server or tell how it is.
+//! Commands that run, prepare and inspect a server.
 
 pub(crate) mod demo;
 pub(crate) mod migrate;

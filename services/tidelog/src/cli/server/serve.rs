@@ -1,4 +1,4 @@
-//! `tidelog serve`
+//! `tidelog serve`: runs the server until a signal stops it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,48 +14,49 @@ use crate::cli::output::Output;
 use crate::cli::server::demo;
 use crate::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
 
-/// Workspaces folded at once where the operator says nothing.
-const PROJECTOR_WORKERS: usize = 3;
+/// Projector workers unless the operator sets them.
+const PROJECTOR_WORKERS_DEFAULT: usize = 3;
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Where apps reach the server; port 0 takes a free one
+    /// Address of the API for apps; port 0 takes a free port
     #[arg(long, env = "TIDELOG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where operators reach it, with health and metrics too; nowhere without
+    /// Address of the admin API, which also has health and metrics [default: none]
     #[arg(long, env = "TIDELOG_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
-    /// The first catalog; one that is in force stays
+    /// Catalog to put in force if none is; one that is in force stays
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// What runs in this process
+    /// Parts of the server to run in this process
     #[arg(long, value_delimiter = ',', default_value = "gateway,projector")]
     roles: Vec<Role>,
-    /// Most connections to the database
-    #[arg(long, env = "TIDELOG_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
+    /// Maximum number of database connections
+    #[arg(long, env = "TIDELOG_POOL_SIZE", value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
     pool_size: u16,
-    /// Appends under way at once, each on a connection of its own; one for two cores without
-    #[arg(long, env = "TIDELOG_APPEND_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Append transactions that run concurrently, each on a connection of its own [default: one for every two cores]
+    #[arg(long, env = "TIDELOG_APPEND_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
     append_workers: Option<u16>,
-    /// The name of `--append-workers` before 0.2
-    #[arg(long, hide = true, env = "TIDELOG_APPEND_LANES", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// The name of `--append-workers` before 0.2; if both are given, `--append-workers` holds
+    #[arg(long, hide = true, env = "TIDELOG_APPEND_LANES", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
     append_lanes: Option<u16>,
-    /// Workspaces folded at once, each on up to two connections; fewer where they would take half the pool [default: 3]
-    #[arg(long, env = "TIDELOG_PROJECTOR_WORKERS", value_parser = clap::value_parser!(u16).range(1..=16))]
+    /// Workspaces that are folded concurrently, each on up to two connections; fewer if they would take over half of the
+    /// pool [default: 3]
+    #[arg(long, env = "TIDELOG_PROJECTOR_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=16))]
     projector_workers: Option<u16>,
-    /// The name of `--projector-workers` before 0.2
-    #[arg(long, hide = true, env = "TIDELOG_PROJECTOR_LANES", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=16))]
+    /// The name of `--projector-workers` before 0.2; if both are given, `--projector-workers` holds
+    #[arg(long, hide = true, env = "TIDELOG_PROJECTOR_LANES", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=16))]
     projector_lanes: Option<u16>,
-    /// Threads that serve HTTP; one for each core without
-    #[arg(long, env = "TIDELOG_WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Threads that serve HTTP [default: one for each core]
+    #[arg(long, env = "TIDELOG_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
-    /// Append to one workspace a transaction: for Citus
+    /// Append to only one workspace in a transaction, as Citus requires
     #[arg(long)]
     one_workspace_a_transaction: bool,
-    /// Start on a database with `fsync` or `synchronous_commit` off, which loses acknowledged edits in a crash
+    /// Start even if the database has `fsync` or `synchronous_commit` off, and so loses acknowledged edits in a crash
     #[arg(long)]
     allow_unsafe_durability: bool,
-    /// Make a demo workspace and print lines to try it
+    /// Create a demo workspace, and print commands to try it
     #[arg(long)]
     demo: bool,
 }
@@ -68,12 +69,12 @@ enum Role {
 
 impl Serve {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
-        // Taken first, so that a signal during the start ends it in order.
+        // Registered first, so that a signal during the start stops the server in order.
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let catalog = self.catalog()?;
         let connected = for_server(global).await?;
-        // Behind the start of Postgres, which would inherit it.
-        use_small_pages();
+        // After the start of Postgres, which would inherit the setting.
+        disable_huge_pages();
         let postgres_ended = connected.wait_for_end()?;
         let started = Server::start(self.config(connected.url.clone(), catalog, global)).await;
         let server = match started {
@@ -84,7 +85,7 @@ impl Serve {
             }
         };
         let serve = async {
-            self.show(&server, output).await?;
+            self.print_addresses(&server, output).await?;
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -93,22 +94,22 @@ impl Serve {
             Ok(())
         };
         let served = tokio::select! {
-            // Whoever ends a whole group of processes may end Postgres along with us: that is a stop like any other.
+            // Signals first: a signal to the whole process group ends Postgres too, and that is an ordinary stop.
             biased;
             served = serve => served,
-            // Whoever started us may start us again, which is also how Postgres recovers.
+            // The server does not go on without its Postgres. A supervisor may restart it, and Postgres then recovers.
             () = postgres_ended => {
                 tracing::error!("the embedded Postgres is gone; stopping");
                 Ok(())
             }
         };
         server.stop().await;
-        // If Postgres has ended by itself, this says how.
+        // Returns an error that says how Postgres ended, if it did so by itself.
         connected.close().await?;
         served
     }
 
-    async fn show(&self, server: &Server, output: &Output) -> anyhow::Result<()> {
+    async fn print_addresses(&self, server: &Server, output: &Output) -> anyhow::Result<()> {
         if let Some(address) = server.admin_address() {
             output.text(&format!("admin on http://{address}\n"))?;
         }
@@ -145,9 +146,12 @@ impl Serve {
             admin_listen: self.admin_listen,
             roles,
             pool_size: usize::from(self.pool_size),
-            // Fewer lanes, larger groups: what a transaction costs is shared by more pushes.
+            // Not one for each core: with fewer workers the groups are larger, and more pushes share one transaction's cost.
             append_workers: self.append_workers.or(self.append_lanes).map_or((cores / 2).max(1), usize::from),
-            projector_workers: self.projector_workers.or(self.projector_lanes).map_or(PROJECTOR_WORKERS, usize::from),
+            projector_workers: self
+                .projector_workers
+                .or(self.projector_lanes)
+                .map_or(PROJECTOR_WORKERS_DEFAULT, usize::from),
             group_workspaces: !self.one_workspace_a_transaction,
             workers: self.workers.map_or(cores, usize::from),
             allow_unsafe_durability: self.allow_unsafe_durability,
@@ -159,11 +163,11 @@ impl Serve {
     }
 }
 
-/// Takes memory in small pages, as a server holds it for long: of huge ones it would hold half as much again. Commands,
-/// which end soon, fold faster with huge pages.
-fn use_small_pages() {
+/// Disables transparent huge pages for this process. With them a server, which keeps its memory for long, would hold half
+/// as much again. Other commands, which end soon, keep them and fold faster.
+fn disable_huge_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
-        tracing::debug!(%error, "this kernel may give huge pages");
+        tracing::debug!(%error, "cannot disable transparent huge pages; the server may use more memory");
     }
 }

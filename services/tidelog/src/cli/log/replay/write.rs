@@ -1,4 +1,4 @@
-//! Records as they are printed.
+//! Prints records as tables, NDJSON or CSV.
 
 use std::collections::BTreeSet;
 use std::io::{Result, Write};
@@ -10,7 +10,7 @@ use tidelog_postgres::column_names;
 
 use crate::cli::output::table;
 
-/// For people: each table with its records below each other.
+/// For people: a heading and a list for each table.
 pub(crate) fn tables(out: &mut dyn Write, position: Position, records: &[RecordView]) -> Result<()> {
     if records.is_empty() {
         return writeln!(out, "no records at position {position}");
@@ -18,7 +18,7 @@ pub(crate) fn tables(out: &mut dyn Write, position: Position, records: &[RecordV
     for (number, of_table) in records.chunk_by(|one, other| one.table == other.table).enumerate() {
         let fields = fields_of(of_table);
         let fixed = ["RECORD", "SCOPE", "VERSION", "UPDATED"];
-        let head: Vec<_> = fixed.into_iter().chain(fields.iter().copied()).collect();
+        let header: Vec<_> = fixed.into_iter().chain(fields.iter().copied()).collect();
         let rows = of_table.iter().map(|record| {
             let fixed = [
                 record.record.to_string(),
@@ -26,17 +26,17 @@ pub(crate) fn tables(out: &mut dyn Write, position: Position, records: &[RecordV
                 record.version.to_string(),
                 record.updated_at.to_string(),
             ];
-            fixed.into_iter().chain(fields.iter().map(|field| shown(record.fields.0.get(*field))))
+            fixed.into_iter().chain(fields.iter().map(|field| text_cell(record.fields.0.get(*field))))
         });
         let between = if number > 0 { "\n" } else { "" };
         let count = of_table.len();
         writeln!(out, "{between}{} at position {position}: {count} records\n", of_table[0].table)?;
-        write!(out, "{}", table(&head, rows.map(Vec::from_iter)))?;
+        write!(out, "{}", table(&header, rows.map(Vec::from_iter)))?;
     }
     Ok(())
 }
 
-/// A record a line, as `/sync/records` gives it.
+/// One record per line, as in the response of `/sync/records`.
 pub(crate) fn ndjson(out: &mut dyn Write, records: &[RecordView]) -> Result<()> {
     for record in records {
         serde_json::to_writer(&mut *out, record)?;
@@ -46,59 +46,60 @@ pub(crate) fn ndjson(out: &mut dyn Write, records: &[RecordView]) -> Result<()> 
 }
 
 /// The columns before those of the fields.
-const FIXED: [&str; 5] = ["table", "record", "scope", "version", "updated_at"];
+const FIXED_COLUMNS: [&str; 5] = ["table", "record", "scope", "version", "updated_at"];
 
-/// A record a line below a head of every field. Exact for who minds quotation marks: text always stands in them, numbers,
-/// true, false and null never; binary, arrays and maps are the text of their JSON; of an absent field there is nothing.
+/// One record per line, below a header with every field. A reader that minds quotation marks gets exact types: text is
+/// always quoted, numbers, true, false and null never are. Binary, arrays and maps are quoted JSON. An absent field is an
+/// empty cell without quotation marks.
 pub(crate) fn csv(out: &mut dyn Write, records: &[RecordView]) -> Result<()> {
     let fields = fields_of(records);
-    let columns = column_names(&fields, &FIXED);
-    let head: Vec<_> = FIXED.iter().copied().chain(columns.iter().map(String::as_str)).map(in_quotes).collect();
-    writeln!(out, "{}", head.join(","))?;
+    let columns = column_names(&fields, &FIXED_COLUMNS);
+    let header: Vec<_> = FIXED_COLUMNS.iter().copied().chain(columns.iter().map(String::as_str)).map(quoted).collect();
+    writeln!(out, "{}", header.join(","))?;
     for record in records {
         let fixed = [
-            in_quotes(record.table.as_str()),
-            in_quotes(record.record.as_str()),
-            in_quotes(record.scope.as_str()),
+            quoted(record.table.as_str()),
+            quoted(record.record.as_str()),
+            quoted(record.scope.as_str()),
             record.version.to_string(),
-            in_quotes(&record.updated_at.to_string()),
+            quoted(&record.updated_at.to_string()),
         ];
-        let cells = fields.iter().map(|field| cell(record.fields.0.get(*field)));
+        let cells = fields.iter().map(|field| csv_cell(record.fields.0.get(*field)));
         let cells: Vec<_> = fixed.into_iter().chain(cells).collect();
         writeln!(out, "{}", cells.join(","))?;
     }
     Ok(())
 }
 
-/// Every field that some record has, in the order of their names.
+/// The names of all fields that any of the records has, sorted.
 fn fields_of(records: &[RecordView]) -> Vec<&str> {
     let fields: BTreeSet<&str> = records.iter().flat_map(|record| record.fields.0.keys().map(String::as_str)).collect();
     fields.into_iter().collect()
 }
 
 /// A value for people.
-fn shown(value: Option<&Value>) -> String {
+fn text_cell(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
         Some(Value::Text(text)) => text.clone(),
-        Some(value) => json(value),
+        Some(value) => to_json(value),
     }
 }
 
-fn cell(value: Option<&Value>) -> String {
+fn csv_cell(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
-        Some(Value::Text(text)) => in_quotes(text),
-        Some(value @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_))) => json(value),
-        Some(value @ (Value::Binary(_) | Value::Array(_) | Value::Map(_))) => in_quotes(&json(value)),
+        Some(Value::Text(text)) => quoted(text),
+        Some(value @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_))) => to_json(value),
+        Some(value @ (Value::Binary(_) | Value::Array(_) | Value::Map(_))) => quoted(&to_json(value)),
     }
 }
 
-fn in_quotes(text: &str) -> String {
+fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
-fn json(value: &Value) -> String {
+fn to_json(value: &Value) -> String {
     // Every value has a JSON form.
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_tells_text_from_everything_else_and_what_is_absent_from_what_is_empty() {
+    fn csv_distinguishes_text_from_other_types_and_absent_fields_from_empty_ones() {
         let expected = concat!(
             "\"table\",\"record\",\"scope\",\"version\",\"updated_at\",\"b\",\"empty\",\"list\",\"n\",\"field_record\",\"title\"\n",
             "\"notes\",\"1\",\"\",2,\"2026-11-20T08:00:00.000Z\",,\"\",,5.0,\"5\",\"a \"\"b\"\",\nc\"\n",

@@ -1,4 +1,4 @@
-//! What `tidelog catalog` says of changes: the history of catalogs, and what another one would have made of the data.
+//! `tidelog catalog preview`: prints which records would differ if another catalog had been in force from the first event on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,65 +7,14 @@ use serde::Serialize;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{TableName, WorkspaceId};
 use tidelog_core::value::Value;
-use tidelog_postgres::{Store, StoredCatalog};
+use tidelog_postgres::Store;
 use tidelog_projector::{FieldChange, NowThen, Preview, RecordChange, TablePreview};
 
 use crate::cli::global::Global;
-use crate::cli::log::rebuild::projector;
+use crate::cli::log::projector::projector;
 use crate::cli::output::{Output, table};
 
-#[derive(Serialize)]
-struct HistoryRow {
-    version: i64,
-    applied_at: String,
-    refold: bool,
-    changed: Vec<String>,
-}
-
-/// Says which catalogs were in force, and what each changed.
-pub(crate) async fn history(store: &Store, output: &Output) -> anyhow::Result<()> {
-    let history = store.catalog_history().await?;
-    let rows: Vec<_> = history
-        .iter()
-        .enumerate()
-        .map(|(number, one)| HistoryRow {
-            version: one.version.0,
-            applied_at: one.applied_at.to_string(),
-            refold: one.refold,
-            changed: changes(number.checked_sub(1).and_then(|before| history.get(before)), one),
-        })
-        .collect();
-    output.answer(&serde_json::json!({ "catalogs": rows }), |_| {
-        let cells = rows.iter().map(|row| {
-            let refold = if row.refold { "yes" } else { "" };
-            [row.version.to_string(), row.applied_at.clone(), refold.to_owned(), row.changed.join(" ")]
-        });
-        table(&["VERSION", "APPLIED AT", "REFOLD", "CHANGED"], cells)
-    })
-}
-
-/// Tables by name, added ones with a plus and dropped ones with a minus; `(catalog)` for what stands outside of tables.
-fn changes(before: Option<&StoredCatalog>, after: &StoredCatalog) -> Vec<String> {
-    let none = BTreeMap::new();
-    let (was, is) = (before.map_or(&none, |before| &before.catalog.file.tables), &after.catalog.file.tables);
-    let mut changed: Vec<String> =
-        was.keys().filter(|name| !is.contains_key(*name)).map(|name| format!("-{name}")).collect();
-    for (name, table) in is {
-        match was.get(name) {
-            None => changed.push(format!("+{name}")),
-            Some(known) if known != table => changed.push(name.to_string()),
-            Some(_) => {}
-        }
-    }
-    let outside = |catalog: &Catalog| {
-        (catalog.file.roles.clone(), catalog.file.clock_skew_s, catalog.file.manage_devices.clone())
-    };
-    if before.is_some_and(|before| outside(&before.catalog) != outside(&after.catalog)) {
-        changed.push("(catalog)".to_owned());
-    }
-    changed
-}
-
+/// The previews of all workspaces together, as JSON.
 #[derive(Serialize)]
 struct PreviewView<'a> {
     tables: BTreeMap<&'a TableName, TableView>,
@@ -73,7 +22,7 @@ struct PreviewView<'a> {
     records: Vec<RecordView<'a>>,
 }
 
-/// Counts as they are and as they would be.
+/// Counts of one table; each pair is the count under the rules that hold now, and under the other catalog.
 #[derive(Serialize, Default)]
 struct TableView {
     changed: u64,
@@ -82,6 +31,7 @@ struct TableView {
     lost: [u64; 2],
 }
 
+/// A record that would differ, as JSON.
 #[derive(Serialize)]
 struct RecordView<'a> {
     workspace: WorkspaceId,
@@ -92,7 +42,7 @@ struct RecordView<'a> {
     fields: Vec<FieldView<'a>>,
 }
 
-/// A side without the field has no member for it.
+/// A field that would differ, as JSON. A side that lacks the field has no member.
 #[derive(Serialize)]
 struct FieldView<'a> {
     field: &'a str,
@@ -108,8 +58,8 @@ impl<'a> From<&'a FieldChange> for FieldView<'a> {
     }
 }
 
-/// Says which records would have come out otherwise if `catalog` had held from the start.
-pub(crate) async fn preview(
+/// Prints which records would differ if `catalog` had been in force from the first event on.
+pub(crate) async fn print_preview(
     store: &Store,
     global: &Global,
     output: &Output,
@@ -117,13 +67,12 @@ pub(crate) async fn preview(
 ) -> anyhow::Result<()> {
     let (projector, catalog) = (projector(store, global)?, Arc::new(catalog));
     let mut previews = Vec::new();
-    for known in store.generations(only).await? {
-        let taken: usize = previews.iter().map(|preview: &Preview| preview.changes.len()).sum();
-        previews
-            .push(projector.preview(known.live.workspace, Arc::clone(&catalog), limit.saturating_sub(taken)).await?);
+    for generations in store.generations(only).await? {
+        let listed: usize = previews.iter().map(|preview: &Preview| preview.changes.len()).sum();
+        let workspace = generations.live.workspace;
+        previews.push(projector.preview(workspace, Arc::clone(&catalog), limit.saturating_sub(listed)).await?);
     }
-    let view = view_of(&previews);
-    output.answer(&view, described)
+    output.print(&view_of(&previews), tables)
 }
 
 fn view_of(previews: &[Preview]) -> PreviewView<'_> {
@@ -157,7 +106,8 @@ fn record_view(workspace: WorkspaceId, change: &RecordChange) -> RecordView<'_> 
     }
 }
 
-fn described(view: &PreviewView<'_>) -> String {
+/// The counts and the records that differ as tables for people.
+fn tables(view: &PreviewView<'_>) -> String {
     let pair = |[now, then]: [u64; 2]| if now == then { now.to_string() } else { format!("{now} -> {then}") };
     let counts = view.tables.iter().map(|(name, table)| {
         [name.to_string(), table.changed.to_string(), pair(table.records), pair(table.open_conflicts), pair(table.lost)]
@@ -181,12 +131,12 @@ fn described(view: &PreviewView<'_>) -> String {
     let rows = table(&["WORKSPACE", "TABLE", "SCOPE", "RECORD", "FIELD", "NOW", "THEN"], rows);
     let shown = view.records.len() as u64;
     let more = if shown < view.changed {
-        format!("\n{shown} of {} records are shown: --limit\n", view.changed)
+        format!("\n{shown} of {} records are listed: pass a larger --limit to list more\n", view.changed)
     } else {
         String::new()
     };
     match view.changed {
-        0 => format!("no record would come out otherwise\n\n{counts}"),
+        0 => format!("no record would differ\n\n{counts}"),
         _ => format!("{counts}\n{rows}{more}"),
     }
 }
