@@ -38,16 +38,22 @@ pub use log::scan::LogRow;
 pub use log::slice::{BatchEnd, LogSlice, SliceLimits};
 pub use notify::channel::{HeadNotice, listen};
 pub use notify::wakeups::Wakeups;
-pub use records::checkpoint::{Checkpoint, LaggingWorkspace, StoredVerdict, TableSet};
-pub use records::conflict_rows::{HistoryRows, OutcomeRows};
+pub use records::checkpoint::{Checkpoint, LaggingWorkspace, TableSet};
 pub use records::conflicts::{ConflictsPage, ConflictsQuery};
-pub use records::digests::{DigestChanges, DigestRows, Digests};
-pub use records::generations::{Generation, GenerationSums, Generations, RebuildLock, SwapOutcome};
-pub use records::history::RecordPositions;
-pub use records::pages::{RecordsPage, RecordsQuery, StoredRecord};
-pub use records::record_rows::RecordRows;
-pub use records::resolve::{ResolveAuthor, ResolveOutcome};
-pub use records::snapshot::{
+pub use records::digests::Digests;
+pub use records::generations::rebuild_lock::RebuildLock;
+pub use records::generations::snapshot::{
     GenerationSnapshot, SnapshotConnection, StoredConflictRow, StoredHistoryBlock, StoredRecordRow,
 };
-pub use records::write_step::{LoadedRecords, StepOutcome, StepWrites};
+pub use records::generations::swap::SwapOutcome;
+pub use records::generations::{Generation, GenerationSums, Generations};
+pub use records::history::RecordPositions;
+pub use records::record_pages::{RecordsPage, RecordsQuery, StoredRecord};
+pub use records::resolve::{ResolveAuthor, ResolveOutcome};
+pub use records::verdicts::StoredVerdict;
+pub use records::write_step::digest_rows::{DigestChanges, DigestRows};
+pub use records::write_step::history_rows::HistoryRows;
+pub use records::write_step::load::LoadedRecords;
+pub use records::write_step::outcome_rows::OutcomeRows;
+pub use records::write_step::record_rows::RecordRows;
+pub use records::write_step::{StepOutcome, StepWrites};

@@ -1,73 +1,62 @@
-//! How far logs are folded.
+//! Checkpoints: how far logs are folded.
 
 use tidelog_core::digest::Digest;
-use tidelog_core::ids::{ConflictId, Position, WorkspaceId};
+use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
-use tidelog_core::verdict::Verdict;
 use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 
-/// How far a log is folded.
+/// How far a log is folded into one generation of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Events up to here are in the records.
+    /// The events up to this position are in the records.
     pub position: Position,
-    /// The `_catalog` event in force there; 0 before the first.
+    /// The position of the `_catalog` event in force at `position`; 0 before the first.
     pub catalog_position: Position,
-    /// Which making of the records this is.
+    /// The number of the generation.
     pub generation: i64,
-    /// The tables it is in.
+    /// The table set that the generation is in.
     pub table_set: TableSet,
-    /// The `_catalog` event whose rules it holds from position 1 on; 0 where each event is folded by those of its time.
+    /// The position of the `_catalog` event whose rules hold from position 1 on; 0 if each event is folded by the catalog in
+    /// force at its own position.
     pub refold_position: Position,
-    /// Whether this is what everybody reads.
+    /// Whether this is the generation that readers see.
     pub live: bool,
 }
 
-/// One of the two sets of tables that records, verdicts and conflicts are in: 0 or 1.
+/// One of the two sets of tables that hold records, verdicts and conflicts: 0 or 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableSet(pub i16);
 
 impl TableSet {
-    /// The other one.
+    /// The other set.
     pub fn other(self) -> Self {
         Self(1 - self.0)
     }
 }
 
-/// A workspace whose log goes on after its checkpoint.
+/// A workspace whose log has events after its live checkpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct LaggingWorkspace {
     /// The workspace.
     pub workspace: WorkspaceId,
-    /// Its last position.
+    /// The last position of its log.
     pub head: Position,
-    /// Its checkpoint.
+    /// The position of its checkpoint.
     pub projected: Position,
-    /// When the first event that is not folded was stored.
+    /// When the first event after the checkpoint was stored.
     pub waiting_since: UnixMs,
 }
 
-/// An event's verdict at its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredVerdict {
-    /// The event.
-    pub position: Position,
-    /// What became of it.
-    pub verdict: Verdict,
-    /// The conflicts that it made, in the order of their fields.
-    pub conflicts: Vec<ConflictId>,
-}
-
 impl Store {
-    /// The live checkpoint of a workspace; `None`: no such workspace.
+    /// The live checkpoint of a workspace. `None`: no such workspace.
     pub async fn checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Checkpoint>, StoreError> {
         self.checkpoint_of_set(workspace, None).await
     }
 
-    /// The checkpoint of a workspace in one set of tables, or the live one.
+    /// The checkpoint of a workspace in one table set. `table_set` `None`: the live checkpoint.
     pub async fn checkpoint_of_set(
         &self,
         workspace: WorkspaceId,
@@ -78,7 +67,7 @@ impl Store {
         row.as_ref().map(checkpoint_of).transpose()
     }
 
-    /// The same with the digest of the `_catalog` event in force there, `None` before the first.
+    /// The same with the digest of the `_catalog` event in force at the checkpoint, `None` before the first.
     pub async fn checkpoint_and_catalog(
         &self,
         workspace: WorkspaceId,
@@ -89,27 +78,10 @@ impl Store {
         row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(6)?.map(Digest)))).transpose()
     }
 
-    /// What became of an event that was not rejected, with the conflicts that it made. `projected` is how far the
-    /// log was folded when that was looked at, before this.
-    pub async fn verdict(
-        &self,
-        workspace: WorkspaceId,
-        position: Position,
-        projected: Position,
-    ) -> Result<(Verdict, Vec<ConflictId>), StoreError> {
-        let stored = self.verdicts(workspace, position, position).await?.into_iter().next();
-        Ok(match stored {
-            Some(folded) => (folded.verdict, folded.conflicts),
-            None if position > projected => (Verdict::Pending, Vec::new()),
-            // What simply applied leaves no row.
-            None => (Verdict::Applied, Vec::new()),
-        })
-    }
-
-    /// The workspaces that have something to fold.
+    /// The workspaces whose log has events after the live checkpoint.
     pub async fn lagging(&self) -> Result<Vec<LaggingWorkspace>, StoreError> {
         let rows = self.query(include_str!("../../sql/records/checkpoint/lagging.sql"), &[]).await?;
-        let read = |row: &Row| -> Result<LaggingWorkspace, StoreError> {
+        let lagging_of = |row: &Row| -> Result<LaggingWorkspace, StoreError> {
             Ok(LaggingWorkspace {
                 workspace: WorkspaceId(row.try_get("workspace")?),
                 head: Position(row.try_get("head")?),
@@ -117,11 +89,11 @@ impl Store {
                 waiting_since: UnixMs(row.try_get("waiting_since_ms")?),
             })
         };
-        rows.iter().map(read).collect()
+        rows.iter().map(lagging_of).collect()
     }
 }
 
-/// Reads the columns that every statement on checkpoints selects first.
+/// The checkpoint of a row: every statement that returns one selects the same columns first, in the same order.
 pub(crate) fn checkpoint_of(row: &Row) -> Result<Checkpoint, StoreError> {
     Ok(Checkpoint {
         position: Position(row.try_get(0)?),

@@ -1,4 +1,4 @@
-//! Reads of the conflicts.
+//! Reads of conflicts: pages of them, one by its id, and how many are open.
 
 use std::collections::HashMap;
 
@@ -15,56 +15,56 @@ use crate::db::pool::Store;
 use crate::db::read_size::{ReadSize, ReadSizeLimits};
 use crate::log::filter::EventFilter;
 
-/// Which conflicts somebody asks for.
+/// Which conflicts to read.
 #[derive(Debug)]
 pub struct ConflictsQuery<'a> {
-    /// After this row.
+    /// Only conflicts after this one, in the order of position and field.
     pub after: Option<ConflictId>,
-    /// What it may see.
+    /// What the reader may see.
     pub filter: &'a EventFilter,
-    /// Of this status.
+    /// Only conflicts of this status.
     pub status: Option<ConflictStatus>,
-    /// Of this table.
+    /// Only conflicts of this table.
     pub table: Option<TableName>,
-    /// Of records of this id.
+    /// Only conflicts of records with this id, in whatever table and scope.
     pub record: Option<RecordId>,
-    /// Of this scope.
+    /// Only conflicts of this scope.
     pub scope: Option<Scope>,
-    /// Most rows.
+    /// Most conflicts of the page.
     pub limit: usize,
     /// Bytes of values after which the page ends.
     pub bytes: usize,
 }
 
-/// Rows of the conflicts.
+/// A page of conflicts.
 #[derive(Debug)]
 pub struct ConflictsPage {
-    /// In the order of position and field.
+    /// The conflicts in the order of position and field.
     pub conflicts: Vec<ConflictView>,
-    /// What was looked at last: where to go on.
+    /// The last conflict that was looked at: the next page begins after it.
     pub last: Option<ConflictId>,
-    /// Whether there may be more.
+    /// Whether there may be more conflicts.
     pub more: bool,
 }
 
 /// The sizes of the reads of a page: each row has two values of up to a record's size.
 const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_first: 8, rows_min: 1, rows_max: 512 };
-/// Rows that one page looks at: what a filter that fits few of them costs at most.
-const LOOK_ROWS: usize = 20_000;
+/// Rows that one page looks at. It bounds the cost of a filter that only few rows pass.
+const SCANNED_ROWS_MAX: usize = 20_000;
 
 impl Store {
-    /// A page of the conflicts. It may be empty and have more behind it.
+    /// A page of conflicts. It may be empty although there are more.
     pub async fn conflicts(
         &self,
         workspace: WorkspaceId,
         query: &ConflictsQuery<'_>,
     ) -> Result<ConflictsPage, StoreError> {
         let mut page = ConflictsPage { conflicts: Vec::new(), last: query.after.clone(), more: true };
-        let (mut bytes, mut size, mut looked) = (0, ReadSize::first(READ_SIZE), false);
-        while page.more && !looked && page.conflicts.len() < query.limit && bytes < query.bytes {
+        let (mut bytes, mut size, mut hit_bound) = (0, ReadSize::first(READ_SIZE), false);
+        while page.more && !hit_bound && page.conflicts.len() < query.limit && bytes < query.bytes {
             let wanted = size.rows().min(query.limit - page.conflicts.len());
             let rows = self.conflict_rows(workspace, query, page.last.as_ref(), wanted + 1).await?;
-            // What stands in front of every row, and alone where there is none: how far the look went.
+            // How far the statement looked. It comes with every row, and alone if no row passes the filter.
             let bound = rows.first().map(bound_of).transpose()?.flatten();
             let mut found = Vec::with_capacity(rows.len());
             for row in rows.iter().filter(|row| !matches!(row.try_get::<_, Option<i64>>("position"), Ok(None))) {
@@ -74,13 +74,13 @@ impl Store {
             found.truncate(wanted);
             bytes += found.iter().map(|(_, weight)| weight).sum::<usize>();
             page.conflicts.extend(found.into_iter().map(|(view, _)| view));
-            looked = !is_cut && bound.is_some();
+            hit_bound = !is_cut && bound.is_some();
             let last = page.conflicts.last().map(|view| view.conflict.clone()).or(page.last);
-            page.last = if looked { later(last, bound) } else { last };
-            page.more = is_cut || looked;
+            page.last = if hit_bound { later(last, bound) } else { last };
+            page.more = is_cut || hit_bound;
             size.resize(page.conflicts.len(), bytes);
         }
-        self.add_makers(workspace, &mut page.conflicts).await?;
+        self.add_authors(workspace, &mut page.conflicts).await?;
         Ok(page)
     }
 
@@ -92,7 +92,7 @@ impl Store {
         rows: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let (position, field) = after.and_then(ConflictId::parts).unwrap_or((Position::START, ""));
-        let (position, rows, look) = (position.0, rows as i64, LOOK_ROWS as i64);
+        let (position, rows, scanned_rows) = (position.0, rows as i64, SCANNED_ROWS_MAX as i64);
         let (tables, record) = (query.filter.tables(), query.record.as_ref().map(RecordId::as_str));
         let (table, status) = (query.table.as_ref().map(TableName::as_str), query.status.map(ConflictStatus::as_str));
         let own_scope;
@@ -115,19 +115,19 @@ impl Store {
             (table, record, scopes, Some("open")) => {
                 let sql = include_str!("../../sql/records/conflicts/page_open.sql");
                 let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-                    [&workspace.0, &position, &field, &tables, &scopes, &table, &record, &rows, &look];
+                    [&workspace.0, &position, &field, &tables, &scopes, &table, &record, &rows, &scanned_rows];
                 self.query(sql, &params).await
             }
             (table, record, scopes, status) => {
                 let sql = include_str!("../../sql/records/conflicts/page.sql");
                 let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
-                    [&workspace.0, &position, &field, &tables, &scopes, &table, &record, &status, &rows, &look];
+                    [&workspace.0, &position, &field, &tables, &scopes, &table, &record, &status, &rows, &scanned_rows];
                 self.query(sql, &params).await
             }
         }
     }
 
-    /// One conflict.
+    /// One conflict. `None`: there is none of this id, as far as the log is folded.
     pub async fn conflict(
         &self,
         workspace: WorkspaceId,
@@ -137,12 +137,19 @@ impl Store {
         let sql = include_str!("../../sql/records/conflicts/one.sql");
         let Some(row) = self.query_opt(sql, &[&workspace.0, &position.0, &field]).await? else { return Ok(None) };
         let mut found = [conflict_of(&row)?.0];
-        self.add_makers(workspace, &mut found).await?;
+        self.add_authors(workspace, &mut found).await?;
         Ok(found.into_iter().next())
     }
 
-    /// Adds to each side who made it: the log says.
-    async fn add_makers(&self, workspace: WorkspaceId, conflicts: &mut [ConflictView]) -> Result<(), StoreError> {
+    /// How many conflicts are open, of the records that `filter` shows.
+    pub async fn open_conflicts(&self, workspace: WorkspaceId, filter: &EventFilter) -> Result<i64, StoreError> {
+        let sql = include_str!("../../sql/records/conflicts/open_count.sql");
+        let row = self.query_opt(sql, &[&workspace.0, &filter.tables(), &filter.scopes()]).await?;
+        Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
+    }
+
+    /// Adds to each side the author of its event, which is in the log.
+    async fn add_authors(&self, workspace: WorkspaceId, conflicts: &mut [ConflictView]) -> Result<(), StoreError> {
         if conflicts.is_empty() {
             return Ok(());
         }
@@ -151,23 +158,25 @@ impl Store {
         positions.sort_unstable();
         positions.dedup();
         let rows =
-            self.query(include_str!("../../sql/records/conflicts/makers_at.sql"), &[&workspace.0, &positions]).await?;
-        let makers: HashMap<i64, &Row> =
+            self.query(include_str!("../../sql/records/conflicts/authors_at.sql"), &[&workspace.0, &positions]).await?;
+        let authors: HashMap<i64, &Row> =
             rows.iter().map(|row| Ok((row.try_get("position")?, row))).collect::<Result<_, StoreError>>()?;
         for side in conflicts.iter_mut().flat_map(|view| view.winner.iter_mut().chain([&mut view.loser])) {
-            let maker = makers.get(&side.position.0);
-            let maker = maker.ok_or_else(|| StoreError::corrupt("a conflict of an event that is not there"))?;
-            side.device = DeviceId(maker.try_get("device")?);
-            side.role = parse_column(maker, "role", Role::parse)?;
-            side.actor = parse_column(maker, "actor", Actor::parse)?;
-            side.at = UnixMs(maker.try_get("at_ms")?);
+            let author = authors.get(&side.position.0);
+            let author = author.ok_or_else(|| StoreError::corrupt("a conflict of an event that is not there"))?;
+            side.device = DeviceId(author.try_get("device")?);
+            side.role = parse_column(author, "role", Role::parse)?;
+            side.actor = parse_column(author, "actor", Actor::parse)?;
+            side.at = UnixMs(author.try_get("at_ms")?);
         }
         Ok(())
     }
 }
 
-/// SEC-1: how far the look went is told by its position alone, since the caller may not see the row and its field. An op
-/// makes fewer rows than one look is long, so the next one gets on; what was given is not given again.
+/// The later of the last conflict of the page and the bound up to which rows were looked at.
+///
+/// SEC-1: of the bound only the position is revealed, since the caller may not be allowed to see that row and its field. An
+/// op makes fewer conflicts than a page looks at, so the next page still advances; no conflict is returned twice.
 fn later(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<ConflictId> {
     let bound = bound.as_ref().and_then(ConflictId::parts).map(|(position, _)| (position, ""));
     let last_place = last.as_ref().and_then(ConflictId::parts);
@@ -175,13 +184,13 @@ fn later(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<Conflict
 }
 
 fn bound_of(row: &Row) -> Result<Option<ConflictId>, StoreError> {
-    // Of one record all rows are looked at.
+    // The statement for one record has no bound: it looks at all rows.
     let Ok(position) = row.try_get::<_, Option<i64>>("bound_position") else { return Ok(None) };
     let Some(position) = position else { return Ok(None) };
     Ok(Some(ConflictId::of(Position(position), row.try_get("bound_field")?)))
 }
 
-/// A row before it is known who made its sides, with the bytes of its values.
+/// The conflict of a row, with the bytes of its values. The authors of its sides are not known yet.
 fn conflict_of(row: &Row) -> Result<(ConflictView, usize), StoreError> {
     let (position, field): (i64, &str) = (row.try_get("position")?, row.try_get("field")?);
     let (winner, winner_bytes) = side_of(row, ["winner_position", "winner_deleted", "winner_value"])?;

@@ -1,4 +1,5 @@
-//! A record's past: its events by their places, which its state and the blocks beside it know (docs/adr/0018).
+//! The history of a record: the positions of its events, from its stored state and from the blocks of positions that have
+//! left the state (docs/adr/0018).
 
 use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Position, WorkspaceId};
@@ -6,10 +7,8 @@ use tidelog_core::limits::HISTORY_BLOCK_EVENTS;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::records::checkpoint::StoredVerdict;
-use crate::records::pages::verdict_of;
 
-/// Where in the log the events of a record are, as far as it is folded.
+/// The positions of a record's events, as far as the log is folded: the recent ones, and how many blocks hold the others.
 #[derive(Debug, Clone)]
 pub struct RecordPositions {
     key: RecordKey,
@@ -18,7 +17,7 @@ pub struct RecordPositions {
 }
 
 impl Store {
-    /// Where the events of a record are; `None`: no event has named it.
+    /// The positions of a record's events. `None`: no event has named the record.
     pub async fn record_positions(
         &self,
         workspace: WorkspaceId,
@@ -29,20 +28,20 @@ impl Store {
         Ok(Some(RecordPositions { key, blocks, recent: record.history.recent }))
     }
 
-    /// The positions of the next events of a record, `limit` at most, in order.
+    /// The positions of the next events of a record after a position, at most `limit`, in order.
     pub async fn positions_after(
         &self,
         workspace: WorkspaceId,
-        past: &RecordPositions,
+        record_positions: &RecordPositions,
         after: Position,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
+        let RecordPositions { key, blocks, recent } = record_positions;
         let mut positions = Vec::new();
-        if past.blocks > 0 {
-            let RecordPositions { key, blocks, .. } = past;
-            // The first of them may have one event alone behind `after`.
+        if *blocks > 0 {
+            // The first block may have a single position after `after`, so one block more than full ones would take.
             let blocks_max = (limit / HISTORY_BLOCK_EVENTS + 2) as i64;
-            let sql = include_str!("../../sql/records/history/event_blocks.sql");
+            let sql = include_str!("../../sql/records/history/blocks_after.sql");
             let (table, scope, record) = (key.table.as_str(), key.scope.as_str(), key.record.as_str());
             let rows = self.query(sql, &[&workspace.0, &table, &scope, &record, blocks, &after.0, &blocks_max]).await?;
             for row in &rows {
@@ -51,21 +50,9 @@ impl Store {
             }
         }
         if positions.len() < limit {
-            positions.extend(past.recent.iter().filter(|position| **position > after));
+            positions.extend(recent.iter().filter(|position| **position > after));
         }
         positions.truncate(limit);
         Ok(positions)
-    }
-
-    /// The stored verdicts of the events at these positions: of those that did not simply apply.
-    pub async fn verdicts_at(
-        &self,
-        workspace: WorkspaceId,
-        positions: &[Position],
-    ) -> Result<Vec<StoredVerdict>, StoreError> {
-        let numbers: Vec<i64> = positions.iter().map(|position| position.0).collect();
-        let rows =
-            self.query(include_str!("../../sql/records/history/verdicts_at.sql"), &[&workspace.0, &numbers]).await?;
-        rows.iter().map(verdict_of).collect()
     }
 }

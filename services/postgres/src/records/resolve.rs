@@ -1,4 +1,4 @@
-//! Settling a conflict for somebody, by the choice of a side or by a value: an op of the system device.
+//! Resolving a conflict on somebody's behalf, by choosing a side or by a value: an op of the system device.
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::{ConflictStatus, Record, RecordKey};
@@ -13,49 +13,50 @@ use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::log::append_system::{SystemAppendOutcome, SystemOp};
 
-/// Who settles a conflict.
+/// On whose behalf a conflict is resolved.
 #[derive(Debug, Clone)]
 pub struct ResolveAuthor {
-    /// As what role.
+    /// The role by which the op is judged.
     pub role: Role,
-    /// Within these scopes. `None`: an operator, who may write every table and scope.
+    /// The scopes by which the op is judged. `None`: an operator, who may write every table and scope.
     pub scopes: Option<Scopes>,
-    /// Who it is, as the log keeps it.
+    /// The actor that the log keeps.
     pub actor: Actor,
 }
 
-/// What settling a conflict came to.
+/// The result of resolving a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResolveOutcome {
-    /// The op that does it is in the log.
+    /// The op that resolves it is in the log.
     Appended {
-        /// Its place.
+        /// The position of the op.
         position: Position,
-        /// Its number among the system device's.
+        /// The seq of the op, of the system device.
         seq: Seq,
     },
     /// There is no such conflict, as far as the log is folded.
     Unknown,
-    /// It was settled already.
+    /// The conflict was closed before.
     Closed(ConflictStatus),
-    /// A delete that lost can come back or not; it has no value.
+    /// The choice does not fit the conflict: a lost delete can be applied or not, but has no value.
     NoValue,
     /// The catalog in force does not let the op take effect.
     Rejected(RejectCode),
 }
 
 impl Store {
-    /// Settles an open conflict, or restores what lost to a rule: appends an op that names it, made on the knowledge of
-    /// everything that is folded. Of two who do so at once one comes first; what the other wanted is then in the conflicts.
+    /// Resolves an open conflict, or restores what lost to a rule: appends an op that names the conflict, whose base is the
+    /// checkpoint. If two callers resolve the same conflict at once, one of them is first, and the other's choice becomes a
+    /// conflict itself.
     pub async fn resolve(
         &self,
         workspace: WorkspaceId,
         conflict: &ConflictId,
         choice: Choice,
-        who: ResolveAuthor,
+        author: ResolveAuthor,
         now: UnixMs,
     ) -> Result<ResolveOutcome, StoreError> {
-        // Read first: whatever is written between this and the rest is concurrent with the op, and judged against it.
+        // The checkpoint is read first: every write after it is concurrent with the op and judged as such.
         let Some(checkpoint) = self.checkpoint(workspace).await? else { return Ok(ResolveOutcome::Unknown) };
         let Some(row) = self.conflict(workspace, conflict).await? else { return Ok(ResolveOutcome::Unknown) };
         match ConflictStatus::parse(&row.status) {
@@ -68,7 +69,7 @@ impl Store {
         let key = RecordKey { table: row.table.clone(), scope: row.scope.clone(), record: row.record.clone() };
         let record = self.record(workspace, &key).await?.map(|(_, record)| record);
         let catalog = self.catalog_in_force().await?.map(|in_force| in_force.catalog);
-        let keeps = matches!(choice, Choice::Winner);
+        let keeps_winner = matches!(choice, Choice::Winner);
         let Some(put) = put_of(choice, &row, record.as_ref(), catalog.as_ref()) else {
             return Ok(ResolveOutcome::NoValue);
         };
@@ -77,25 +78,25 @@ impl Store {
             intent: Intent::Resolve { conflict: conflict.clone(), put }.into(),
             base: checkpoint.position,
             at: None,
-            role: who.role,
-            scopes: who.scopes,
-            actor: who.actor,
+            role: author.role,
+            scopes: author.scopes,
+            actor: author.actor,
         };
         let mut appended = self.append_as_system(workspace, &op, now).await?;
-        if keeps && op.intent.fields().is_some() && matches!(appended, SystemAppendOutcome::Rejected(_)) {
-            // A later catalog does not take the value that stands. It need not be written to stay, nor to close the row.
+        if keeps_winner && op.intent.fields().is_some() && matches!(appended, SystemAppendOutcome::Rejected(_)) {
+            // A later catalog does not allow the current value. Neither keeping it nor closing the conflict needs a write.
             let intent = Intent::Resolve { conflict: conflict.clone(), put: Some(Fields::default()) }.into();
             appended = self.append_as_system(workspace, &SystemOp { intent, ..op }, now).await?;
         }
         match appended {
             SystemAppendOutcome::Appended { position, seq } => Ok(ResolveOutcome::Appended { position, seq }),
             SystemAppendOutcome::Rejected(code) => Ok(ResolveOutcome::Rejected(code)),
-            SystemAppendOutcome::Withdrawn => Err(StoreError::corrupt("a resolve that nothing stood against")),
+            SystemAppendOutcome::Withdrawn => Err(StoreError::corrupt("a resolve was withdrawn")),
         }
     }
 }
 
-/// What a choice writes: these fields, or (the inner `None`) a delete. The outer `None`: it cannot be made of this row.
+/// What a choice writes: fields, or a delete (inner `None`). Outer `None`: the conflict has no such choice.
 fn put_of(
     choice: Choice,
     row: &ConflictView,
@@ -103,20 +104,20 @@ fn put_of(
     catalog: Option<&Catalog>,
 ) -> Option<Option<Fields>> {
     let field = |value: Value| Some(Some(Fields::from_iter([(row.field.clone(), value)])));
-    let is_deletes_row = row.field.is_empty();
+    let is_lost_delete = row.field.is_empty();
     match choice {
-        Choice::Value(_) if is_deletes_row => None,
+        Choice::Value(_) if is_lost_delete => None,
         Choice::Value(value) => field(value),
         Choice::Loser if row.loser.deleted => Some(None),
         Choice::Loser => row.loser.value.clone().map_or(Some(Some(Fields::default())), field),
-        // What stands is that the record is gone.
+        // The winner is that the record is deleted.
         Choice::Winner if record.is_none_or(|record| record.deleted) => Some(None),
         Choice::Winner => {
-            // To write what a merge has made would add it once more.
+            // To write the result of a merge would merge it once more.
             let table = catalog.and_then(|catalog| catalog.tables.get(&row.table));
             let is_merged = table.is_some_and(|table| table.merge_of(&row.field).is_some());
-            let stands = record.and_then(|record| record.fields.get(&row.field)).filter(|_| !is_merged);
-            stands.map_or(Some(Some(Fields::default())), |stands| field(stands.value.clone()))
+            let current = record.and_then(|record| record.fields.get(&row.field)).filter(|_| !is_merged);
+            current.map_or(Some(Some(Fields::default())), |current| field(current.value.clone()))
         }
     }
 }

@@ -131,7 +131,7 @@ async fn compare_record_events(
             });
         }
     };
-    stored.record_events(compare).await?;
+    stored.history_blocks(compare).await?;
     for (key, block) in missing {
         faults.add(|| format!("block {block} of the events of {} is missing", address(key)));
     }

@@ -1,4 +1,5 @@
--- What devices of one workspace said of themselves; an acknowledgement never goes back. Relies on device_presence_pkey.
+-- Saves what devices of one workspace reported about themselves. Neither an acknowledged position nor a time of last
+-- contact goes back. Relies on device_presence_pkey.
 INSERT INTO tidelog.device_presence AS p (workspace, device, acknowledged, last_seen_at_ms, app)
 SELECT $1, s.device, s.acknowledged, s.last_seen_at_ms, s.app
 FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::text[]) AS s (device, acknowledged, last_seen_at_ms, app)

@@ -1,2 +1,2 @@
--- The empty log of a new workspace.
+-- Inserts the empty log of a new workspace. Relies on heads_pkey.
 INSERT INTO tidelog.heads (workspace) VALUES ($1)

@@ -1,2 +1,2 @@
--- A catalog that is or was in force. Relies on catalogs_pkey.
+-- Reads the catalog of a version. Relies on catalogs_pkey.
 SELECT version, applied_at_ms, source, fields FROM tidelog.catalogs WHERE version = $1

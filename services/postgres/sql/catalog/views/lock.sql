@@ -1,2 +1,3 @@
--- Lets one at a time make the views, to the end of its transaction: nobody else's views are of an older catalog then.
+-- Locks the views until the transaction ends, so that one process at a time makes them and never from an older catalog.
+-- Relies on no index: an advisory lock.
 SELECT pg_advisory_xact_lock($1)

@@ -3,7 +3,8 @@
 -- their order. Relies on (workspace, position).
 SELECT position, position - batch_offset AS batch, device, seq, base, at_ms, received_at_ms, digest, kind, table_name,
     record, scope, role, actor, conflict, rejected,
-    CASE WHEN octet_length(fields) <= $4 THEN fields END, CASE WHEN octet_length(fields) > $4 THEN octet_length(fields) END
+    CASE WHEN octet_length(fields) <= $4 THEN fields END,
+    CASE WHEN octet_length(fields) > $4 THEN octet_length(fields) END
 FROM tidelog.log
 WHERE workspace = $1 AND position > $2
 ORDER BY position

@@ -1,4 +1,4 @@
--- One conflict. Relies on conflicts_pkey.
+-- Reads one conflict of the live generation. Relies on conflicts_pkey.
 SELECT c.*
 FROM tidelog.checkpoints p
 CROSS JOIN LATERAL (

@@ -1,6 +1,6 @@
--- Rows of the conflicts after one of them, of these tables and scopes (null: all), one table, record or status (null: any).
--- Looks at the $10 rows behind it at most; how far it looked comes with each row, null where that is to the end. A page
--- of nothing is one row of nulls. Relies on conflicts_pkey.
+-- Reads the conflicts after one of them, of these tables and scopes (null: all) and one table, record or status (null:
+-- any). Looks at no more than the next $10 rows. Each row has the bound up to which it looked, null if that is the end;
+-- without a conflict one row comes, whose other columns are null. Relies on conflicts_pkey.
 SELECT bound.position AS bound_position, bound.field AS bound_field, c.*
 FROM tidelog.checkpoints p
 LEFT JOIN LATERAL (
@@ -16,7 +16,8 @@ LEFT JOIN LATERAL (
     WHERE workspace = $1 AND table_set = p.table_set AND (position, field) > ($2, $3)
         AND (bound.position IS NULL OR (position, field) <= (bound.position, bound.field))
         AND ($4::text[] IS NULL OR table_name = ANY ($4)) AND ($5::text[] IS NULL OR scope = ANY ($5))
-        AND ($6::text IS NULL OR table_name = $6) AND ($7::text IS NULL OR record = $7) AND ($8::text IS NULL OR status = $8)
+        AND ($6::text IS NULL OR table_name = $6) AND ($7::text IS NULL OR record = $7)
+        AND ($8::text IS NULL OR status = $8)
     ORDER BY position, field
     LIMIT $9
 ) c ON true

@@ -1,4 +1,4 @@
--- One record's conflicts after one of them, of one status (null: any). Relies on conflicts_record.
+-- Reads one record's conflicts after one of them, of one status (null: any). Relies on conflicts_record.
 SELECT c.*
 FROM tidelog.checkpoints p
 CROSS JOIN LATERAL (

@@ -1,6 +1,6 @@
--- Open conflicts after a conflict, of these tables and scopes (null: all), one table or record (null: any). Looks
--- at the $9 open ones behind it at most; how far it looked comes with each row, null where that is to the end. A page of
--- nothing is one row of nulls. Relies on conflicts_open.
+-- Reads the open conflicts after a conflict, of these tables and scopes (null: all) and one table or record (null:
+-- any). Looks at no more than the next $9 open ones. Each row has the bound up to which it looked, null if that is the
+-- end; without a conflict one row comes, whose other columns are null. Relies on conflicts_open.
 SELECT bound.position AS bound_position, bound.field AS bound_field, c.*
 FROM tidelog.checkpoints p
 LEFT JOIN LATERAL (

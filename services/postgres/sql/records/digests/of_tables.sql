@@ -1,5 +1,5 @@
--- The digests of the live tables, with the checkpoint of the same snapshot: of these tables and scopes (null: all).
--- Relies on digests_pkey.
+-- Reads the digests of the live tables, of these tables and scopes (null: all), with the checkpoint in the same
+-- snapshot. Relies on digests_pkey.
 SELECT c.position AS projected, d.table_name, d.records, d.high, d.low
 FROM tidelog.checkpoints c
 LEFT JOIN LATERAL (

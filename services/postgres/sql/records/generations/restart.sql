@@ -1,5 +1,5 @@
--- Takes a generation that is being made back to its start, under a number that was never given: its rows go next, and a
--- start over that is cut short begins with that again. Relies on checkpoints_pkey and workspaces_pkey.
+-- Takes a generation that is being built back to its start, under a number that was never used. Its rows are deleted
+-- next; a restart that is interrupted before that begins again with it. Relies on checkpoints_pkey and workspaces_pkey.
 WITH made AS (
     UPDATE tidelog.workspaces SET generations = generations + 1 WHERE workspace = $1 RETURNING generations
 )

@@ -1,6 +1,6 @@
--- Begins the next generation of a workspace in the set that its live one is not in, unless that set is taken. Its number
--- was never given before, also where a generation was dropped: cursors know the records by it. Relies on checkpoints_pkey
--- and workspaces_pkey.
+-- Starts the next generation of a workspace in the table set that its live one is not in, unless that set has a
+-- generation. Its number was never used before, not even by a generation that was dropped: cursors name the records by
+-- it. Relies on checkpoints_pkey and workspaces_pkey.
 WITH made AS (
     UPDATE tidelog.workspaces SET generations = generations + 1 WHERE workspace = $1 RETURNING generations
 )

@@ -1,4 +1,4 @@
--- What the gauges say of generations: for the slow poll. Relies on checkpoints_pkey.
+-- Reads sums over the generations of all workspaces, for the gauges. Relies on checkpoints_pkey.
 SELECT coalesce(max(c.generation) FILTER (WHERE c.live), 0),
     count(*) FILTER (WHERE NOT c.live AND c.generation > k.generation),
     count(*) FILTER (WHERE NOT c.live AND c.generation < k.generation),

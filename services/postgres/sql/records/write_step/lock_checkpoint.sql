@@ -1,5 +1,6 @@
--- Takes a checkpoint of a workspace for folding on, unless another projector has it, with the check of the event up to
--- which it is to move: the log that was folded is the log that is here. Relies on checkpoints_pkey and (workspace, position).
+-- Locks a checkpoint of a workspace for a step, unless another projector has it, and reads the check of the event up to
+-- which the step moves it: that proves that the log folded is the log stored here. Relies on checkpoints_pkey and
+-- (workspace, position).
 SELECT c.position, c.catalog_position, c.generation, c.table_set, c.refold_position, c.live,
     (SELECT l.digest # l.received_at_ms FROM tidelog.log l WHERE l.workspace = $1 AND l.position BETWEEN $3 AND $3
         ORDER BY l.position LIMIT 1)

@@ -1,2 +1,0 @@
--- Takes away a checkpoint that is not live; its rows are nobody's then. Relies on checkpoints_pkey.
-DELETE FROM tidelog.checkpoints WHERE workspace = $1 AND table_set = $2 AND generation = $3 AND NOT live

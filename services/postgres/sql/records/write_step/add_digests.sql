@@ -1,7 +1,0 @@
--- Adds what records came and went to the digests of their tables and scopes: what is taken away is the exclusive or of it
--- once more. Relies on digests_pkey.
-INSERT INTO tidelog.digests AS d (workspace, table_set, table_name, scope, records, high, low)
-SELECT $1, $2, n.table_name, n.scope, n.records, n.high, n.low
-FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) AS n (table_name, scope, records, high, low)
-ON CONFLICT (workspace, table_set, table_name, scope) DO UPDATE
-SET records = d.records + excluded.records, high = d.high # excluded.high, low = d.low # excluded.low

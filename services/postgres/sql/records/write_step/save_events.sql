@@ -1,5 +1,0 @@
--- Writes where the events of records are, a block of positions each: they come as array literals. Relies
--- on record_events_pkey.
-INSERT INTO tidelog.record_events (workspace, table_set, table_name, scope, record, block, positions)
-SELECT $1, $2, b.table_name, b.scope, b.record, b.block, b.positions::bigint[]
-FROM unnest($3::text[], $4::text[], $5::text[], $6::integer[], $7::text[]) AS b (table_name, scope, record, block, positions)
