@@ -1,8 +1,9 @@
 //! The log, the records and the accounts in Postgres: the only crate with SQL.
 //!
-//! [`Store`] is the handle, and [`Store::append`] the only way into the log. The modules are the concepts of the schema;
-//! `sql/` has the same folders, one statement a file, and each statement names the index it relies on. The tables are
-//! defined in `schema/`.
+//! [`Store`] is the handle to the database, and [`Store::append`] the only way into the log. There is a folder for each
+//! concept of the schema: log, records, catalog, accounts, and the wake-ups between processes. `sql/` has the same
+//! folders, one for each file of the source, with a statement in each file, whose first line says what it does and
+//! which index it relies on. The tables are defined in `schema/`.
 
 mod accounts;
 mod catalog;

@@ -1,5 +1,5 @@
-//! Credentials: `<prefix><base64url of workspace, id, secret>`. The ids in front find the row without a search over all
-//! workspaces; the 256 random bits of the secret are what it proves, and only their hash is stored (SEC-1).
+//! Credentials: `<prefix><base64url of workspace, id, secret>`. Workspace and id find the row without a search over all
+//! workspaces. The 256 random bits of the secret are the proof, and only their hash is stored (SEC-1).
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use subtle::ConstantTimeEq;
 use tidelog_core::ids::WorkspaceId;
 use uuid::Uuid;
 
-/// What a credential is for.
+/// The kind of a credential: what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CredentialKind {
     /// `tlk_`: registers devices.
     EnrollmentKey,
-    /// `tld_`: everything a device does.
+    /// `tld_`: does everything that a device may.
     DeviceToken,
     /// `tla_`: reads one workspace.
     AnalystToken,
-    /// `tldm_`: operator routes. Its workspace is nil.
+    /// `tldm_`: calls the routes for operators. Its workspace is nil.
     AdminToken,
 }
 
@@ -36,14 +36,14 @@ impl CredentialKind {
     }
 }
 
-/// A credential in hand. Its secret shows in nothing but [`Credential::reveal`].
+/// A credential with its secret, which only [`Credential::reveal`] shows.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Credential {
-    /// What it is for.
+    /// What the credential is for.
     pub kind: CredentialKind,
-    /// The workspace it is of.
+    /// The workspace to which it gives access.
     pub workspace: WorkspaceId,
-    /// The device, key or token it is of.
+    /// The id of the device, key or token.
     pub id: Uuid,
     secret: [u8; 32],
 }
@@ -58,7 +58,7 @@ impl Credential {
         Self { kind, workspace, id, secret }
     }
 
-    /// Reads the text form; `None` if it is none.
+    /// Parses the text form. `None`: the text is no credential.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, rest) =
             CredentialKind::ALL.iter().find_map(|kind| Some((*kind, text.strip_prefix(kind.prefix())?)))?;
@@ -73,13 +73,13 @@ impl Credential {
         })
     }
 
-    /// The text form, to be shown once.
+    /// The text form, secret included. It is shown once, when the credential is created.
     pub fn reveal(&self) -> String {
         let bytes = [self.workspace.0.as_bytes().as_slice(), self.id.as_bytes(), &self.secret].concat();
         format!("{}{}", self.kind.prefix(), BASE64URL.encode(bytes))
     }
 
-    /// What is stored of it.
+    /// The hash of the secret, which is all that is stored of it.
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.secret).to_vec())
     }
@@ -92,7 +92,7 @@ impl fmt::Debug for Credential {
 }
 
 impl TokenHash {
-    /// A stored hash.
+    /// A hash as it is stored.
     pub fn of_stored(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
@@ -102,7 +102,7 @@ impl TokenHash {
         &self.0
     }
 
-    /// Compares in constant time.
+    /// Whether two hashes are equal. Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         bool::from(self.0.ct_eq(&other.0))
     }

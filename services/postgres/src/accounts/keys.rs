@@ -1,4 +1,4 @@
-//! Enrollment keys, analyst tokens, admin tokens.
+//! Enrollment keys, analyst tokens and admin tokens.
 
 use deadpool_postgres::Transaction;
 use tidelog_core::ids::{Role, Scopes, WorkspaceId};
@@ -10,52 +10,55 @@ use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::transact::{begin, commit};
 
-/// What an enrollment key grants and how far.
+/// The period of [`NewEnrollmentKey::registrations_per_hour`].
+const HOUR_MS: i64 = 3_600_000;
+
+/// An enrollment key to be created: what it grants, and its limits.
 #[derive(Debug, Clone)]
 pub struct NewEnrollmentKey {
-    /// The role of its devices.
+    /// The role of the devices that it registers.
     pub role: Role,
-    /// The scopes of its devices.
+    /// The scopes of the devices that it registers.
     pub scopes: Scopes,
-    /// When it ends.
+    /// When the key expires. `None`: never.
     pub expires_at: Option<UnixMs>,
-    /// How many devices it registers at all.
+    /// Most devices that it registers in all. `None`: any number.
     pub registrations_max: Option<i32>,
-    /// How many devices it registers in an hour.
+    /// Most devices that it registers in an hour. `None`: any number.
     pub registrations_per_hour: Option<i32>,
 }
 
 /// An enrollment key or analyst token as operators see it.
 #[derive(Debug)]
 pub struct KeyRow {
-    /// Its id, which is no secret.
+    /// The id of the key or token, which is no secret.
     pub key: Uuid,
     /// `enrollment` or `analyst`.
     pub kind: String,
-    /// The role of its devices; `""` of an analyst token.
+    /// The role of the devices that it registers; `""` for an analyst token.
     pub role: String,
-    /// The scopes of its devices.
+    /// The scopes of the devices that it registers.
     pub scopes: Vec<String>,
-    /// How many devices it registered.
+    /// How many devices it has registered.
     pub registrations: i32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixMs,
-    /// When it ends.
+    /// When it expires. `None`: never.
     pub expires_at: Option<UnixMs>,
-    /// Whether it was revoked.
+    /// Whether it is revoked.
     pub revoked: bool,
 }
 
-/// Why a key registers nothing now.
+/// Why a key registers no device now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRefusal {
-    /// There is none.
+    /// There is no such key.
     Unknown,
-    /// Revoked, expired or used up.
+    /// The key is revoked, expired or used up.
     Ended,
-    /// Its hour is full: how long until the next.
+    /// The key has registered as many devices in this hour as it may.
     HourFull {
-        /// Milliseconds until it registers again.
+        /// Milliseconds until the key registers devices again.
         retry_after_ms: i64,
     },
 }
@@ -74,6 +77,7 @@ impl Store {
         commit(transaction).await
     }
 
+    /// Stores an enrollment key in a transaction.
     pub(crate) async fn insert_enrollment_key(
         transaction: &Transaction<'_>,
         credential: &Credential,
@@ -112,7 +116,7 @@ impl Store {
     /// The enrollment keys and analyst tokens of a workspace, oldest first.
     pub async fn keys(&self, workspace: WorkspaceId) -> Result<Vec<KeyRow>, StoreError> {
         let rows = self.query(include_str!("../../sql/accounts/keys/enrollment_keys.sql"), &[&workspace.0]).await?;
-        let read = |row: &tokio_postgres::Row| -> Result<KeyRow, StoreError> {
+        let key_of = |row: &tokio_postgres::Row| -> Result<KeyRow, StoreError> {
             Ok(KeyRow {
                 key: row.try_get("key")?,
                 kind: row.try_get("kind")?,
@@ -124,10 +128,11 @@ impl Store {
                 revoked: row.try_get::<_, Option<i64>>("revoked_at_ms")?.is_some(),
             })
         };
-        rows.iter().map(read).collect()
+        rows.iter().map(key_of).collect()
     }
 
-    /// Revokes an enrollment key or analyst token; whether there is one. Devices that a key registered stay.
+    /// Revokes an enrollment key or analyst token. Returns whether there is one with this id. The devices that a key
+    /// has registered stay.
     pub async fn revoke_key(&self, workspace: WorkspaceId, key: Uuid, now: UnixMs) -> Result<bool, StoreError> {
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&workspace.0, &key, &now.0];
         let keys = self.execute(include_str!("../../sql/accounts/keys/revoke_enrollment_key.sql"), params).await?;
@@ -135,7 +140,8 @@ impl Store {
         Ok(keys + tokens > 0)
     }
 
-    /// Whether a key, analyst token or admin token is the one that was given out, and still good.
+    /// Whether an enrollment key, analyst token or admin token is the one that was issued, and not revoked. Devices'
+    /// tokens are checked against [`Store::device_account`]; here they are not valid.
     pub async fn is_valid(&self, credential: &Credential) -> Result<bool, StoreError> {
         let (workspace, id) = (&credential.workspace.0, &credential.id);
         let row = match credential.kind {
@@ -158,8 +164,8 @@ impl Store {
         Ok(TokenHash::of_stored(row.try_get("token_sha256")?).matches(&credential.hash()) && !is_revoked)
     }
 
-    /// Why a key did not register, read in the transaction that tried.
-    pub(crate) async fn key_state(
+    /// Why a key did not register a device, read in the transaction of the attempt.
+    pub(crate) async fn key_refusal(
         transaction: &Transaction<'_>,
         workspace: WorkspaceId,
         key: Uuid,
@@ -177,6 +183,6 @@ impl Store {
             return Ok(KeyRefusal::Ended);
         }
         let hour_started_at_ms: i64 = row.try_get("hour_started_at_ms")?;
-        Ok(KeyRefusal::HourFull { retry_after_ms: (hour_started_at_ms + 3_600_000 - now.0).max(1_000) })
+        Ok(KeyRefusal::HourFull { retry_after_ms: (hour_started_at_ms + HOUR_MS - now.0).max(1_000) })
     }
 }

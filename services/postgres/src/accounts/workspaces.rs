@@ -13,60 +13,60 @@ use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::transact::{begin, commit};
 
-/// A device to be registered; role and scopes come from the key.
+/// A device to be registered. Its role and scopes come from the enrollment key.
 #[derive(Debug)]
 pub struct NewDevice<'a> {
-    /// Its id.
+    /// The id of the device.
     pub device: DeviceId,
-    /// Its name.
+    /// The name of the device.
     pub name: &'a str,
-    /// Its platform.
+    /// The platform of the device, if it reports one.
     pub platform: Option<&'a str>,
-    /// The device it stands in for.
+    /// The device that it replaces, if any.
     pub replaces: Option<DeviceId>,
 }
 
-/// What a registration came to.
+/// The result of registering a device.
 #[derive(Debug)]
 pub enum RegisterOutcome {
-    /// Registered, with what the key grants.
+    /// The device is registered, with the role and scopes that the key grants.
     Registered(Role, Scopes),
-    /// The key allows no more now.
+    /// The key registers no device now.
     Refused(KeyRefusal),
 }
 
 /// What a device's token is checked against.
 #[derive(Clone)]
 pub struct DeviceAccount {
-    /// Its role.
+    /// The device's role.
     pub role: Role,
-    /// Its scopes.
+    /// The device's scopes.
     pub scopes: Scopes,
-    /// The hash of its token.
+    /// The hash of the device's token.
     pub token: TokenHash,
-    /// Whether it was revoked.
+    /// Whether the device is revoked.
     pub revoked: bool,
 }
 
 /// A workspace as operators see it.
 #[derive(Debug)]
 pub struct WorkspaceRow {
-    /// Its id.
+    /// The id of the workspace.
     pub workspace: WorkspaceId,
-    /// Its name.
+    /// The name of the workspace.
     pub name: String,
-    /// When it was made.
+    /// When the workspace was created.
     pub created_at: UnixMs,
-    /// Its last position.
+    /// The last position of its log.
     pub head: Position,
-    /// Its projector's checkpoint.
+    /// The position of its live checkpoint.
     pub projected: Position,
-    /// Its devices that are not revoked.
+    /// How many of its devices are not revoked.
     pub devices: i64,
 }
 
 impl Store {
-    /// Makes a workspace with its empty log, its system device and its first enrollment keys: all of it or nothing.
+    /// Creates a workspace with an empty log, its system device and its first enrollment keys, in one transaction.
     pub async fn create_workspace(
         &self,
         workspace: WorkspaceId,
@@ -91,7 +91,7 @@ impl Store {
     /// Every workspace, oldest first.
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>, StoreError> {
         let rows = self.query(include_str!("../../sql/accounts/workspaces/workspaces.sql"), &[]).await?;
-        let read = |row: &Row| -> Result<WorkspaceRow, StoreError> {
+        let workspace_of = |row: &Row| -> Result<WorkspaceRow, StoreError> {
             Ok(WorkspaceRow {
                 workspace: WorkspaceId(row.try_get("workspace")?),
                 name: row.try_get("name")?,
@@ -101,10 +101,10 @@ impl Store {
                 devices: row.try_get("devices")?,
             })
         };
-        rows.iter().map(read).collect()
+        rows.iter().map(workspace_of).collect()
     }
 
-    /// Registers a device by a key, counting against the key's limits in the same transaction.
+    /// Registers a device with an enrollment key, and counts it against the key's limits in the same transaction.
     pub async fn register_device(
         &self,
         workspace: WorkspaceId,
@@ -118,7 +118,7 @@ impl Store {
         let id = &workspace.0;
         let granted = include_str!("../../sql/accounts/workspaces/use_enrollment_key.sql");
         let Some(granted) = transaction.query_opt(granted, &[id, &key, &now.0]).await? else {
-            return Ok(RegisterOutcome::Refused(Self::key_state(&transaction, workspace, key, now).await?));
+            return Ok(RegisterOutcome::Refused(Self::key_refusal(&transaction, workspace, key, now).await?));
         };
         let (role, scopes) = (parse_column(&granted, "role", Role::parse)?, scopes_of(&granted)?);
         let replaces = new.replaces.map(|device| device.0);
@@ -131,7 +131,7 @@ impl Store {
         Ok(RegisterOutcome::Registered(role, scopes))
     }
 
-    /// What a device's token is checked against.
+    /// What a device's token is checked against. `None`: the workspace has no such device.
     pub async fn device_account(
         &self,
         workspace: WorkspaceId,
@@ -151,7 +151,7 @@ impl Store {
         .transpose()
     }
 
-    /// The devices of a workspace, oldest first, or the one that is named.
+    /// The devices of a workspace, oldest first. With `device`: that one alone.
     pub async fn devices(
         &self,
         workspace: WorkspaceId,
@@ -163,7 +163,8 @@ impl Store {
         rows.iter().map(device_view).collect()
     }
 
-    /// Revokes a device; whether there is one. Its next push is refused under the log's lock.
+    /// Revokes a device. Returns whether there is one with this id. Its next push is refused, since the append checks
+    /// again with the log locked.
     pub async fn revoke_device(
         &self,
         workspace: WorkspaceId,
@@ -174,7 +175,7 @@ impl Store {
         Ok(self.execute(revoked, &[&workspace.0, &device.0, &now.0]).await? > 0)
     }
 
-    /// How many devices were heard of since `since`, over all workspaces.
+    /// How many devices were seen since `since`, over all workspaces.
     pub async fn active_devices(&self, since: UnixMs) -> Result<i64, StoreError> {
         let row = self.query_opt(include_str!("../../sql/accounts/workspaces/active_devices.sql"), &[&since.0]).await?;
         Ok(row.map_or(Ok(0), |row| row.try_get(0))?)

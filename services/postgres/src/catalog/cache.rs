@@ -33,8 +33,8 @@ impl From<StoredCatalog> for VersionedCatalog {
 
 /// A bounded cache of catalogs. Clones share one; when it is full, the least recently used catalog goes.
 ///
-/// The key is the catalog's version, or the digest of its `_catalog` event, which is the same in every log. Nothing has to
-/// be invalidated, since what either key names never changes.
+/// The key is the catalog's version, or the digest of its `_catalog` event, which is the same in every log. Nothing has
+/// to be invalidated, since what either key names never changes.
 #[derive(Debug, Clone)]
 pub struct CatalogCache<K> {
     entries: Arc<Mutex<Entries<K>>>,
@@ -65,7 +65,8 @@ impl<K: Copy + Eq + Hash> CatalogCache<K> {
         Some(catalog.clone())
     }
 
-    /// Keeps a catalog. The result is the one to use: if another thread was first, that thread's, so that all share one.
+    /// Keeps a catalog. The result is the one to use: if another thread was first, that thread's, so that all share
+    /// one.
     fn insert(&self, key: K, catalog: VersionedCatalog) -> VersionedCatalog {
         let mut entries = self.entries.lock_unpoisoned();
         entries.uses += 1;
@@ -81,8 +82,8 @@ impl<K: Copy + Eq + Hash> CatalogCache<K> {
 }
 
 impl CatalogCache<Digest> {
-    /// The catalog that the `_catalog` event at a position puts in force. With the event's `digest` it comes from the cache
-    /// if it is there; otherwise the event is read, and its catalog is kept.
+    /// The catalog that the `_catalog` event at a position puts in force. With the event's `digest` it comes from the
+    /// cache if it is there; otherwise the event is read, and its catalog is kept.
     ///
     /// [`StoreError::Corrupt`] if there is no event at the position or it holds no catalog.
     pub async fn of_event(

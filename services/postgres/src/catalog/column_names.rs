@@ -1,17 +1,17 @@
-//! The columns of fields, where a name has to be one and short: of the views of tables, and of CSV.
+//! Names of the columns for fields, in the views for analysts and in CSV, where names have to be unique and short.
 
 use std::collections::HashSet;
 
-/// The longest name that Postgres keeps whole, in bytes.
-const NAME_BYTES: usize = 63;
+/// The longest name that Postgres does not cut, in bytes.
+const NAME_BYTES_MAX: usize = 63;
 
-/// The column of each field, in the order of the fields, beside `fixed` columns.
+/// The names of the columns for these fields, in the same order, beside columns with the names of `fixed`.
 ///
-/// A field's column is named as the field. Only where that is a fixed column's name, or too long for Postgres, it is
-/// `field_` and as much of the name as fits; and where another column has that too, with `_2`, `_3` and so on at its end.
-/// So what a column is called depends on the names of the fields alone.
+/// A column has the name of its field. If that is a fixed name, or too long for Postgres, the column is called `field_`
+/// and as much of the name as fits; if another column has that name too, `_2`, `_3` and so on is added. So the names of
+/// the columns depend on the names of the fields alone.
 pub fn column_names(fields: &[&str], fixed: &[&str]) -> Vec<String> {
-    let keeps_name = |field: &str| field.len() <= NAME_BYTES && !field.is_empty() && !fixed.contains(&field);
+    let keeps_name = |field: &str| field.len() <= NAME_BYTES_MAX && !field.is_empty() && !fixed.contains(&field);
     let mut taken: HashSet<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
     taken.extend(fields.iter().filter(|field| keeps_name(field)).map(|field| (*field).to_owned()));
     let mut name_of = |field: &&str| {
@@ -20,7 +20,7 @@ pub fn column_names(fields: &[&str], fixed: &[&str]) -> Vec<String> {
         }
         let suffixes = (1..).map(|number| if number == 1 { String::new() } else { format!("_{number}") });
         let mut names = suffixes.map(|suffix| {
-            let base = cut(&format!("field_{field}"), NAME_BYTES - suffix.len()).to_owned();
+            let base = cut(&format!("field_{field}"), NAME_BYTES_MAX - suffix.len()).to_owned();
             base + &suffix
         });
         let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
@@ -30,7 +30,7 @@ pub fn column_names(fields: &[&str], fixed: &[&str]) -> Vec<String> {
     fields.iter().map(&mut name_of).collect()
 }
 
-/// As much of a text as fits into so many bytes.
+/// As much of a text as fits into so many bytes, cut between two characters.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]

@@ -1,4 +1,4 @@
-//! The versions of the catalog, and the SQL views that are made from the one in force.
+//! The catalogs that were put in force, a cache of them, and the SQL views for analysts that follow from them.
 
 pub(crate) mod cache;
 pub(crate) mod column_names;

@@ -1,53 +1,52 @@
-//! The catalogs that are and were in force.
+//! The stored catalogs: the one in force and its earlier versions.
 
 use tidelog_core::catalog::{Catalog, CatalogEventError, catalog_op};
 use tidelog_core::ids::{CatalogVersion, DeviceId, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
-use tidelog_core::value::Fields;
-use tidelog_core::value::PackedFields;
+use tidelog_core::value::{Fields, PackedFields};
 use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 
-/// The catalog in force.
+/// A catalog that is or was in force.
 #[derive(Debug, Clone)]
 pub struct StoredCatalog {
-    /// Its version.
+    /// The version of the catalog.
     pub version: CatalogVersion,
-    /// Since when.
+    /// When the catalog was put in force.
     pub applied_at: UnixMs,
-    /// The TOML it was applied from.
+    /// The TOML text that it was applied from.
     pub source: String,
-    /// What it says.
+    /// The catalog itself.
     pub catalog: Catalog,
-    /// Whether its rules were to hold from position 1 on.
+    /// Whether its rules are to hold from position 1 of every log on.
     pub refold: bool,
 }
 
-/// What applying a catalog came to.
+/// The result of applying a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApplyOutcome {
-    /// It is in force under this version, from the next append of each workspace on.
+    /// The catalog is in force under this version, in each workspace from its next append on.
     Applied(CatalogVersion),
-    /// It says what the one in force says.
+    /// The catalog in force, of this version, says the same.
     Unchanged(CatalogVersion),
 }
 
 impl Store {
-    /// The catalog in force; `None` before the first.
+    /// The catalog in force. `None`: none was applied yet.
     pub async fn catalog_in_force(&self) -> Result<Option<StoredCatalog>, StoreError> {
         let row = self.query_opt(include_str!("../../sql/catalog/versions/in_force.sql"), &[]).await?;
-        row.as_ref().map(in_force_of).transpose()
+        row.as_ref().map(catalog_of).transpose()
     }
 
-    /// A catalog that is or was in force.
+    /// The catalog of a version. `None`: there is none.
     pub async fn catalog_of_version(&self, version: CatalogVersion) -> Result<Option<StoredCatalog>, StoreError> {
         let row = self.query_opt(include_str!("../../sql/catalog/versions/of_version.sql"), &[&version.0]).await?;
-        row.as_ref().map(in_force_of).transpose()
+        row.as_ref().map(catalog_of).transpose()
     }
 
-    /// Puts a catalog in force. Of two that are applied at once both come into force, one after the other.
+    /// Puts a catalog in force. Two catalogs that are applied at once both come into force, one after the other.
     pub async fn apply_catalog(
         &self,
         source: &str,
@@ -68,8 +67,8 @@ impl Store {
         }
     }
 
-    /// Puts a catalog in force whose rules are to hold from position 1 of every log: its `_catalog` event asks for a
-    /// refold, which a rebuild makes. Also if it says what the one in force says.
+    /// Puts a catalog in force whose rules are to hold from position 1 of every log on: its `_catalog` event asks for a
+    /// refold, which a rebuild does. Applies it even if the catalog in force says the same.
     pub async fn apply_catalog_to_all(
         &self,
         source: &str,
@@ -88,11 +87,11 @@ impl Store {
     /// Every catalog that is or was in force, oldest first.
     pub async fn catalog_history(&self) -> Result<Vec<StoredCatalog>, StoreError> {
         let rows = self.query(include_str!("../../sql/catalog/versions/history.sql"), &[]).await?;
-        rows.iter().map(in_force_of).collect()
+        rows.iter().map(catalog_of).collect()
     }
 
-    /// Appends the `_catalog` event of the catalog in force to a log that lacks it: where it is. `None` if there is nothing
-    /// to append, or the log is empty.
+    /// Appends the `_catalog` event of the catalog in force to a log that lacks it, and returns its position. `None`:
+    /// the log has it, or is empty.
     pub async fn append_catalog(&self, workspace: WorkspaceId, now: UnixMs) -> Result<Option<Position>, StoreError> {
         let row = self
             .query_opt(include_str!("../../sql/log/append_system/append_catalog.sql"), &[&now.0, &workspace.0])
@@ -100,12 +99,13 @@ impl Store {
         Ok(row.map(|row| row.try_get::<_, Option<i64>>(0)).transpose()?.flatten().map(Position))
     }
 
-    /// Puts a catalog in force as the very first; whether it came into force. Of servers that start at once on an empty
-    /// database one wins, and its catalog stays.
+    /// Puts a catalog in force if there is none yet. Returns whether it did. If several servers start at once on an
+    /// empty database, one of them wins and its catalog stays.
     pub async fn apply_first_catalog(&self, source: &str, catalog: &Catalog, now: UnixMs) -> Result<bool, StoreError> {
         self.insert_catalog(CatalogVersion(1), (source, catalog, false), now).await
     }
 
+    /// Inserts a catalog under a version. Returns false if another caller has taken the version.
     async fn insert_catalog(
         &self,
         version: CatalogVersion,
@@ -120,8 +120,8 @@ impl Store {
     }
 }
 
-/// Reads the columns that every statement on catalogs selects.
-pub(crate) fn in_force_of(row: &Row) -> Result<StoredCatalog, StoreError> {
+/// The catalog of a row, from the columns that every statement on catalogs selects.
+pub(crate) fn catalog_of(row: &Row) -> Result<StoredCatalog, StoreError> {
     let fields = Fields::from_msgpack(row.try_get("fields")?).map_err(StoreError::corrupt)?;
     let (version, catalog) = Catalog::from_fields(&fields).map_err(StoreError::corrupt)?;
     let (applied_at, source) = (UnixMs(row.try_get("applied_at_ms")?), row.try_get("source")?);

@@ -1,7 +1,7 @@
-//! What analysts read by SQL: a typed view for each table of the catalog in force, beside the views `log.events` and
+//! Views for analysts: a typed SQL view of each table of the catalog in force, beside the views `log.events` and
 //! `log.conflicts` of the schema.
 //!
-//! They belong to the login that migrates, since the service's own role may create nothing.
+//! They belong to the login that migrates, since the service's role may not create anything.
 
 use std::str::FromStr;
 
@@ -10,42 +10,46 @@ use tidelog_core::catalog::{FieldType, Table};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::catalog::column_names::column_names;
-use crate::catalog::versions::in_force_of;
+use crate::catalog::versions::catalog_of;
 use crate::db::error::StoreError;
 
-/// The columns of every view, before those of the fields, with what they are. Last comes [`FIELDS`].
-const FIXED: [(&str, &str); 5] = [
+/// The names of the columns of every view that come before the fields, with their comments. The last column is
+/// [`FIELDS_COLUMN`].
+///
+/// Another text here would make every server drop and create its views once, which fails where an analyst's own view
+/// depends on one of them.
+const FIXED_COLUMNS: [(&str, &str); 5] = [
     ("workspace", "Whose record it is"),
     ("record", "Its id within table and scope"),
     ("scope", "Its scope; empty is everyone's"),
     ("version", "The position of the last event that changed what a reader sees"),
     ("updated_at", "When that event was stored"),
 ];
-/// The column of all fields.
-const FIELDS: &str = "fields";
-/// Most fields that have a column: Postgres has no room for many more. The others are in `fields`.
+/// The column with all fields.
+const FIELDS_COLUMN: &str = "fields";
+/// Most fields that get a column, since Postgres allows few more. The column `fields` has the others.
 const FIELD_COLUMNS_MAX: usize = 1_500;
-/// An arbitrary number that all versions of Tidelog share: whoever holds it makes the views.
-const LOCK: i64 = 0x7469_6465_6c6f_6703;
+/// The key of the advisory lock under which the views are made: an arbitrary number that all versions of Tidelog share.
+const VIEWS_LOCK_KEY: i64 = 0x7469_6465_6c6f_6703;
 
-/// What making the views came to.
+/// The result of making the views.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ViewsOutcome {
-    /// The tables whose views were made, anew or for the first time.
+    /// The tables whose views were made or replaced.
     pub made: Vec<String>,
-    /// The tables whose views went with them.
+    /// The tables that are no longer in the catalog, and whose views were dropped.
     pub dropped: Vec<String>,
 }
 
-/// Why the views are not those of the catalog in force. They are as they were before.
+/// Why the views do not follow the catalog in force. They are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewsError {
-    /// The database or the catalog.
+    /// The database or the catalog could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Postgres refused, for instance since something of somebody else's is made of a view that has to go.
+    /// Postgres refused, for instance because an object of somebody else depends on a view that has to be dropped.
     #[error(
-        "the views of the tables could not be made: {0}; when that is seen to, the same `tidelog catalog apply` again makes them"
+        "the views of the tables could not be made: {0}; resolve that and run the same `tidelog catalog apply` again"
     )]
     Refused(String),
 }
@@ -53,18 +57,18 @@ pub enum ViewsError {
 impl From<tokio_postgres::Error> for ViewsError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(said) => {
+            Some(db_error) => {
                 let detail =
-                    said.detail().map(|detail| format!(" ({})", detail.replace('\n', ", "))).unwrap_or_default();
-                Self::Refused(format!("{}{detail}", said.message()))
+                    db_error.detail().map(|detail| format!(" ({})", detail.replace('\n', ", "))).unwrap_or_default();
+                Self::Refused(format!("{}{detail}", db_error.message()))
             }
             None => Self::Store(error.into()),
         }
     }
 }
 
-/// Makes the views those of the catalog in force, in one transaction; views that are so already are left alone. `url`
-/// has to be of the login that migrates. Nothing before the first catalog.
+/// Makes the views follow the catalog in force, in one transaction. Views that do already are left alone. `url` has to
+/// be of the login that migrates. Does nothing before the first catalog.
 pub async fn apply(url: &str) -> Result<ViewsOutcome, ViewsError> {
     let config = Config::from_str(url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
     let (client, connection) = config.connect(NoTls).await?;
@@ -77,12 +81,12 @@ pub async fn apply(url: &str) -> Result<ViewsOutcome, ViewsError> {
 }
 
 async fn apply_with(client: &Client) -> Result<ViewsOutcome, ViewsError> {
-    // Whoever reads a view for long is not waited for: nobody could read it while we wait in front of them.
+    // A long query on a view is not waited for: nobody else could read the view while this waits for the lock.
     client.batch_execute("BEGIN; SET LOCAL lock_timeout = '10s'").await?;
-    client.query(include_str!("../../sql/catalog/views/lock.sql"), &[&LOCK]).await?;
-    // Read under the lock: whoever comes with an older catalog comes too late.
+    client.query(include_str!("../../sql/catalog/views/lock.sql"), &[&VIEWS_LOCK_KEY]).await?;
+    // Read with the lock held, so that no process makes the views of an older catalog afterwards.
     let row = client.query_opt(include_str!("../../sql/catalog/versions/in_force.sql"), &[]).await?;
-    let Some(in_force) = row.as_ref().map(in_force_of).transpose()? else { return Ok(ViewsOutcome::default()) };
+    let Some(in_force) = row.as_ref().map(catalog_of).transpose()? else { return Ok(ViewsOutcome::default()) };
     let existing = client.query(include_str!("../../sql/catalog/views/existing.sql"), &[]).await?;
     let existing: Vec<(String, String)> = existing.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut wanted: Vec<(&str, View)> = Vec::new();
@@ -109,7 +113,7 @@ async fn apply_with(client: &Client) -> Result<ViewsOutcome, ViewsError> {
         }
     }
     if analyst.is_some_and(|row| !row.get::<_, bool>("may_read")) {
-        // A login that may make no roles has migrated, and somebody has made this one since.
+        // The login that migrated was not allowed to create roles, and somebody has created this one since.
         script.push_str(
             "GRANT USAGE ON SCHEMA tables, log TO tidelog_analyst;\n\
             GRANT SELECT ON ALL TABLES IN SCHEMA tables TO tidelog_analyst;\n\
@@ -120,7 +124,8 @@ async fn apply_with(client: &Client) -> Result<ViewsOutcome, ViewsError> {
     Ok(outcome)
 }
 
-/// How a view is made, and what is said of it: a digest of the former too, by which it is known again.
+/// A view: the SQL that makes it, and its comment. The comment has a digest of the SQL, which shows whether an existing
+/// view is the same.
 struct View {
     script: String,
     comment: String,
@@ -130,17 +135,17 @@ impl View {
     fn of(name: &str, table: &Table) -> Self {
         let fields: Vec<_> = table.fields.iter().take(FIELD_COLUMNS_MAX).collect();
         let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
-        let fixed: Vec<_> = FIXED.iter().map(|(name, _)| *name).chain([FIELDS]).collect();
+        let fixed: Vec<_> = FIXED_COLUMNS.iter().map(|(name, _)| *name).chain([FIELDS_COLUMN]).collect();
         let columns = column_names(&names, &fixed);
         let view = format!("tables.{}", quoted_name(name));
-        let mut select: Vec<_> = FIXED.iter().map(|(column, _)| format!("r.{column}")).collect();
-        let mut comments: Vec<_> = FIXED.iter().map(|(column, what)| (*column, (*what).to_owned())).collect();
+        let mut select: Vec<_> = FIXED_COLUMNS.iter().map(|(column, _)| format!("r.{column}")).collect();
+        let mut comments: Vec<_> = FIXED_COLUMNS.iter().map(|(column, what)| (*column, (*what).to_owned())).collect();
         for ((field, of), column) in fields.iter().zip(&columns) {
             select.push(format!("{} AS {}", typed(field, of.field_type), quoted_name(column)));
             comments.push((column, format!("The field {field:?}, of type {}", of.field_type)));
         }
-        select.push(format!("r.{FIELDS}"));
-        comments.push((FIELDS, "Every field, those without a column too".to_owned()));
+        select.push(format!("r.{FIELDS_COLUMN}"));
+        comments.push((FIELDS_COLUMN, "Every field, those without a column too".to_owned()));
         let select = select.join(",\n    ");
         let mut script = format!(
             "CREATE VIEW {view} WITH (security_barrier) AS SELECT {select}\n\
@@ -157,15 +162,15 @@ impl View {
     }
 }
 
-/// The value of a field by its type: null where the record has none, or a value of another type, which only an earlier
-/// catalog can have let in. No cast here ever fails.
+/// The SQL for a field's value in the field's type. It is null if the record has no value, or one of another type,
+/// which an earlier catalog must have allowed. No cast ever fails.
 fn typed(field: &str, field_type: FieldType) -> String {
-    let json = format!("(r.{FIELDS} -> {})", quoted(field));
-    let text = format!("(r.{FIELDS} ->> {})", quoted(field));
+    let json = format!("(r.{FIELDS_COLUMN} -> {})", quoted(field));
+    let text = format!("(r.{FIELDS_COLUMN} ->> {})", quoted(field));
     let is_binary = format!("{json} ? '$binary' AND {json} - '$binary' = '{{}}'");
     let when =
         |is: &str, test: &str, then: String| format!("CASE WHEN jsonb_typeof({json}) = '{is}'{test} THEN {then} END");
-    // A float always has a fraction, an integer never.
+    // The JSON of a float always has a fraction, and that of an integer never.
     let scale = |test: &str| format!(" AND scale({json}::numeric) {test}");
     match field_type {
         FieldType::Any => json,
@@ -183,12 +188,12 @@ fn typed(field: &str, field_type: FieldType) -> String {
     }
 }
 
-/// An identifier, whatever is in it.
+/// An SQL identifier for any name.
 fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text literal, whatever is in it and however Postgres is set up.
+/// An SQL text literal for any text, whatever the settings of Postgres.
 fn quoted(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

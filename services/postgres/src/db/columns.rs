@@ -1,5 +1,5 @@
-//! Columns of rows as types of the domain. Every writer keeps their rules, so a value that breaks one is corruption, not
-//! bad input.
+//! Columns of rows as types of the domain. Every writer keeps their rules, so a value that breaks one is corruption,
+//! not bad input.
 
 use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{RecordId, Scope, Scopes, TableName};

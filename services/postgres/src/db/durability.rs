@@ -1,4 +1,4 @@
-//! What a Postgres has to be for an acknowledgement to mean anything (LOG-2).
+//! The settings that Postgres needs for an acknowledged event to survive a crash (LOG-2).
 
 use std::str::FromStr;
 
@@ -6,47 +6,47 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::db::error::StoreError;
 
-/// The settings that decide whether what is acknowledged survives.
+/// The settings of a database that decide whether acknowledged events survive a crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durability {
-    /// `fsync`
+    /// The setting `fsync`.
     pub fsync: String,
-    /// `synchronous_commit`
+    /// The setting `synchronous_commit`.
     pub synchronous_commit: String,
-    /// `server_version_num`
+    /// The setting `server_version_num`.
     pub server_version: i32,
-    /// `server_encoding`
+    /// The setting `server_encoding`.
     pub encoding: String,
 }
 
-/// Why a Postgres is refused.
+/// Why a database is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurabilityError {
-    /// A crash would lose what was acknowledged.
+    /// A crash would lose acknowledged events.
     #[error(
         "Postgres runs with {setting}=off, so a crash loses acknowledged edits: turn it on, or pass --allow-unsafe-durability"
     )]
     Unsafe {
-        /// The setting.
+        /// The setting that is off.
         setting: &'static str,
     },
-    /// Too old.
+    /// The server is too old; its major version.
     #[error("Postgres {0} is older than 15: point --database-url at a newer one")]
     TooOld(i32),
-    /// The database cannot hold every text.
+    /// The database cannot store every text; its encoding.
     #[error("the database has encoding {0}, and texts need UTF8: create it with ENCODING 'UTF8'")]
     Encoding(String),
 }
 
 impl Durability {
-    /// Reads the settings of a database, before anything is written to it.
+    /// Reads the settings of the database at `url`. Writes nothing.
     pub async fn of(url: &str) -> Result<Self, StoreError> {
         let config = Config::from_str(url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
         let (client, connection) = config.connect(NoTls).await?;
         let driver = tokio::spawn(connection);
         let row = client.query_one(include_str!("../../sql/db/durability/durability.sql"), &[]).await?;
         drop(client);
-        // Whatever its end says, the settings have been read.
+        // The settings are read, so how the connection ends does not matter.
         let _ = driver.await;
         Ok(Self {
             fsync: row.try_get("fsync")?,
@@ -56,7 +56,7 @@ impl Durability {
         })
     }
 
-    /// Refuses what would lose acknowledged edits, unless that is what somebody asked for by name.
+    /// Refuses settings that would lose acknowledged events, unless `allow_unsafe` says that this is wanted.
     pub fn check(&self, allow_unsafe: bool) -> Result<(), DurabilityError> {
         if self.server_version < 150_000 {
             return Err(DurabilityError::TooOld(self.server_version / 10_000));

@@ -1,4 +1,4 @@
-//! What can go wrong with the store, and the one place that reads Postgres' codes.
+//! Errors of the store. This is the one place that interprets Postgres' error codes.
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
@@ -9,70 +9,74 @@ pub enum StoreError {
     /// Postgres cannot be reached, is overloaded, or is shutting down: the same call may succeed later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// What it needs is held by somebody else for too long: the same call may succeed later, and others can now.
-    #[error("the database is held up: {0}")]
+    /// Another transaction held a lock for too long, or a statement took too long: the same call may succeed later, and
+    /// other calls can succeed now.
+    #[error("the database is busy: {0}")]
     Locked(String),
-    /// The connection broke while a transaction was being committed: it may or may not have happened.
-    #[error("whether the transaction was committed is not known: {0}")]
+    /// The connection broke during a commit, which may or may not have happened.
+    #[error("the outcome of a commit is unknown: {0}")]
     CommitUnknown(String),
-    /// A stored value breaks a rule that every writer keeps: damage, or a newer server's data.
+    /// A stored value breaks a rule that every writer keeps: it is damaged, or a newer server wrote it.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),
-    /// Postgres refused a statement: its SQLSTATE and message, which name no values.
+    /// Postgres refused a statement. The text is its SQLSTATE and message, which contain no values.
     #[error("database error {0}")]
     Database(String),
 }
 
-/// What can go wrong with reading a log further.
+/// An error of reading a log in several reads.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The log is another one than when its reading began: it was restored from a backup meanwhile.
+    /// The log was replaced since the reading began, for instance restored from a backup.
     #[error("the log was replaced while it was read")]
     Diverged,
-    /// The store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl StoreError {
+    /// A [`StoreError::Corrupt`] that says what is wrong.
     pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())
     }
 
-    /// The error of a statement that commits by itself: a broken connection leaves its outcome open.
+    /// The error of a commit, or of a statement that commits by itself: if the connection broke, the outcome is
+    /// unknown.
     pub(crate) fn of_commit(error: tokio_postgres::Error) -> Self {
         match Self::from(error) {
-            Self::Unavailable(what) if what.starts_with(LOST) => Self::CommitUnknown(what),
+            Self::Unavailable(what) if what.starts_with(CONNECTION_LOST) => Self::CommitUnknown(what),
             other => other,
         }
     }
 }
 
-const LOST: &str = "connection lost";
+/// How the text of an [`StoreError::Unavailable`] begins if the connection broke.
+const CONNECTION_LOST: &str = "connection lost";
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(said) = error.as_db_error() else {
-            return Self::Unavailable(format!("{LOST}: {error}"));
+        let Some(db_error) = error.as_db_error() else {
+            return Self::Unavailable(format!("{CONNECTION_LOST}: {error}"));
         };
-        let (code, class) = (said.code(), &said.code().code()[..2]);
-        let told = format!("{}: {}", code.code(), said.message());
+        let (code, class) = (db_error.code(), &db_error.code().code()[..2]);
+        let text = format!("{}: {}", code.code(), db_error.message());
         let is_lost = class == "08"
             || matches!(
                 *code,
                 SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
             );
-        // Overload, shutdown, and what lost to another transaction: all of it passes.
-        let is_passing = matches!(class, "53" | "40")
+        // Overload, shutdown, and losing to another transaction: the same call may succeed later.
+        let is_temporary = matches!(class, "53" | "40")
             || code.code().starts_with("57P")
             || *code == SqlState::READ_ONLY_SQL_TRANSACTION;
         if matches!(*code, SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE) {
-            return Self::Locked(told);
+            return Self::Locked(text);
         }
-        match (is_lost, is_passing) {
-            (true, _) => Self::Unavailable(format!("{LOST}: {told}")),
-            (false, true) => Self::Unavailable(told),
-            (false, false) => Self::Database(told),
+        match (is_lost, is_temporary) {
+            (true, _) => Self::Unavailable(format!("{CONNECTION_LOST}: {text}")),
+            (false, true) => Self::Unavailable(text),
+            (false, false) => Self::Database(text),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The macro by which the services declare their metrics.
+//! The macro with which the services declare their metrics.
 
 /// Declares a struct of Prometheus metrics and a `register` function for it.
 ///
-/// The doc comment of a field is its help text, so what the code says of a metric and what Prometheus shows cannot differ.
-/// A metric with labels is a vector type of the `prometheus` crate, one without is a plain type. Histograms take the
-/// caller's buckets.
+/// The doc comment of a field is the metric's help text, so the code and Prometheus cannot describe it differently. A
+/// metric with labels has a vector type of the `prometheus` crate, and a metric without labels a plain type. The
+/// buckets of a histogram are given.
 ///
 /// ```text
 /// struct Name {
@@ -28,7 +28,7 @@ macro_rules! metrics {
         }
 
         impl $name {
-            /// Makes the metrics and registers them. Fails if a name is taken.
+            /// Creates the metrics and registers them. Fails if the registry has a metric of the same name.
             pub fn register(registry: &prometheus::Registry) -> prometheus::Result<Self> {
                 $(
                     let help = concat!($($help),+).trim();

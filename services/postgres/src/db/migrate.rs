@@ -1,4 +1,5 @@
-//! Brings a database to the schema this version needs: forward only, one transaction a migration, one runner at a time.
+//! Migrations: they bring a database to the schema that this version needs. They only go forward, each in a transaction
+//! of its own, and one process at a time runs them.
 
 use std::str::FromStr;
 
@@ -24,41 +25,41 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_fewer_index_entries",
 ];
 
-/// An arbitrary number that all versions of Tidelog share: whoever holds it migrates.
-const LOCK: i64 = 0x7469_6465_6c6f_6701;
+/// The key of the advisory lock under which migrations run: an arbitrary number that all versions of Tidelog share.
+const MIGRATE_LOCK_KEY: i64 = 0x7469_6465_6c6f_6701;
 
-/// What a migration run did.
+/// The result of migrating a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrateOutcome {
-    /// The migrations that were applied, by name.
+    /// The names of the migrations that were applied.
     pub applied: Vec<&'static str>,
-    /// The version of the schema now.
+    /// The version of the schema afterwards.
     pub version: i32,
 }
 
-/// Why a database cannot be brought to this version.
+/// Why a database could not be migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// It cannot be reached.
+    /// The database cannot be reached.
     #[error("cannot connect to the database: {0}")]
     Connect(String),
-    /// A statement failed; its migration was rolled back.
+    /// A statement failed, and its migration was rolled back.
     #[error("migration {name} failed and was rolled back: {message}")]
     Failed {
-        /// The migration.
+        /// The name of the migration.
         name: &'static str,
-        /// What Postgres said.
+        /// The message of Postgres.
         message: String,
     },
-    /// It was migrated by a newer Tidelog.
+    /// A newer Tidelog has migrated the database.
     #[error("the database has schema version {found}, this Tidelog knows {known}: run the newer Tidelog")]
     Newer {
-        /// Its version.
+        /// The version of its schema.
         found: i32,
-        /// The newest this build knows.
+        /// The newest version that this build knows.
         known: i32,
     },
-    /// A migration that was applied is not the one of this build.
+    /// A migration was applied whose text differs from this build's; its name.
     #[error("migration {0} was applied from other text than this build has: it must never be edited")]
     Edited(&'static str),
 }
@@ -69,7 +70,7 @@ impl From<tokio_postgres::Error> for MigrateError {
     }
 }
 
-/// Applies what is missing. `url` has to be of a login that may create schemas and roles.
+/// Applies the migrations that a database lacks. The login of `url` needs the right to create schemas and roles.
 pub async fn migrate(url: &str) -> Result<MigrateOutcome, MigrateError> {
     let config = Config::from_str(url).map_err(|e| MigrateError::Connect(e.to_string()))?;
     let (client, connection) = config.connect(NoTls).await?;
@@ -81,8 +82,8 @@ pub async fn migrate(url: &str) -> Result<MigrateOutcome, MigrateError> {
 }
 
 async fn migrate_with(client: &Client) -> Result<MigrateOutcome, MigrateError> {
-    // Not in the data path: here one connection does everything, so a session lock is the right tool.
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
+    // One connection does all of the work here, so the lock can be of its session.
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATE_LOCK_KEY]).await?;
     client
         .batch_execute(
             "CREATE SCHEMA IF NOT EXISTS tidelog;
@@ -129,7 +130,7 @@ async fn apply(client: &Client, migration: &Migration, sha256: &[u8]) -> Result<
     Ok(())
 }
 
-/// What Postgres said, on one line.
+/// The message of Postgres, on one line.
 fn message_of(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned())
 }

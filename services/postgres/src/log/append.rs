@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::db::error::StoreError;
-use crate::db::pool::{ANSWER_WITHIN, Store};
+use crate::db::pool::{RESPONSE_TIMEOUT, Store};
 
 /// A push that has been read and judged, as it goes to the log.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ impl Store {
         batches: &[(WorkspaceId, &AppendBatch)],
     ) -> Result<Vec<Appended>, StoreError> {
         let client = self.client().await?;
-        let appended = timeout(ANSWER_WITHIN, append_with(&client, now, catalog, batches)).await;
+        let appended = timeout(RESPONSE_TIMEOUT, append_with(&client, now, catalog, batches)).await;
         appended.unwrap_or_else(|_| {
             // Nobody knows what this connection still does.
             drop(Object::take(client));

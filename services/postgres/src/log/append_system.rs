@@ -59,8 +59,8 @@ pub enum SystemAppendOutcome {
 }
 
 impl Store {
-    /// Appends an op as the system device of a workspace. The op is stored once even if the outcome of a commit is unknown
-    /// (LOG-1). Wakes nobody up: a caller with [`crate::Wakeups`] does that.
+    /// Appends an op as the system device of a workspace. The op is stored once even if the outcome of a commit is
+    /// unknown (LOG-1). Wakes nobody up: a caller with [`crate::Wakeups`] does that.
     pub async fn append_as_system(
         &self,
         workspace: WorkspaceId,
@@ -70,8 +70,8 @@ impl Store {
         self.append_as_system_with(workspace, op, now, async |_, _| Ok(true)).await
     }
 
-    /// The same with another write in its transaction: `also` gets the op's position and returns whether to commit. If the
-    /// outcome of a commit is unknown, `also` may run again, in a transaction that is rolled back.
+    /// The same with another write in its transaction: `also` gets the op's position and returns whether to commit. If
+    /// the outcome of a commit is unknown, `also` may run again, in a transaction that is rolled back.
     pub(crate) async fn append_as_system_with(
         &self,
         workspace: WorkspaceId,
@@ -95,8 +95,8 @@ impl Store {
         })
     }
 
-    /// One attempt. `None`: try again. `unconfirmed` is the op as an earlier attempt sent it, in a transaction whose commit had
-    /// an unknown outcome.
+    /// One attempt. `None`: try again. `unconfirmed` is the op as an earlier attempt sent it, in a transaction whose
+    /// commit had an unknown outcome.
     async fn try_as_system(
         &self,
         workspace: WorkspaceId,

@@ -1,7 +1,7 @@
 //! Rows of the log as events.
 //!
-//! Every statement that returns whole events selects the columns in the order of [`column`]. They are read by that order:
-//! to look up a column by its name takes longer than to read it.
+//! Every statement that returns whole events selects the columns in the order of [`column`]. They are read by that
+//! order: to look up a column by its name takes longer than to read it.
 
 use tidelog_core::digest::Digest;
 use tidelog_core::event::Event;

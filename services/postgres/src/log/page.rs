@@ -44,7 +44,8 @@ pub struct PackedPage {
     pub end: Cursor,
 }
 
-/// A finished page. If its end was not among the rows that were read, the check of its cursor has still to be looked up.
+/// A finished page. If its end was not among the rows that were read, the check of its cursor has still to be looked
+/// up.
 pub(crate) struct ClosedPage {
     pub(crate) end: Position,
     pub(crate) check: Option<CursorCheck>,
@@ -135,8 +136,8 @@ impl PageBuilder {
         self.events.reserve(bytes.min(room));
     }
 
-    /// Takes the next row; `before` is the cursor to the row before it. If a page ends in front of the row's batch, that
-    /// page is returned and the batch is part of the next one.
+    /// Takes the next row; `before` is the cursor to the row before it. If a page ends in front of the row's batch,
+    /// that page is returned and the batch is part of the next one.
     pub(crate) fn take(&mut self, row: &LogRow<'_>, is_visible: bool, before: Cursor) -> Option<ClosedPage> {
         let (position, batch) = (row.event.position, row.event.batch);
         let mut closed = None;

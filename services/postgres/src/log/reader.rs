@@ -37,8 +37,8 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// A reader of what `filter` shows of a log after `after`, a cursor that was checked, up to `until`, a batch boundary
-    /// that the log is known to reach.
+    /// A reader of what `filter` shows of a log after `after`, a cursor that was checked, up to `until`, a batch
+    /// boundary that the log is known to reach.
     pub fn new(
         store: Store,
         workspace: WorkspaceId,
@@ -59,8 +59,8 @@ impl LogReader {
         }
     }
 
-    /// The next page; `None` after the page that reaches `until` or the event limit. [`LogError::Diverged`]: the log was
-    /// replaced by another one since the cursor was checked.
+    /// The next page; `None` after the page that reaches `until` or the event limit. [`LogError::Diverged`]: the log
+    /// was replaced by another one since the cursor was checked.
     pub async fn next_page(&mut self) -> Result<Option<PackedPage>, LogError> {
         loop {
             if let Some(page) = self.ready.pop_front() {

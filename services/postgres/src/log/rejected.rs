@@ -94,9 +94,9 @@ impl Store {
         rows.iter().map(rejected_of).collect()
     }
 
-    /// Readmits a rejected event, once: appends what it was to do as an op of the system device, with its base, time, role
-    /// and actor, so that the conflict rules see it as what it was. The op is judged by the catalog in force and by the
-    /// scopes that its device has now.
+    /// Readmits a rejected event, once: appends what it was to do as an op of the system device, with its base, time,
+    /// role and actor, so that the conflict rules see it as what it was. The op is judged by the catalog in force and
+    /// by the scopes that its device has now.
     pub async fn readmit(
         &self,
         workspace: WorkspaceId,

@@ -17,7 +17,7 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use uuid::Uuid;
 
 use crate::db::error::StoreError;
-use crate::db::pool::{ANSWER_WITHIN, Store, settle};
+use crate::db::pool::{RESPONSE_TIMEOUT, Store, response_or_close};
 use crate::log::filter::EventFilter;
 
 /// A row of the log, borrowed from what Postgres sent.
@@ -44,8 +44,8 @@ impl Store {
     /// Reads the events at `positions` in order, at most `rows_max`, and calls `take` for each as it arrives. Returns
     /// whether `take` got all of them. A filter leaves out the events that it hides, except the first of `positions`.
     ///
-    /// The scan holds a connection, so `take` must not wait for anything. If `take` breaks off, the connection is closed:
-    /// the rows already on their way, which may be many and large, would have to be read before its next use.
+    /// The scan holds a connection, so `take` must not wait for anything. If `take` breaks off, the connection is
+    /// closed: the rows already on their way, which may be many and large, would have to be read before its next use.
     pub async fn scan<F>(
         &self,
         workspace: WorkspaceId,
@@ -59,7 +59,7 @@ impl Store {
     {
         let (from, to, rows_max) = (positions.start().0, positions.end().0, rows_max as i64);
         let client = self.client().await?;
-        let scanned = timeout(ANSWER_WITHIN, async {
+        let scanned = timeout(RESPONSE_TIMEOUT, async {
             let (tables, scopes) = (filter.map(EventFilter::tables), filter.map(EventFilter::scopes));
             let sql = match filter {
                 None => include_str!("../../sql/log/scan/events_from.sql"),
@@ -85,7 +85,7 @@ impl Store {
             drop(Object::take(client));
             return Ok(false);
         }
-        settle(client, scanned)
+        response_or_close(client, scanned)
     }
 }
 
@@ -120,8 +120,8 @@ fn column(row: &Row, index: usize) -> Result<RawColumn<'_>, StoreError> {
     Ok(row.try_get(index)?)
 }
 
-/// The bytes of a column in Postgres' binary form. Its type is known from our own statement: checking it for each value of
-/// each row would be a fifth of the cost of reading a row.
+/// The bytes of a column in Postgres' binary form. Its type is known from our own statement: checking it for each value
+/// of each row would be a fifth of the cost of reading a row.
 struct RawColumn<'a>(&'a [u8]);
 
 impl<'a> FromSql<'a> for RawColumn<'a> {

@@ -1,4 +1,5 @@
-//! Slices of the log for folding: whole batches with every event that has an effect, in as few reads as their size allows.
+//! Slices of the log for folding: whole batches with every event that has an effect, in as few reads as their size
+//! allows.
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::digest::Digest;
@@ -51,8 +52,8 @@ const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 impl Store {
     /// The next slice of a log after the end of a batch: at least one batch, if there is one.
     ///
-    /// Unlike a [`crate::ContinuedScan`] it does not check that two of its reads are of the same log: the transaction that
-    /// writes what was folded from the slice proves its last event (docs/adr/0016).
+    /// Unlike a [`crate::ContinuedScan`] it does not check that two of its reads are of the same log: the transaction
+    /// that writes what was folded from the slice proves its last event (docs/adr/0016).
     pub async fn slice(
         &self,
         workspace: WorkspaceId,

@@ -1,5 +1,5 @@
-//! Hints between processes: what moved, sent many at a time outside of any push's transaction. Nothing depends on one
-//! arriving; whoever waits also polls.
+//! Wake-up hints between processes, by NOTIFY and LISTEN. They are sent many at a time, outside of any append's
+//! transaction, and may be lost: every waiter also polls.
 
 use std::future::poll_fn;
 
@@ -11,12 +11,12 @@ use uuid::Uuid;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 
-/// Something moved.
+/// A hint that the head or the checkpoint of a workspace has moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadNotice {
-    /// A log has grown to this position, lastly by this request.
+    /// The log has grown to this position, last by the request with this id.
     Appended(WorkspaceId, Position, String),
-    /// Records are folded up to this position.
+    /// The log is folded up to this position.
     Folded(WorkspaceId, Position),
 }
 
@@ -30,10 +30,10 @@ impl HeadNotice {
 
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
-        let (what, workspace, position) = (words.next()?, words.next()?, words.next()?);
+        let (kind, workspace, position) = (words.next()?, words.next()?, words.next()?);
         let workspace = WorkspaceId(Uuid::try_parse(workspace).ok()?);
         let position = Position(position.parse().ok()?);
-        match what {
+        match kind {
             "appended" => Some(Self::Appended(workspace, position, words.next().unwrap_or_default().to_owned())),
             "folded" => Some(Self::Folded(workspace, position)),
             _ => None,
@@ -42,23 +42,23 @@ impl HeadNotice {
 }
 
 impl Store {
-    /// Tells other processes.
+    /// Sends notices to other processes.
     pub async fn notify(&self, notices: &[HeadNotice]) -> Result<(), StoreError> {
         let texts: Vec<String> = notices.iter().map(|notice| notice.to_text()).collect();
         self.query(include_str!("../../sql/notify/channel/notify.sql"), &[&texts]).await.map(drop)
     }
 }
 
-/// Hears what other processes tell, until the connection ends or nobody listens. The caller connects again and, since
-/// hints were lost meanwhile, looks for itself.
-pub async fn listen(store: &Store, heard: &mpsc::Sender<HeadNotice>) -> Result<(), StoreError> {
+/// Passes the notices of other processes to `notices`, until the connection ends or the receiver is dropped. The caller
+/// then connects again and, since notices were lost meanwhile, polls once.
+pub async fn listen(store: &Store, notices: &mpsc::Sender<HeadNotice>) -> Result<(), StoreError> {
     let (client, mut connection) = store.config().connect(NoTls).await?;
     let mut messages = std::pin::pin!(async {
         loop {
             match poll_fn(|context| connection.poll_message(context)).await {
                 Some(Ok(AsyncMessage::Notification(notice))) => {
                     let Some(notice) = HeadNotice::parse(notice.payload()) else { continue };
-                    if heard.send(notice).await.is_err() {
+                    if notices.send(notice).await.is_err() {
                         return Ok(());
                     }
                 }

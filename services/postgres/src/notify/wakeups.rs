@@ -1,5 +1,8 @@
-//! Who waits for what moved: long polls for a log's head, pushes for the projector, the projector for logs. Fed by this
-//! process directly and by others through NOTIFY; every waiter also looks for itself now and then.
+//! In-process wake-ups. Long polls wait for a log to grow, pushes with `wait` for the projector, and the projector for
+//! new events.
+//!
+//! This process triggers them directly, and other processes through NOTIFY. They are hints: one may be lost, so every
+//! waiter also polls.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,134 +16,145 @@ use crate::db::pool::Store;
 use crate::lock::LockExt;
 use crate::notify::channel::HeadNotice;
 
-/// Wake-ups within a process. Hints only.
+/// The wake-ups of one process.
 pub struct Wakeups {
-    is_shared: bool,
-    folds: bool,
-    watchers: Mutex<HashMap<WorkspaceId, watch::Sender<Moved>>>,
+    has_other_processes: bool,
+    has_projector: bool,
+    /// How far each workspace is that somebody waits for.
+    watched: Mutex<HashMap<WorkspaceId, watch::Sender<WorkspaceProgress>>>,
+    /// The workspaces with new events, each with the id of the last request that appended some.
     unfolded: Mutex<HashMap<WorkspaceId, String>>,
-    unfolded_any: Notify,
-    outgoing: Mutex<HashMap<(WorkspaceId, bool), HeadNotice>>,
-    outgoing_any: Notify,
+    unfolded_added: Notify,
+    /// The newest notice of each kind and workspace that other processes have not been sent.
+    outgoing: Mutex<HashMap<(NoticeKind, WorkspaceId), HeadNotice>>,
+    outgoing_added: Notify,
 }
 
 impl Default for Wakeups {
-    /// One that tells other processes and has a projector beside it.
+    /// Wake-ups beside other processes and with a projector.
     fn default() -> Self {
         Self::new(true, true)
     }
 }
 
-/// How far a workspace is, as far as this process was told.
+/// How far a workspace is, as far as this process knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Moved {
+struct WorkspaceProgress {
     appended: Position,
     folded: Position,
 }
 
-/// How long hints for other processes are gathered: a commit with notifications locks the whole server's queue.
-const GATHER: Duration = Duration::from_millis(10);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum NoticeKind {
+    Appended,
+    Folded,
+}
+
+/// How long notices to other processes are collected before they are sent together. A commit with notifications locks
+/// the notification queue of the whole Postgres server.
+const NOTICES_DELAY: Duration = Duration::from_millis(10);
 
 impl Wakeups {
-    /// `is_shared`: other processes are to be told; `folds`: a projector takes what is not folded. What nobody takes is
-    /// not gathered.
-    pub fn new(is_shared: bool, folds: bool) -> Self {
+    /// Wake-ups for a process that has other processes beside it or not, and a projector in it or not. Nothing is
+    /// collected for those that are not there.
+    pub fn new(has_other_processes: bool, has_projector: bool) -> Self {
         Self {
-            is_shared,
-            folds,
-            watchers: Mutex::default(),
+            has_other_processes,
+            has_projector,
+            watched: Mutex::default(),
             unfolded: Mutex::default(),
-            unfolded_any: Notify::new(),
+            unfolded_added: Notify::new(),
             outgoing: Mutex::default(),
-            outgoing_any: Notify::new(),
+            outgoing_added: Notify::new(),
         }
     }
 
-    /// This process has appended; `request_id` is told to the projector for its log.
+    /// This process has appended up to `head`. The projector logs `request_id` with what it folds.
     pub fn on_appended(&self, workspace: WorkspaceId, head: Position, request_id: &str) {
         let notice = HeadNotice::Appended(workspace, head, request_id.to_owned());
-        self.moved(&notice);
-        self.to_fold(workspace, request_id.to_owned());
-        self.to_tell((workspace, false), notice);
+        self.wake_watchers(&notice);
+        self.add_unfolded(workspace, request_id.to_owned());
+        self.add_outgoing((NoticeKind::Appended, workspace), notice);
     }
 
-    /// This process has folded.
+    /// This process has folded up to `position`.
     pub fn on_folded(&self, workspace: WorkspaceId, position: Position) {
         let notice = HeadNotice::Folded(workspace, position);
-        self.moved(&notice);
-        self.to_tell((workspace, true), notice);
+        self.wake_watchers(&notice);
+        self.add_outgoing((NoticeKind::Folded, workspace), notice);
     }
 
-    /// Another process said so.
+    /// Another process has sent a notice.
     pub fn on_notice(&self, notice: HeadNotice) {
-        self.moved(&notice);
+        self.wake_watchers(&notice);
         if let HeadNotice::Appended(workspace, _, request_id) = notice {
-            self.to_fold(workspace, request_id);
+            self.add_unfolded(workspace, request_id);
         }
     }
 
-    fn to_fold(&self, workspace: WorkspaceId, request_id: String) {
-        if self.folds {
+    fn add_unfolded(&self, workspace: WorkspaceId, request_id: String) {
+        if self.has_projector {
             self.unfolded.lock_unpoisoned().insert(workspace, request_id);
-            self.unfolded_any.notify_one();
+            self.unfolded_added.notify_one();
         }
     }
 
-    fn to_tell(&self, what: (WorkspaceId, bool), notice: HeadNotice) {
-        if self.is_shared {
-            self.outgoing.lock_unpoisoned().insert(what, notice);
-            self.outgoing_any.notify_one();
+    fn add_outgoing(&self, key: (NoticeKind, WorkspaceId), notice: HeadNotice) {
+        if self.has_other_processes {
+            self.outgoing.lock_unpoisoned().insert(key, notice);
+            self.outgoing_added.notify_one();
         }
     }
 
-    fn moved(&self, notice: &HeadNotice) {
+    fn wake_watchers(&self, notice: &HeadNotice) {
         let (HeadNotice::Appended(workspace, ..) | HeadNotice::Folded(workspace, _)) = notice;
-        let mut watchers = self.watchers.lock_unpoisoned();
-        let Some(watcher) = watchers.get(workspace) else { return };
-        if watcher.receiver_count() == 0 {
-            watchers.remove(workspace);
+        let mut watched = self.watched.lock_unpoisoned();
+        let Some(progress) = watched.get(workspace) else { return };
+        if progress.receiver_count() == 0 {
+            watched.remove(workspace);
             return;
         }
-        watcher.send_modify(|moved| match notice {
-            HeadNotice::Appended(_, head, _) => moved.appended = moved.appended.max(*head),
-            HeadNotice::Folded(_, position) => moved.folded = moved.folded.max(*position),
+        progress.send_modify(|progress| match notice {
+            HeadNotice::Appended(_, head, _) => progress.appended = progress.appended.max(*head),
+            HeadNotice::Folded(_, position) => progress.folded = progress.folded.max(*position),
         });
     }
 
-    /// Waits until the log is said to reach past `position`, at most `at_most`.
-    pub async fn wait_appended(&self, workspace: WorkspaceId, position: Position, at_most: Duration) {
-        self.wait(workspace, at_most, |moved| moved.appended > position).await;
+    /// Waits for a hint that the log reaches past `position`, at most for `wait_max`.
+    pub async fn wait_appended(&self, workspace: WorkspaceId, position: Position, wait_max: Duration) {
+        self.wait(workspace, wait_max, |progress| progress.appended > position).await;
     }
 
-    /// Waits until the log is said to be folded up to `position`, at most `at_most`.
-    pub async fn wait_folded(&self, workspace: WorkspaceId, position: Position, at_most: Duration) {
-        self.wait(workspace, at_most, |moved| moved.folded >= position).await;
+    /// Waits for a hint that the log is folded up to `position`, at most for `wait_max`.
+    pub async fn wait_folded(&self, workspace: WorkspaceId, position: Position, wait_max: Duration) {
+        self.wait(workspace, wait_max, |progress| progress.folded >= position).await;
     }
 
-    async fn wait(&self, workspace: WorkspaceId, at_most: Duration, done: impl FnMut(&Moved) -> bool) {
-        let mut receiver = self.watchers.lock_unpoisoned().entry(workspace).or_default().subscribe();
-        // Time over, or the wakeups gone: the caller looks for itself either way.
-        let _ = timeout(at_most, receiver.wait_for(done)).await;
+    async fn wait(&self, workspace: WorkspaceId, wait_max: Duration, done: impl FnMut(&WorkspaceProgress) -> bool) {
+        let mut receiver = self.watched.lock_unpoisoned().entry(workspace).or_default().subscribe();
+        // Whether the hint came or the time is over, the caller looks for itself.
+        let _ = timeout(wait_max, receiver.wait_for(done)).await;
     }
 
-    /// Takes the workspaces said to have grown, with the last request that made them; waits for one, at most `at_most`.
-    pub async fn take_unfolded(&self, at_most: Duration) -> HashMap<WorkspaceId, String> {
+    /// Takes the workspaces that have new events, each with the id of the last request that appended some. Waits for
+    /// the first one, at most for `wait_max`.
+    pub async fn take_unfolded(&self, wait_max: Duration) -> HashMap<WorkspaceId, String> {
         if self.unfolded.lock_unpoisoned().is_empty() {
-            let _ = timeout(at_most, self.unfolded_any.notified()).await;
+            let _ = timeout(wait_max, self.unfolded_added.notified()).await;
         }
         std::mem::take(&mut *self.unfolded.lock_unpoisoned())
     }
 
-    /// Tells other processes what moved here, once.
+    /// Waits for notices, collects them for a moment, and sends them to other processes.
     pub async fn send_notices(&self, store: &Store) {
         if self.outgoing.lock_unpoisoned().is_empty() {
-            self.outgoing_any.notified().await;
+            self.outgoing_added.notified().await;
         }
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(NOTICES_DELAY).await;
         let outgoing = std::mem::take(&mut *self.outgoing.lock_unpoisoned());
         let notices: Vec<_> = outgoing.into_values().collect();
         if let Err(error) = store.notify(&notices).await {
-            tracing::debug!(%error, "other processes were not told; they poll");
+            tracing::debug!(%error, "notices were not sent; other processes poll");
         }
     }
 }

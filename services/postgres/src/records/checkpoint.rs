@@ -19,8 +19,8 @@ pub struct Checkpoint {
     pub generation: i64,
     /// The table set that the generation is in.
     pub table_set: TableSet,
-    /// The position of the `_catalog` event whose rules hold from position 1 on; 0 if each event is folded by the catalog in
-    /// force at its own position.
+    /// The position of the `_catalog` event whose rules hold from position 1 on; 0 if each event is folded by the
+    /// catalog in force at its own position.
     pub refold_position: Position,
     /// Whether this is the generation that readers see.
     pub live: bool,

@@ -175,8 +175,9 @@ impl Store {
 
 /// The later of the last conflict of the page and the bound up to which rows were looked at.
 ///
-/// SEC-1: of the bound only the position is revealed, since the caller may not be allowed to see that row and its field. An
-/// op makes fewer conflicts than a page looks at, so the next page still advances; no conflict is returned twice.
+/// SEC-1: of the bound only the position is revealed, since the caller may not be allowed to see that row and its
+/// field. An op makes fewer conflicts than a page looks at, so the next page still advances; no conflict is returned
+/// twice.
 fn later(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<ConflictId> {
     let bound = bound.as_ref().and_then(ConflictId::parts).map(|(position, _)| (position, ""));
     let last_place = last.as_ref().and_then(ConflictId::parts);

@@ -24,8 +24,8 @@ pub struct Digests {
 }
 
 impl Store {
-    /// The digests of the records that `filter` shows, with their checkpoint, in one snapshot. Reads one row per table, or
-    /// one per table and scope if the filter does not show all scopes. `None`: no such workspace.
+    /// The digests of the records that `filter` shows, with their checkpoint, in one snapshot. Reads one row per table,
+    /// or one per table and scope if the filter does not show all scopes. `None`: no such workspace.
     pub async fn digests(&self, workspace: WorkspaceId, filter: &EventFilter) -> Result<Option<Digests>, StoreError> {
         let sql = include_str!("../../sql/records/digests/of_tables.sql");
         let rows = self.query(sql, &[&workspace.0, &filter.tables(), &filter.scopes()]).await?;

@@ -1,5 +1,5 @@
-//! The history of a record: the positions of its events, from its stored state and from the blocks of positions that have
-//! left the state (docs/adr/0018).
+//! The history of a record: the positions of its events, from its stored state and from the blocks of positions that
+//! have left the state (docs/adr/0018).
 
 use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Position, WorkspaceId};
@@ -8,7 +8,8 @@ use tidelog_core::limits::HISTORY_BLOCK_EVENTS;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 
-/// The positions of a record's events, as far as the log is folded: the recent ones, and how many blocks hold the others.
+/// The positions of a record's events, as far as the log is folded: the recent ones, and how many blocks hold the
+/// others.
 #[derive(Debug, Clone)]
 pub struct RecordPositions {
     key: RecordKey,

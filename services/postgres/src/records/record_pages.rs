@@ -20,8 +20,8 @@ pub type StoredRecord = (RecordKey, Record);
 pub struct RecordsQuery<'a> {
     /// Only records that were changed after this position; with `full`, named by an event after it.
     pub after: Position,
-    /// The checkpoint at which the caller began to read: it never had the records deleted up to there, so their tombstones
-    /// are left out. `None`: it begins now.
+    /// The checkpoint at which the caller began to read: it never had the records deleted up to there, so their
+    /// tombstones are left out. `None`: it begins now.
     pub start: Option<Position>,
     /// What the reader may see.
     pub filter: &'a EventFilter,
@@ -56,8 +56,8 @@ const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_
 const ENVELOPE_BYTES: usize = 128;
 
 impl Store {
-    /// A page of records. It is read in chunks, each with its checkpoint in one snapshot, in the order of `version`: when a
-    /// chunk finds no more records, the caller has everything up to that chunk's checkpoint.
+    /// A page of records. It is read in chunks, each with its checkpoint in one snapshot, in the order of `version`:
+    /// when a chunk finds no more records, the caller has everything up to that chunk's checkpoint.
     ///
     /// If the generation was swapped between two chunks, the page is read again from its start.
     pub async fn records(&self, workspace: WorkspaceId, query: &RecordsQuery<'_>) -> Result<RecordsPage, StoreError> {

@@ -45,9 +45,9 @@ pub enum ResolveOutcome {
 }
 
 impl Store {
-    /// Resolves an open conflict, or restores what lost to a rule: appends an op that names the conflict, whose base is the
-    /// checkpoint. If two callers resolve the same conflict at once, one of them is first, and the other's choice becomes a
-    /// conflict itself.
+    /// Resolves an open conflict, or restores what lost to a rule: appends an op that names the conflict, whose base is
+    /// the checkpoint. If two callers resolve the same conflict at once, one of them is first, and the other's choice
+    /// becomes a conflict itself.
     pub async fn resolve(
         &self,
         workspace: WorkspaceId,
@@ -84,7 +84,8 @@ impl Store {
         };
         let mut appended = self.append_as_system(workspace, &op, now).await?;
         if keeps_winner && op.intent.fields().is_some() && matches!(appended, SystemAppendOutcome::Rejected(_)) {
-            // A later catalog does not allow the current value. Neither keeping it nor closing the conflict needs a write.
+            // A later catalog does not allow the current value. Neither keeping it nor closing the conflict needs a
+            // write.
             let intent = Intent::Resolve { conflict: conflict.clone(), put: Some(Fields::default()) }.into();
             appended = self.append_as_system(workspace, &SystemOp { intent, ..op }, now).await?;
         }

@@ -1,4 +1,5 @@
-//! Reads of verdicts. An event that simply applied leaves no row: no verdict at or before the checkpoint means `applied`.
+//! Reads of verdicts. An event that simply applied leaves no row: no verdict at or before the checkpoint means
+//! `applied`.
 
 use tidelog_core::ids::{ConflictId, Position, WorkspaceId};
 use tidelog_core::verdict::Verdict;
@@ -19,8 +20,8 @@ pub struct StoredVerdict {
 }
 
 impl Store {
-    /// The verdict of an event that was not rejected, with the conflicts that it made. `projected` is a checkpoint that the
-    /// caller has read before.
+    /// The verdict of an event that was not rejected, with the conflicts that it made. `projected` is a checkpoint that
+    /// the caller has read before.
     pub async fn verdict(
         &self,
         workspace: WorkspaceId,

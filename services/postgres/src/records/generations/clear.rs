@@ -33,8 +33,8 @@ impl Store {
     }
 
     /// Drops generations that are not live: first their checkpoints, then their rows. The tables of a set in which no
-    /// workspace has a checkpoint any more are truncated, which also removes what an interrupted rebuild has left there;
-    /// otherwise the rows are deleted.
+    /// workspace has a checkpoint any more are truncated, which also removes what an interrupted rebuild has left
+    /// there; otherwise the rows are deleted.
     pub async fn drop_generations(&self, dropped: &[Generation]) -> Result<(), StoreError> {
         for one in dropped {
             let (set, generation) = (&one.checkpoint.table_set.0, &one.checkpoint.generation);
@@ -52,8 +52,9 @@ impl Store {
         Ok(())
     }
 
-    /// Truncates the tables of a set if no workspace has a checkpoint there. Returns whether it did. Every reader locks the
-    /// tables for a moment, those of the other set too; if somebody holds them for longer, they are left as they are.
+    /// Truncates the tables of a set if no workspace has a checkpoint there. Returns whether it did. Every reader locks
+    /// the tables for a moment, those of the other set too; if somebody holds them for longer, they are left as they
+    /// are.
     async fn truncate_set(&self, set: TableSet) -> Result<bool, StoreError> {
         for _ in 0..TRUNCATE_ATTEMPTS_MAX {
             match self.try_truncate_set(set).await {
@@ -77,8 +78,8 @@ impl Store {
             return Ok(false);
         }
         transaction.execute(truncate_of(set), &[]).await?;
-        // Checked again now that the tables are locked: a workspace may have started a generation in the set meanwhile, which
-        // has no rows yet.
+        // Checked again now that the tables are locked: a workspace may have started a generation in the set meanwhile,
+        // which has no rows yet.
         if is_used().await? {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
 //! Generations of a workspace's records: the live one, one that a rebuild is making, one kept from before.
 //!
-//! A workspace has at most two generations, one in each table set. The one that is not live is being built if its number
-//! is higher than the live one's, and kept if it is lower.
+//! A workspace has at most two generations, one in each table set. The one that is not live is being built if its
+//! number is higher than the live one's, and kept if it is lower.
 
 pub(crate) mod clear;
 pub(crate) mod rebuild_lock;
@@ -96,15 +96,15 @@ impl Store {
         })
     }
 
-    /// Starts the next generation of a workspace in its other table set, with the rules of the `_catalog` event at `refold`
-    /// (0: of each event's own time). Does nothing if that set has a generation.
+    /// Starts the next generation of a workspace in its other table set, with the rules of the `_catalog` event at
+    /// `refold` (0: of each event's own time). Does nothing if that set has a generation.
     pub async fn start_generation(&self, workspace: WorkspaceId, refold: Position) -> Result<(), StoreError> {
         let sql = include_str!("../../../sql/records/generations/start.sql");
         self.execute(sql, &[&workspace.0, &refold.0]).await.map(drop)
     }
 
-    /// Takes a generation that is being built back to its start, perhaps with the rules of another refold. Its rows stay
-    /// until [`Store::clear_set`] deletes them.
+    /// Takes a generation that is being built back to its start, perhaps with the rules of another refold. Its rows
+    /// stay until [`Store::clear_set`] deletes them.
     pub async fn restart_generation(
         &self,
         workspace: WorkspaceId,

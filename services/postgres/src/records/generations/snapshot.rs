@@ -68,8 +68,8 @@ pub struct StoredConflictRow {
 /// A connection on which snapshots are taken.
 pub struct SnapshotConnection(Object);
 
-/// The live generation of one workspace at one moment. No more than 10 seconds may pass between two reads, or Postgres ends
-/// the transaction.
+/// The live generation of one workspace at one moment. No more than 10 seconds may pass between two reads, or Postgres
+/// ends the transaction.
 pub struct GenerationSnapshot<'a> {
     transaction: Transaction<'a>,
     workspace: WorkspaceId,

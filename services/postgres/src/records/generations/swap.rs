@@ -20,8 +20,8 @@ impl Store {
     /// Makes the generation that is being built the live one.
     ///
     /// The live checkpoint is locked meanwhile, so that no projector moves it. `fold_rest` gets it and folds, on other
-    /// connections, what the next generation still lacks up to there; it returns the checkpoint that the next generation
-    /// has then. It has to take less than the 10 seconds that a transaction may be idle.
+    /// connections, what the next generation still lacks up to there; it returns the checkpoint that the next
+    /// generation has then. It has to take less than the 10 seconds that a transaction may be idle.
     pub async fn swap_generation<E: From<StoreError>>(
         &self,
         workspace: WorkspaceId,
@@ -45,8 +45,8 @@ impl Store {
         Ok(SwapOutcome::Swapped)
     }
 
-    /// Makes the kept generation live again, of one workspace or of all that have one (`None`). Returns the workspaces that
-    /// were rolled back, with the numbers of their live generations.
+    /// Makes the kept generation live again, of one workspace or of all that have one (`None`). Returns the workspaces
+    /// that were rolled back, with the numbers of their live generations.
     pub async fn roll_back(&self, workspace: Option<WorkspaceId>) -> Result<Vec<(WorkspaceId, i64)>, StoreError> {
         let sql = include_str!("../../../sql/records/generations/swap/roll_back.sql");
         let rows = self.query(sql, &[&workspace.map(|id| id.0)]).await?;

@@ -97,8 +97,8 @@ impl SideColumns {
         Self { positions: Vec::new(), deleted: Vec::new(), values: ArrayParam::of(Type::BYTEA) }
     }
 
-    /// Adds a side. A conflict without this side has position 0. Without a side, or if the side has no value for the field,
-    /// the value is empty.
+    /// Adds a side. A conflict without this side has position 0. Without a side, or if the side has no value for the
+    /// field, the value is empty.
     fn push(&mut self, side: Option<&Side>) {
         let content = side.map_or(&Content::Nothing, |side| &side.content);
         self.positions.push(side.map_or(0, |side| side.position.0));

@@ -14,8 +14,8 @@ use crate::records::digests::EVERY_SCOPE;
 #[derive(Debug, Default)]
 pub struct DigestChanges<'a>(BTreeMap<(&'a TableName, &'a Scope), TableDigest>);
 
-/// The changes of digests as a step's transaction writes them: a row for each table and scope, and one for each table as a
-/// whole.
+/// The changes of digests as a step's transaction writes them: a row for each table and scope, and one for each table
+/// as a whole.
 #[derive(Debug, Default)]
 pub struct DigestRows {
     tables: Vec<String>,

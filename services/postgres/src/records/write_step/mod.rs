@@ -1,4 +1,5 @@
-//! The transaction of a projector step: records, conflicts, verdicts, digests and checkpoint are written together (FOLD-1).
+//! The transaction of a projector step: records, conflicts, verdicts, digests and checkpoint are written together
+//! (FOLD-1).
 
 pub(crate) mod conflict_rows;
 pub(crate) mod digest_rows;
@@ -27,8 +28,8 @@ use crate::records::write_step::record_rows::RecordRows;
 /// Everything that the transaction of a step writes.
 #[derive(Debug)]
 pub struct StepWrites {
-    /// Changed records that have no row yet, each once. They are inserted, not upserted: an existing row means corruption,
-    /// and the step is rolled back.
+    /// Changed records that have no row yet, each once. They are inserted, not upserted: an existing row means
+    /// corruption, and the step is rolled back.
     pub new_records: RecordRows,
     /// Changed records that have a row, each once.
     pub known_records: RecordRows,
@@ -51,15 +52,16 @@ pub enum StepOutcome {
     Committed,
     /// Another projector has the checkpoint locked. Nothing is written.
     Busy,
-    /// The checkpoint or the log has changed since it was read. Nothing is written, and the caller has to read both again.
+    /// The checkpoint or the log has changed since it was read. Nothing is written, and the caller has to read both
+    /// again.
     Overtaken,
 }
 
 impl Store {
     /// Writes a step and moves the checkpoint from where it is expected (FOLD-1).
     ///
-    /// With the checkpoint locked, it checks that the checkpoint and the last event folded are the ones that were read. So
-    /// everything that was read before, on whatever connection, still holds (docs/adr/0016).
+    /// With the checkpoint locked, it checks that the checkpoint and the last event folded are the ones that were read.
+    /// So everything that was read before, on whatever connection, still holds (docs/adr/0016).
     pub async fn write_step(
         &self,
         workspace: WorkspaceId,
@@ -83,8 +85,8 @@ impl Store {
     }
 }
 
-/// Writes the rows of a step. The statements are pipelined: each is sent without waiting for the responses to the others,
-/// unless it depends on one of them. A statement without rows is not sent.
+/// Writes the rows of a step. The statements are pipelined: each is sent without waiting for the responses to the
+/// others, unless it depends on one of them. A statement without rows is not sent.
 async fn write(
     transaction: &Transaction<'_>,
     workspace: &Uuid,
@@ -111,7 +113,8 @@ async fn write(
     let checkpoint_params: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
     tokio::try_join!(
         async {
-            // COPY takes one round trip more and less of Postgres' time per row, which suits a rebuild: nobody waits for it.
+            // COPY takes one round trip more and less of Postgres' time per row, which suits a rebuild: nobody waits
+            // for it.
             if live || new_records.is_empty() {
                 let sql = include_str!("../../../sql/records/write_step/add_records.sql");
                 run(new_records.is_empty(), sql, &new_params).await

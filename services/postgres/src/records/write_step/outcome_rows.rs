@@ -25,7 +25,8 @@ impl OutcomeRows {
         }
     }
 
-    /// Adds the outcome of the event at `position`, which names the record `key`. An event that simply applied adds nothing.
+    /// Adds the outcome of the event at `position`, which names the record `key`. An event that simply applied adds
+    /// nothing.
     pub fn push(&mut self, position: Position, key: impl FnOnce() -> RecordKey, outcome: &EventOutcome) {
         let has_simply_applied = outcome.verdict == Verdict::Applied && outcome.conflicts.is_empty();
         if !has_simply_applied && outcome.verdict != Verdict::Rejected {

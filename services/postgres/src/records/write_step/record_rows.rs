@@ -109,9 +109,9 @@ impl RecordRows {
         rows.finish().await
     }
 
-    /// The rows in the format of [COPY BINARY](https://www.postgresql.org/docs/15/sql-copy.html): a signature, flags and the
-    /// length of an empty header extension; for each row the number of its columns, and the length and bytes of each; -1
-    /// after the last row.
+    /// The rows in the format of [COPY BINARY](https://www.postgresql.org/docs/15/sql-copy.html): a signature, flags
+    /// and the length of an empty header extension; for each row the number of its columns, and the length and bytes of
+    /// each; -1 after the last row.
     fn binary_rows(&self, workspace: &Uuid, table_set: &i16) -> Bytes {
         let columns = self.columns();
         let columns_bytes: usize = columns.iter().map(|column| column.bytes()).sum();
