@@ -1,8 +1,8 @@
-//! A file of a repository as a record of the table `files`, and back.
+//! Converts a file of a repository to a record of the table `files`, and back.
 //!
-//! The record id is the path where it can be. A path that is too long for a record id or not UTF-8, or that looks like
-//! an escaped one itself, gets the id `path-sha256/<hex>` and stands raw in the binary field `path`: nothing is lost,
-//! and no two paths share an id.
+//! The record id is the path if that is possible. A path that is too long for a record id, is not UTF-8, or begins like an
+//! escaped id, has the record id `path-sha256/<hex>` instead, and its bytes are in the binary field `path`. So nothing is
+//! lost, and no two paths have the same record id.
 
 use std::fmt::Write;
 
@@ -11,69 +11,72 @@ use sha2::{Digest, Sha256};
 use tidelog_core::ids::{InvalidName, RecordId, TableName};
 use tidelog_core::value::{Fields, Value};
 
-/// The table that files are in.
-pub(crate) const TABLE: &str = "files";
-/// In front of every record id that is not its path.
-const ESCAPE: &str = "path-sha256/";
+use crate::output;
 
-/// A path with the id of its record.
+/// The name of the table of files.
+pub(crate) const TABLE: &str = "files";
+/// The beginning of a record id that is not the path itself.
+const ESCAPED_ID_PREFIX: &str = "path-sha256/";
+
+/// The record id of a path.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Address {
-    /// The record's id.
+pub(crate) struct PathRecordId {
+    /// The record id.
     pub(crate) record: RecordId,
-    /// Whether the id is not the path itself.
+    /// Whether the record id is not the path itself.
     pub(crate) is_escaped: bool,
 }
 
-/// What a path holds in a tree.
+/// The content of a path in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct TreeEntry {
     /// The mode as git writes it: `100644`, `100755`, `120000` for a symlink, `160000` for a submodule.
     pub(crate) mode: String,
-    /// The id of the blob, or of a submodule's commit.
+    /// The id of the blob, or of the commit of a submodule.
     pub(crate) blob: String,
 }
 
-/// The table that files are in.
+/// The table of files.
 pub(crate) fn table() -> Result<TableName, InvalidName> {
     TableName::parse(TABLE)
 }
 
-impl Address {
-    /// The address of a path.
+impl PathRecordId {
+    /// The record id of a path.
     pub(crate) fn of(path: &[u8]) -> Result<Self, InvalidName> {
-        let plain = std::str::from_utf8(path).ok().filter(|path| !path.starts_with(ESCAPE));
+        let plain = std::str::from_utf8(path).ok().filter(|path| !path.starts_with(ESCAPED_ID_PREFIX));
         if let Some(Ok(record)) = plain.map(RecordId::parse) {
             return Ok(Self { record, is_escaped: false });
         }
-        Ok(Self { record: RecordId::parse(format!("{ESCAPE}{}", sha256_hex(path)))?, is_escaped: true })
+        Ok(Self { record: RecordId::parse(format!("{ESCAPED_ID_PREFIX}{}", sha256_hex(path)))?, is_escaped: true })
     }
 
-    /// The path of a record, which has to be at the address of that path.
+    /// The path of a record. Fails if the record does not have the id that belongs to the path.
     pub(crate) fn path_of(record: &RecordId, fields: &Fields) -> Result<Vec<u8>> {
         let path = match fields.0.get("path") {
             None => record.as_str().as_bytes().to_vec(),
             Some(Value::Binary(path)) => path.clone(),
-            Some(_) => anyhow::bail!("record {record:?}: its field path is not binary"),
+            Some(_) => anyhow::bail!("the field path of record {} is not binary", shown(record)),
         };
-        let address = Self::of(&path)?;
-        let is_at_home = address.record == *record && address.is_escaped == fields.0.contains_key("path");
-        ensure!(is_at_home, "record {record:?} is not where its path belongs");
+        let expected = Self::of(&path)?;
+        let is_expected = expected.record == *record && expected.is_escaped == fields.0.contains_key("path");
+        ensure!(is_expected, "record {} does not have the id that belongs to its path", shown(record));
         Ok(path)
     }
 }
 
-impl Entry {
-    /// The entry that a record's fields hold.
+impl TreeEntry {
+    /// Reads the entry from the fields of a record.
     pub(crate) fn of_fields(fields: &Fields) -> Result<Self> {
         let text = |name: &str| match fields.0.get(name) {
             Some(Value::Text(text)) => Ok(text.clone()),
-            other => Err(anyhow::anyhow!("its field {name} is {other:?}")),
+            Some(_) => Err(anyhow::anyhow!("the field {name} is not text")),
+            None => Err(anyhow::anyhow!("the field {name} is missing")),
         };
         Ok(Self { mode: text("mode")?, blob: text("blob")? })
     }
 
-    /// The line of a tree: `<mode> <blob>\t<path>\0`.
+    /// The entry as a line of a tree: `<mode> <blob>\t<path>\0`.
     pub(crate) fn to_line(&self, path: &[u8]) -> Vec<u8> {
         let mut line = format!("{} {}\t", self.mode, self.blob).into_bytes();
         line.extend_from_slice(path);
@@ -82,12 +85,16 @@ impl Entry {
     }
 }
 
-/// The path and tree line of a live record.
+/// The path of a live record, and its line in a tree.
 pub(crate) fn tree_line(record: &RecordId, fields: &Fields) -> Result<(Vec<u8>, Vec<u8>)> {
-    let path = Address::path_of(record, fields)?;
-    let entry = Entry::of_fields(fields).with_context(|| format!("record {record:?}"))?;
+    let path = PathRecordId::path_of(record, fields)?;
+    let entry = TreeEntry::of_fields(fields).with_context(|| format!("record {}", shown(record)))?;
     let line = entry.to_line(&path);
     Ok((path, line))
+}
+
+fn shown(record: &RecordId) -> String {
+    output::printable(record.as_str().as_bytes())
 }
 
 /// The SHA-256 of bytes, in hex.
@@ -108,15 +115,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn check(path: &[u8], escaped: bool) {
-        let address = Address::of(path).unwrap();
-        assert_eq!(address.is_escaped, escaped, "{}", path.escape_ascii());
-        let raw = escaped.then(|| ("path", Value::Binary(path.to_vec())));
-        assert_eq!(Address::path_of(&address.record, &raw.into_iter().collect()).unwrap(), path);
+    fn check(path: &[u8], is_escaped: bool) {
+        let id = PathRecordId::of(path).unwrap();
+        assert_eq!(id.is_escaped, is_escaped, "{}", path.escape_ascii());
+        let raw = is_escaped.then(|| ("path", Value::Binary(path.to_vec())));
+        assert_eq!(PathRecordId::path_of(&id.record, &raw.into_iter().collect()).unwrap(), path);
     }
 
     #[test]
-    fn every_path_has_an_address_and_comes_back_from_it() {
+    fn every_path_has_a_record_id_and_is_read_back_from_it() {
         check(b"src/main.rs", false);
         check("tab\tnewline\nquote\" \u{1f30a}".as_bytes(), false);
         check(&[b'x'; 255], false);
@@ -127,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_not_at_the_address_of_its_path_is_told() {
+    fn a_record_without_the_id_of_its_path_is_an_error() {
         let raw = |path: &[u8]| Fields::from_iter([("path", Value::Binary(path.to_vec()))]);
-        let escaped = Address::of(b"\xff").unwrap().record;
-        assert!(Address::path_of(&escaped, &raw(b"\xfe")).is_err());
-        assert!(Address::path_of(&escaped, &Fields::default()).is_err());
-        assert!(Address::path_of(&RecordId::parse("a").unwrap(), &raw(b"a")).is_err());
+        let escaped = PathRecordId::of(b"\xff").unwrap().record;
+        assert!(PathRecordId::path_of(&escaped, &raw(b"\xfe")).is_err());
+        assert!(PathRecordId::path_of(&escaped, &Fields::default()).is_err());
+        assert!(PathRecordId::path_of(&RecordId::parse("a").unwrap(), &raw(b"a")).is_err());
     }
 }

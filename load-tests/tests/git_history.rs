@@ -1,4 +1,5 @@
-//! A git history through a real server, and the controls: a server that loses or alters one value is found out.
+//! A git history is replayed against a real server. In the controls the server loses or alters one value, which has to be
+//! noticed.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -21,7 +22,7 @@ fn git(repository: &Path, author: &str, args: &[&str]) {
     assert!(status.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&status.stderr));
 }
 
-/// Two authors over some commits: adds, changes, a mode, removes, names that need care.
+/// A repository with two authors and some commits: paths are added, changed and removed, some with unusual names.
 fn repository() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -54,7 +55,7 @@ async fn replay(app: &TestApp, repository: &Path, encoding: &str) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -63,35 +64,35 @@ async fn log_records_and_git_agree_byte_for_byte() {
     for encoding in ["msgpack", "json"] {
         let (app, repository) = (TestApp::start().await, repository());
         let output = replay(&app, repository.path(), encoding).await;
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        assert!(said(&output).contains("identical"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+        assert!(printed(&output).contains("identical"), "{}", printed(&output));
     }
 }
 
-/// Breaks the server's records behind its back: every row that is written passes this trigger.
+/// Adds a trigger to a table of the server that changes the rows which the server writes.
 async fn with_trigger(app: &TestApp, table: &str, body: &str) {
     let owner = app.database.connect().await;
     let sql = format!(
-        "CREATE FUNCTION public.break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
-         CREATE TRIGGER break_it BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION public.break_it()"
+        "CREATE FUNCTION public.alter_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+         CREATE TRIGGER alter_row BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION public.alter_row()"
     );
     owner.batch_execute(&sql).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_loses_a_record_is_found_out() {
+async fn a_server_that_loses_a_record_is_noticed() {
     let (app, repository) = (TestApp::start().await, repository());
     with_trigger(&app, "tidelog.records", "IF NEW.record = 'a.txt' THEN RETURN NULL; END IF; RETURN NEW;").await;
     let output = replay(&app, repository.path(), "msgpack").await;
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("a.txt"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+    assert!(printed(&output).contains("a.txt"), "{}", printed(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_alters_a_value_is_found_out() {
+async fn a_log_that_alters_a_value_is_noticed() {
     let (app, repository) = (TestApp::start().await, repository());
     let body = "IF NEW.record = 'c.txt' AND NEW.fields IS NOT NULL THEN NEW.fields := '\\x80'; END IF; RETURN NEW;";
     with_trigger(&app, "tidelog.log", body).await;
     let output = replay(&app, repository.path(), "msgpack").await;
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
 }

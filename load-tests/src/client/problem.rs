@@ -1,4 +1,4 @@
-//! Errors as the server tells them: `application/problem+json`.
+//! Error responses of the server: `application/problem+json` (RFC 9457), or the same in MessagePack.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-/// Bytes of an answer that is no problem document, repeated in the error.
+/// Bytes of a response that is not a problem document which its error message repeats.
 const EXCERPT_BYTES_MAX: usize = 300;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -17,6 +17,7 @@ pub(crate) struct Problem {
     excerpt: String,
 }
 
+/// The members of a problem document that are used here.
 #[derive(Debug, Default, Deserialize)]
 struct Members {
     code: Option<String>,
@@ -28,7 +29,7 @@ struct Members {
 }
 
 impl Problem {
-    /// Reads an answer, whatever it is: a proxy may have answered.
+    /// Reads an error response. It need not be a problem document, since a proxy may have sent it.
     pub(crate) fn read(status: StatusCode, body: &[u8]) -> Self {
         let members = serde_json::from_slice(body).ok().or_else(|| rmp_serde::from_slice(body).ok());
         let members: Members = members.unwrap_or_default();
@@ -37,7 +38,7 @@ impl Problem {
     }
 
     /// Whether the same call may succeed later.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self.status,
             StatusCode::SERVICE_UNAVAILABLE
@@ -47,12 +48,12 @@ impl Problem {
         )
     }
 
-    /// Whether the caller did too much of this.
+    /// Whether a rate limit of the caller is reached.
     pub(crate) fn is_rate_limited(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
-    /// How long the server asks to wait.
+    /// How long the server asks to wait before the call is repeated.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.members.retry_after_ms.map(Duration::from_millis)
     }
@@ -61,7 +62,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let members = &self.members;
-        write!(f, "the server answered {}", self.status.as_u16())?;
+        write!(f, "the server responded with {}", self.status.as_u16())?;
         match &members.code {
             Some(code) => write!(f, " {code}")?,
             None if self.excerpt.is_empty() => {}
@@ -87,17 +88,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_is_told_with_its_code_and_numbers() {
+    fn a_problem_is_shown_with_its_code_and_numbers() {
         let body = br#"{"type":"about:blank","status":409,"code":"seq_gap","detail":"ops are missing","expected":7}"#;
         let problem = Problem::read(StatusCode::CONFLICT, body);
-        assert_eq!(problem.to_string(), "the server answered 409 seq_gap: ops are missing, expected 7");
-        assert!(!problem.is_passing());
+        assert_eq!(problem.to_string(), "the server responded with 409 seq_gap: ops are missing, expected 7");
+        assert!(!problem.is_transient());
     }
 
     #[test]
-    fn what_is_no_problem_document_is_told_as_it_came() {
+    fn a_response_that_is_not_a_problem_document_is_shown_as_it_came() {
         let problem = Problem::read(StatusCode::BAD_GATEWAY, b"<html>\n");
-        assert_eq!(problem.to_string(), r"the server answered 502: <html>\n");
-        assert!(problem.is_passing());
+        assert_eq!(problem.to_string(), r"the server responded with 502: <html>\n");
+        assert!(problem.is_transient());
     }
 }

@@ -1,4 +1,4 @@
-//! Real repositories for tests, made with the `git` command wherever a test runs.
+//! Repositories for tests, created with the `git` command.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::Repository;
+use super::repository::Repository;
 
 /// A repository in a temporary directory.
 pub(super) struct Fixture {
@@ -16,24 +16,24 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    /// An empty one.
+    /// An empty repository.
     pub(super) fn init() -> Self {
         let fixture = Self { dir: tempfile::tempdir().unwrap() };
         fixture.git(&["init", "--quiet", "--initial-branch=main"]);
         fixture
     }
 
-    /// The repository as the workload reads it.
+    /// The repository, to be read by the code under test.
     pub(super) fn repository(&self) -> Repository {
         Repository::at(self.dir.path())
     }
 
-    /// Runs git, which has to succeed.
+    /// Runs git. It has to succeed.
     pub(super) fn git(&self, args: &[&str]) {
         self.git_with(args, b"");
     }
 
-    /// Runs git with something on its stdin, and returns its stdout.
+    /// Runs git with the given stdin, and returns its stdout.
     pub(super) fn git_with(&self, args: &[&str], stdin: &[u8]) -> String {
         let input = self.dir.path().join(".git").join("fixture-stdin");
         let stdin = match stdin {
@@ -62,25 +62,25 @@ impl Fixture {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// Writes a file, with its directories.
+    /// Writes a file, and creates its directories.
     pub(super) fn write(&self, path: &[u8], text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    /// Where a path of the repository is.
+    /// The location of a path of the repository.
     pub(super) fn path(&self, path: &[u8]) -> PathBuf {
         self.dir.path().join(OsStr::from_bytes(path))
     }
 
-    /// Commits everything.
+    /// Commits all changes.
     pub(super) fn commit(&self, subject: &str) {
         self.git(&["add", "--all"]);
         self.commit_index(subject);
     }
 
-    /// Commits what is in the index.
+    /// Commits the index.
     pub(super) fn commit_index(&self, subject: &str) {
         self.git(&["commit", "--quiet", "--allow-empty", "--message", subject]);
     }

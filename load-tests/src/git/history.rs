@@ -1,4 +1,4 @@
-//! The first-parent history of a commit, oldest first, streamed: a long one never stands in memory.
+//! The first-parent history of a commit, oldest first. It is streamed, so that a long one need not fit into memory.
 
 use std::io::BufReader;
 use std::process::{Child, ChildStdout, Stdio};
@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::mpsc;
 
 use super::raw_log::{Commit, FORMAT, RawLog};
-use super::{CommitId, Repository};
+use super::repository::{CommitId, Repository};
 
-/// Commits read ahead of the one that is pushed.
+/// Limit of the commits that are read ahead of the one that is pushed.
 const COMMITS_AHEAD_MAX: usize = 16;
 
-/// Options beside the format. Each later one keeps a user's setting out of what is read.
+/// Options of `git log` beside the format. Many of them only override settings of the user.
 const OPTIONS: [&str; 12] = [
     "--first-parent",
     "--diff-merges=first-parent",
@@ -28,7 +28,7 @@ const OPTIONS: [&str; 12] = [
     "--no-color",
 ];
 
-/// Commits as git tells them. Dropped early, it ends git.
+/// The commits that a running `git log` prints. Dropping it ends git.
 pub(crate) struct History {
     git: Child,
     log: RawLog<BufReader<ChildStdout>>,
@@ -36,10 +36,9 @@ pub(crate) struct History {
 }
 
 impl Repository {
-    /// The first-parent history up to and with `tip`, oldest first.
+    /// The first-parent history of `tip`, oldest first and with `tip` as the last commit.
     pub(crate) fn history(&self, tip: &CommitId) -> Result<History> {
-        let encoding = ["-c", "i18n.logOutputEncoding=UTF-8", "log"];
-        let mut command = self.command(&encoding);
+        let mut command = self.command(&["-c", "i18n.logOutputEncoding=UTF-8", "log"]);
         command.args(OPTIONS).arg(format!("--format={FORMAT}")).arg(&tip.0).arg("--");
         let mut git = command.stdout(Stdio::piped()).spawn().context("git cannot be started")?;
         let stdout = git.stdout.take().context("git has no stdout")?;
@@ -48,7 +47,7 @@ impl Repository {
 }
 
 impl History {
-    /// Reads on a thread of its own, a few commits ahead.
+    /// Reads up to `commits_max` commits on a thread of its own, a few commits ahead of the receiver.
     pub(crate) fn stream(self, commits_max: usize) -> mpsc::Receiver<Result<Commit>> {
         let (sender, receiver) = mpsc::channel(COMMITS_AHEAD_MAX);
         tokio::task::spawn_blocking(move || {
@@ -61,8 +60,9 @@ impl History {
         receiver
     }
 
+    /// Waits for git to end, and fails if git did.
     fn end(&mut self) -> Result<Option<Commit>> {
-        let status = self.git.wait().context("git's end cannot be awaited")?;
+        let status = self.git.wait().context("waiting for git")?;
         if status.success() { Ok(None) } else { bail!("git log ended with {status}") }
     }
 }
@@ -85,7 +85,7 @@ impl Iterator for History {
 
 impl Drop for History {
     fn drop(&mut self) {
-        // Either git has ended already, or nobody wants the rest.
+        // Git has either ended already, or the rest of its output is not needed.
         let _ = self.git.kill();
         let _ = self.git.wait();
     }

@@ -1,60 +1,60 @@
-//! Parses what `git log --raw -z` writes: tokens that end with NUL, which neither a path nor a commit can contain.
+//! Parses the output of `git log --raw -z`: tokens that end with NUL, which neither a path nor a commit can contain.
 //!
-//! A commit is four tokens of [`FORMAT`], then two for each changed path. The first of the two starts with a colon, as
-//! no first token of a commit does, and the second is the path, whatever it looks like: so nothing in a repository can
-//! be taken for something else.
+//! A commit is four tokens of [`FORMAT`], then two tokens for each changed path. The first of these two begins with a colon,
+//! which the first token of a commit never does. The second is the path, whatever it looks like. So the output is
+//! unambiguous for any repository.
 
 use std::io::BufRead;
 
 use anyhow::{Context, Result, bail};
 
-use super::CommitId;
-use crate::file::Entry;
+use super::repository::CommitId;
+use crate::file::TreeEntry;
 
-/// The format of a commit's own tokens: id, committer's time, author, subject.
+/// The format of the four tokens of a commit: id, time of the committer, author, subject.
 pub(super) const FORMAT: &str = "tformat:commit %H%x00%ct%x00%an <%ae>%x00%s";
-/// The mode of the side on which a path is not.
+/// The mode of a path that does not exist.
 const MODE_ABSENT: &[u8] = b"000000";
 
-/// A commit with what it changed against its first parent.
+/// A commit, with its changes to its first parent.
 #[derive(Debug)]
 pub(crate) struct Commit {
-    /// Its id.
+    /// The commit's id.
     pub(crate) id: CommitId,
-    /// The committer's time in seconds; 0 where git cannot read it.
+    /// The time of the committer in Unix seconds. 0 if git cannot read it.
     pub(crate) committed_s: i64,
-    /// `name <email>`, in whatever encoding.
+    /// `name <email>` of the author, in any encoding.
     pub(crate) author: Vec<u8>,
-    /// Its first paragraph on one line, in whatever encoding.
+    /// The first paragraph of the message on one line, in any encoding.
     pub(crate) subject: Vec<u8>,
-    /// The paths it changed, each once.
+    /// The changed paths, each once.
     pub(crate) changes: Vec<Change>,
 }
 
 /// A path that a commit changed.
 #[derive(Debug)]
 pub(crate) struct Change {
-    /// The path, raw.
+    /// The path, as bytes.
     pub(crate) path: Vec<u8>,
-    /// What the path holds since; `None` where it was removed.
-    pub(crate) entry: Option<Entry>,
+    /// The content of the path after the commit. `None` if the commit removed it.
+    pub(crate) entry: Option<TreeEntry>,
 }
 
-/// A reader of commits.
+/// A parser of the output.
 pub(crate) struct RawLog<R> {
     reader: R,
-    /// The first token of the next commit: that it was one is only known once it was read.
-    ahead: Option<Vec<u8>>,
+    /// The first token of the next commit, which was read to find the end of the current one.
+    next_first: Option<Vec<u8>>,
 }
 
 impl<R: BufRead> RawLog<R> {
     pub(crate) fn new(reader: R) -> Self {
-        Self { reader, ahead: None }
+        Self { reader, next_first: None }
     }
 
-    /// The next commit; `None` at the end.
+    /// Parses the next commit. `None` at the end of the output.
     pub(crate) fn next_commit(&mut self) -> Result<Option<Commit>> {
-        let first = match self.ahead.take() {
+        let first = match self.next_first.take() {
             Some(token) => token,
             None => match self.token()? {
                 Some(token) => token,
@@ -62,9 +62,11 @@ impl<R: BufRead> RawLog<R> {
             },
         };
         let id = first.strip_prefix(b"commit ").and_then(|id| String::from_utf8(id.to_vec()).ok());
-        let id = CommitId(id.with_context(|| format!("git log: {} is no commit", first.escape_ascii()))?);
-        let committed_s = String::from_utf8(self.expect()?).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        let (author, subject) = (self.expect()?, self.expect()?);
+        let id = CommitId(
+            id.with_context(|| format!("git log: {} is not the beginning of a commit", first.escape_ascii()))?,
+        );
+        let committed_s = String::from_utf8(self.expect_token()?).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (author, subject) = (self.expect_token()?, self.expect_token()?);
         let changes = self.changes().with_context(|| format!("in commit {}", id.0))?;
         Ok(Some(Commit { id, committed_s, author, subject, changes }))
     }
@@ -72,20 +74,20 @@ impl<R: BufRead> RawLog<R> {
     fn changes(&mut self) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         while let Some(token) = self.token()? {
-            // git sets the changes off with a newline.
+            // Git writes a newline before the first change.
             let entry = token.strip_prefix(b"\n").unwrap_or(&token);
             if entry.starts_with(b":") {
                 let entry = parse_entry(entry)?;
-                changes.push(Change { entry, path: self.expect()? });
+                changes.push(Change { entry, path: self.expect_token()? });
             } else if !entry.is_empty() {
-                self.ahead = Some(token);
+                self.next_first = Some(token);
                 break;
             }
         }
         Ok(changes)
     }
 
-    fn expect(&mut self) -> Result<Vec<u8>> {
+    fn expect_token(&mut self) -> Result<Vec<u8>> {
         self.token()?.context("git log ends in the middle of a commit")
     }
 
@@ -100,15 +102,15 @@ impl<R: BufRead> RawLog<R> {
     }
 }
 
-/// Reads `:<old mode> <new mode> <old blob> <new blob> <status>`.
-fn parse_entry(token: &[u8]) -> Result<Option<Entry>> {
+/// Parses `:<old mode> <new mode> <old blob> <new blob> <status>`. `None` if the path was removed.
+fn parse_entry(token: &[u8]) -> Result<Option<TreeEntry>> {
     let parts: Vec<&[u8]> = token.split(|byte| *byte == b' ').collect();
-    let [_, mode, _, blob, _] = parts.as_slice() else { bail!("git log: {} is no change", token.escape_ascii()) };
+    let [_, mode, _, blob, _] = parts.as_slice() else { bail!("git log: {} is not a change", token.escape_ascii()) };
     if *mode == MODE_ABSENT {
         return Ok(None);
     }
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).context("git log: a change is not text");
-    Ok(Some(Entry { mode: text(mode)?, blob: text(blob)? }))
+    Ok(Some(TreeEntry { mode: text(mode)?, blob: text(blob)? }))
 }
 
 #[cfg(test)]
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_cut_off_is_told() {
+    fn a_log_that_is_cut_off_is_an_error() {
         for log in ["commit a1|7|author", "commit a1|7|author|", "commit a1|7|author|subject|\n:0 1 0 1 A|", "junk|"] {
             assert!(parse(log).is_err(), "{log}");
         }

@@ -1,4 +1,4 @@
-//! Histories of real repositories, applied to a map, against git's own trees.
+//! The histories of real repositories, applied to a map and compared with git's own trees.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::fixture::Fixture;
 use super::{Commit, Tree};
 
-/// The history of a fixture; every commit, applied to what was before it, has to make the tree that git tells of it.
+/// Reads the history of a fixture, applies its commits one after the other, and checks that the result of each is the tree
+/// that git has for it.
 fn check(fixture: &Fixture) -> Vec<Commit> {
     let repository = fixture.repository();
     let head = repository.head().unwrap();
@@ -26,7 +27,7 @@ fn check(fixture: &Fixture) -> Vec<Commit> {
     commits
 }
 
-/// What a commit did, as one line.
+/// The changes of a commit as one line.
 fn changes(commit: &Commit) -> String {
     let change = |change: &super::Change| {
         let mode = change.entry.as_ref().map_or("-", |entry| entry.mode.as_str());
@@ -160,10 +161,10 @@ fn authors_and_subjects_may_be_in_any_encoding() {
 }
 
 #[test]
-fn a_history_can_be_left_early_and_a_directory_without_one_is_told() {
+fn a_history_need_not_be_read_to_its_end_and_a_directory_without_one_is_an_error() {
     let fixture = Fixture::init();
-    let complaint = format!("{:#}", fixture.repository().head().unwrap_err());
-    assert!(complaint.contains("no commit at HEAD"), "{complaint}");
+    let error = format!("{:#}", fixture.repository().head().unwrap_err());
+    assert!(error.contains("no commit at HEAD"), "{error}");
     for number in 0..3 {
         fixture.commit_index(&number.to_string());
     }

@@ -1,11 +1,11 @@
-//! `git-history`: the history of a git repository as a sync workload.
+//! `git-history`: replays the history of a git repository as a sync workload.
 //!
-//! Every author is a device, every commit a batch of its author's device, every path a record of the table `files`. The
-//! base of a commit is the last position of its first parent, which is what its author had taken in: so nothing is
-//! concurrent, and the records have to come out as git's own tree of the last commit.
+//! Each author is a device, each commit a batch of its author's device, each path a record of the table `files`. The base
+//! of a commit is the last position of its first parent, which its author had seen. So no ops are concurrent, and the
+//! records have to equal git's own tree of the last commit.
 
 mod author;
-mod parts;
+mod pushes;
 mod replay;
 mod tally;
 mod text;
@@ -23,12 +23,12 @@ use crate::verify::{self, Expected};
 use replay::Replay;
 use tally::Tally;
 
-/// Replays a history against a server, and compares.
+/// Replays a history against a server, and compares the result.
 pub(crate) async fn run(args: &HistoryArgs, server: &str, key: &str) -> Result<Outcome> {
     let repository = Repository::at(&args.path);
     let client = Client::new(server, args.encoding.into())?;
     let head = repository.head()?;
-    let commits_max = args.max_commits.map_or(usize::MAX, |most| most.get());
+    let commits_max = args.max_commits.map_or(usize::MAX, |commits| commits.get());
     let commits = repository.count_first_parents(&head)?.min(u64::try_from(commits_max)?);
     output::line(format_args!("replaying {commits} commits of {} into {server}", args.path.display()))?;
 
@@ -45,16 +45,16 @@ pub(crate) async fn run(args: &HistoryArgs, server: &str, key: &str) -> Result<O
     }
     progress.finish_and_clear();
     let tip = tip.context("the history is empty")?;
-    let (tally, pushed) = replay.end();
-    ensure!(tally.commits == commits, "git told {} commits and counted {commits}", tally.commits);
-    report(&tally, &client, started.elapsed().as_secs_f64())?;
+    let (tally, pushed) = replay.finish();
+    ensure!(tally.commits == commits, "git log has {} commits, git rev-list counted {commits}", tally.commits);
+    print_report(&tally, &client, started.elapsed().as_secs_f64())?;
 
     let tree = repository.tree(&tip)?;
     let expected = Expected { pushed, tip, tree };
     verify::run(&client, key, &expected).await
 }
 
-fn report(tally: &Tally, client: &Client, seconds: f64) -> Result<()> {
+fn print_report(tally: &Tally, client: &Client, seconds: f64) -> Result<()> {
     output::result("commits", tally.commits, "")?;
     output::result("authors, devices", tally.devices, "")?;
     output::result("batches pushed", tally.batches, "")?;
@@ -63,14 +63,18 @@ fn report(tally: &Tally, client: &Client, seconds: f64) -> Result<()> {
     output::result("ops/s pushed", format_args!("{:.0}", verify::per_second(tally.ops(), seconds)), "")?;
     output::result("batches/s pushed", format_args!("{:.0}", verify::per_second(tally.batches, seconds)), "")?;
     output::result("MiB pushed", format_args!("{:.1}", tally.bytes as f64 / f64::from(1 << 20)), "")?;
-    output::result("calls repeated", client.repeated(), &format!("{} ops were stored before", tally.duplicates))?;
-    for (name, told) in [
+    output::result(
+        "calls repeated",
+        client.retries(),
+        &format!("{} repeated ops were stored already", tally.duplicates),
+    )?;
+    for (name, occurrences) in [
         ("commits split", &tally.split),
         ("commits empty", &tally.empty),
         ("paths escaped", &tally.escaped),
-        ("texts changed", &tally.texts),
+        ("texts shortened", &tally.changed_texts),
     ] {
-        output::result(name, told.count(), &told.examples())?;
+        output::result(name, occurrences.count(), &occurrences.examples())?;
     }
     Ok(())
 }

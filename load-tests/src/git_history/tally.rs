@@ -1,9 +1,9 @@
-//! What a replay did, for its report.
+//! The counts of a replay, for its report.
 
-/// Examples kept of anything.
+/// Limit of the examples that are kept of one kind of occurrence.
 const EXAMPLES_MAX: usize = 3;
 
-/// Counts of a replay.
+/// The counts of a replay.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Commits read.
@@ -12,41 +12,41 @@ pub(crate) struct Tally {
     pub(crate) devices: u64,
     /// Pushes stored.
     pub(crate) batches: u64,
-    /// Bytes of those pushes.
+    /// Size of the bodies of these pushes.
     pub(crate) bytes: u64,
     /// Paths added or changed.
     pub(crate) puts: u64,
     /// Paths removed.
     pub(crate) deletes: u64,
-    /// Ops that a repeated push found stored already.
+    /// Ops that were stored already when their push was repeated.
     pub(crate) duplicates: u64,
     /// Commits too large for one push.
-    pub(crate) split: Told,
+    pub(crate) split: Occurrences,
     /// Commits that changed no path.
-    pub(crate) empty: Told,
-    /// Paths that are no record id, once for each op.
-    pub(crate) escaped: Told,
-    /// Authors and subjects that were cut or were not UTF-8.
-    pub(crate) texts: Told,
+    pub(crate) empty: Occurrences,
+    /// Ops on paths that cannot be record ids.
+    pub(crate) escaped: Occurrences,
+    /// Authors and subjects that were truncated or were not UTF-8.
+    pub(crate) changed_texts: Occurrences,
 }
 
 impl Tally {
-    /// Ops stored.
+    /// Ops pushed.
     pub(crate) fn ops(&self) -> u64 {
         self.puts + self.deletes
     }
 }
 
-/// Something out of the ordinary: how often, and the first different examples.
+/// How often something unusual occurred, with the first different examples.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Occurrences {
     count: u64,
     examples: Vec<String>,
 }
 
-impl Told {
-    /// Counts one more.
-    pub(crate) fn note(&mut self, example: impl FnOnce() -> String) {
+impl Occurrences {
+    /// Counts an occurrence.
+    pub(crate) fn add(&mut self, example: impl FnOnce() -> String) {
         self.count += 1;
         if self.examples.len() < EXAMPLES_MAX {
             let example = example();
@@ -56,7 +56,7 @@ impl Told {
         }
     }
 
-    /// How often.
+    /// The number of occurrences.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
@@ -73,11 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_counted_and_the_first_different_examples_are_kept() {
-        let mut told = Told::default();
+    fn occurrences_are_counted_and_the_first_different_examples_are_kept() {
+        let mut occurrences = Occurrences::default();
         for example in ["a", "a", "b", "c", "d"] {
-            told.note(|| example.to_owned());
+            occurrences.add(|| example.to_owned());
         }
-        assert_eq!((told.count(), told.examples().as_str()), (5, "a, b, c, ..."));
+        assert_eq!((occurrences.count(), occurrences.examples().as_str()), (5, "a, b, c, ..."));
     }
 }

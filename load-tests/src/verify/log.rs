@@ -1,4 +1,4 @@
-//! The whole log as a full client takes it: pulled by pages from the start, folded event by event.
+//! The whole log as a full client reads it: pulled page by page from the start, and folded event by event.
 
 use std::time::{Duration, Instant};
 
@@ -10,35 +10,36 @@ use tidelog_core::limits::PAGE_EVENTS_MAX;
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::PullResponse;
 
-use super::Trace;
-use super::side::LiveRecord;
+use super::compared_state::LiveRecord;
+use super::trace::Trace;
 use crate::client::Client;
 use crate::output;
 
-/// Surprises told.
-const SURPRISES_MAX: usize = 10;
+/// Limit of [`Log::unexpected_verdicts`].
+const UNEXPECTED_VERDICTS_MAX: usize = 10;
 
-/// A log, folded.
+/// A log that was pulled and folded.
 #[derive(Default)]
 pub(super) struct Log {
     folder: Folder,
+    /// The batch of the last event.
     last_batch: Position,
-    /// The position of its last event.
+    /// The position of the last event.
     pub(super) head: Position,
-    /// Its events.
+    /// The number of events.
     pub(super) events: u64,
-    /// The `_catalog` events among them.
+    /// The number of `_catalog` events among them.
     pub(super) catalogs: u64,
-    /// Its other events: somebody's ops.
+    /// The other events, which are the ops of devices.
     pub(super) pulled: Trace,
-    /// Pages pulled.
+    /// The number of pages.
     pub(super) pages: u64,
-    /// Time to pull and decode them.
+    /// The time to pull and decode the pages.
     pub(super) pull_seconds: f64,
-    /// Time to fold them.
+    /// The time to fold the events.
     pub(super) fold_seconds: f64,
-    /// Ops that did not simply apply, though none was concurrent with another; the first of them.
-    pub(super) surprises: Vec<String>,
+    /// The first events that were not simply applied. All should be, since none was concurrent with another.
+    pub(super) unexpected_verdicts: Vec<String>,
 }
 
 /// Pulls the log from the start to its head.
@@ -54,9 +55,12 @@ pub(super) async fn pull_and_fold(client: &Client, token: &str) -> Result<Log> {
         log.pages += 1;
         progress.set_length(page.head.0.unsigned_abs());
         let (next, more) = (page.cursor, page.more);
-        ensure!(!more || cursor != Some(next), "the pull after {next} has more but does not move on");
+        ensure!(
+            !more || cursor != Some(next),
+            "the pull after {next} says that there is more, but its cursor does not move on"
+        );
         cursor = Some(next);
-        let events = log.take(page)?;
+        let events = log.add_page(page)?;
         let started = Instant::now();
         events.iter().try_for_each(|event| log.fold(event))?;
         fold_time += started.elapsed();
@@ -71,15 +75,15 @@ pub(super) async fn pull_and_fold(client: &Client, token: &str) -> Result<Log> {
 }
 
 impl Log {
-    /// The records that live, in key order. What was needed for folding on goes: it takes more memory than they do.
+    /// The live records, in key order. Drops the state of the fold, which takes more memory than the records.
     pub(super) fn take_live_records(&mut self) -> Vec<LiveRecord> {
         std::mem::take(&mut self.folder).views(false).filter(|view| !view.deleted).map(LiveRecord::of).collect()
     }
 
-    /// Takes in a page of whole batches that follows the last one.
-    fn take(&mut self, page: PullResponse) -> Result<Vec<Event>> {
-        let split = page.events.first().is_some_and(|event| event.batch == self.last_batch);
-        ensure!(!split, "PULL-1: batch {} is split between two pages", self.last_batch);
+    /// Adds a page and returns its events. Fails if it does not hold whole batches that follow the page before it.
+    fn add_page(&mut self, page: PullResponse) -> Result<Vec<Event>> {
+        let is_split = page.events.first().is_some_and(|event| event.batch == self.last_batch);
+        ensure!(!is_split, "PULL-1: batch {} is split between two pages", self.last_batch);
         let mut events = Vec::with_capacity(page.events.len());
         for view in page.events {
             let is_next = view.position.0 == self.head.0 + 1;
@@ -90,19 +94,28 @@ impl Log {
             if event.table.as_str() == CATALOG_TABLE {
                 self.catalogs += 1;
             } else {
-                self.pulled.pulled(&event)?;
+                self.pulled.add_event(&event)?;
             }
             events.push(event);
         }
-        ensure!(page.position == self.head, "a page covers up to {}, its last event is {}", page.position, self.head);
+        ensure!(
+            page.position == self.head,
+            "a page says that it ends at {}, and its last event is at {}",
+            page.position,
+            self.head
+        );
         Ok(events)
     }
 
     fn fold(&mut self, event: &Event) -> Result<()> {
         let folded = self.folder.fold(event).context("the pulled log cannot be folded")?;
-        if folded.verdict != Verdict::Applied && self.surprises.len() < SURPRISES_MAX {
-            let record = event.record.as_str().escape_debug();
-            self.surprises.push(format!("event {} of {record}: {:?}", event.position, folded.verdict));
+        if folded.verdict != Verdict::Applied && self.unexpected_verdicts.len() < UNEXPECTED_VERDICTS_MAX {
+            let record = output::printable(event.record.as_str().as_bytes());
+            self.unexpected_verdicts.push(format!(
+                "the event at {} of record {record} is {}",
+                event.position,
+                folded.verdict.as_str()
+            ));
         }
         Ok(())
     }

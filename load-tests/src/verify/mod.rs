@@ -1,9 +1,9 @@
-//! Compares what a server holds with what was pushed: the log op by op, and its state from three sides, which are the
-//! records folded here from the pulled log, the records the server folded, and the tree they should make.
+//! Compares what a server stores with what was pushed. The log is compared op by op. The state is compared in three forms:
+//! the records folded here from the pulled log, the records folded by the server, and git's tree of the last commit.
 
+mod compared_state;
 mod log;
 mod records;
-mod side;
 mod trace;
 
 use anyhow::Result;
@@ -13,34 +13,38 @@ use crate::file;
 use crate::git::{CommitId, Tree};
 use crate::outcome::Outcome;
 use crate::output;
-use side::{LiveRecord, Side};
+use compared_state::{ComparedState, LiveRecord};
 pub(crate) use trace::Trace;
 
-/// The name of the device that was not there.
-const LATECOMER: &str = "tidelog-load: a device that was not there";
-/// Differences printed of each comparison.
+/// The name of the device that reads everything back. It has pushed nothing.
+const READER_NAME: &str = "tidelog-load: reads everything back";
+/// Limit of the differences that are printed of each comparison.
 const DIFFERENCES_MAX: usize = 10;
 
-/// What has to come out.
+/// What the server has to store.
 pub(crate) struct Expected {
-    /// The ops pushed.
+    /// The pushed ops.
     pub(crate) pushed: Trace,
     /// The last commit replayed.
     pub(crate) tip: CommitId,
-    /// Its tree.
+    /// The tree of that commit.
     pub(crate) tree: Tree,
 }
 
-/// So many in so much time.
+/// A rate from a count and the time that it took.
 pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds.max(f64::EPSILON)
 }
 
-/// Reads everything as a device that was not there, and compares.
+/// Reads everything back as another device, and compares it with what is expected.
 pub(crate) async fn run(client: &Client, key: &str, expected: &Expected) -> Result<Outcome> {
-    let token = client.register(key, LATECOMER).await?.token;
+    let token = client.register(key, READER_NAME).await?.token;
     let mut log = log::pull_and_fold(client, &token).await?;
-    output::result("events pulled", log.events, &format!("in {} pages, {} of the catalog", log.pages, log.catalogs))?;
+    output::result(
+        "events pulled",
+        log.events,
+        &format!("in {} pages; {} of them are of the catalog", log.pages, log.catalogs),
+    )?;
     output::result("events/s pulled", format_args!("{:.0}", per_second(log.events, log.pull_seconds)), "")?;
     output::result("events/s folded here", format_args!("{:.0}", per_second(log.events, log.fold_seconds)), "")?;
 
@@ -50,39 +54,46 @@ pub(crate) async fn run(client: &Client, key: &str, expected: &Expected) -> Resu
     output::result("records read", served.records.len(), &format!("in {} pages", served.pages))?;
 
     let folded = log.take_live_records();
-    let mut different = log.surprises;
-    let records = [Side::records("records folded here", &folded)?, Side::records("/sync/records", &served.records)?];
+    let mut differences = log.unexpected_verdicts;
+    let records = [
+        ComparedState::records("records folded here", &folded)?,
+        ComparedState::records("/sync/records", &served.records)?,
+    ];
     let trees = [
-        Side::tree("tree folded here", tree_of(&folded, &mut different)),
-        Side::tree("tree of /sync/records", tree_of(&served.records, &mut different)),
-        Side::tree("git ls-tree", expected.tree.clone()),
+        ComparedState::tree("tree folded here", tree_of(&folded, &mut differences)),
+        ComparedState::tree("tree of /sync/records", tree_of(&served.records, &mut differences)),
+        ComparedState::tree("git ls-tree", expected.tree.clone()),
     ];
     output::line("")?;
     expected.pushed.print("ops pushed")?;
     log.pulled.print("events pulled")?;
-    records.iter().chain(&trees).try_for_each(Side::print)?;
+    records.iter().chain(&trees).try_for_each(ComparedState::print)?;
     output::line("")?;
 
-    different.extend(expected.pushed.differences(&log.pulled, DIFFERENCES_MAX));
-    different.extend(records[0].differences(&records[1], DIFFERENCES_MAX));
+    differences.extend(expected.pushed.differences(&log.pulled, DIFFERENCES_MAX));
+    differences.extend(records[0].differences(&records[1], DIFFERENCES_MAX));
     for tree in &trees[..2] {
-        different.extend(tree.differences(&trees[2], DIFFERENCES_MAX));
+        differences.extend(tree.differences(&trees[2], DIFFERENCES_MAX));
     }
-    if different.is_empty() {
+    if differences.is_empty() {
         output::line(format_args!(
-            "identical: the log is what was pushed, the records are the tree of commit {}",
+            "identical: the log holds what was pushed, and the records are the tree of commit {}",
             expected.tip.0
         ))?;
         return Ok(Outcome::Identical);
     }
-    output::line(format_args!("DIFFERENT from what was replayed up to commit {}:", expected.tip.0))?;
-    different.iter().try_for_each(|difference| output::line(format_args!("  {difference}")))?;
+    output::line(format_args!(
+        "DIFFERENT: the server does not store what was replayed up to commit {}:",
+        expected.tip.0
+    ))?;
+    differences.iter().try_for_each(|difference| output::line(format_args!("  {difference}")))?;
     Ok(Outcome::Different)
 }
 
-/// The tree that records make; a record that makes no line of it is told.
-fn tree_of(records: &[LiveRecord], different: &mut Vec<String>) -> Tree {
+/// The tree that records represent. A record that represents no line of a tree is added to the differences.
+fn tree_of(records: &[LiveRecord], differences: &mut Vec<String>) -> Tree {
     let line = |live: &LiveRecord| file::tree_line(&live.key.record, &live.fields);
-    let lines = records.iter().filter_map(|live| line(live).map_err(|error| different.push(format!("{error:#}"))).ok());
+    let lines =
+        records.iter().filter_map(|live| line(live).map_err(|error| differences.push(format!("{error:#}"))).ok());
     lines.collect()
 }

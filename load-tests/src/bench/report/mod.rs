@@ -20,10 +20,12 @@ use crate::output;
 const JSON_FILE: &str = "bench.json";
 const CHART_FILE: &str = "bench.svg";
 /// What the columns of the table mean, printed below it.
-const LEGEND: &str = "value, baseline, ratio: the median of the rounds; range: from the lowest round to the highest.\n\
-    baseline: what the value is compared with, in most rows what Postgres does with the same rows without Tidelog;\n\
-    docs/PERFORMANCE.md says what it is in each. ratio: value / baseline, both of the same round.\n\
-    us: microseconds; CPU: user and system time of all threads.";
+const LEGEND: &str = "\
+value     the median of the rounds; the range beside it is from the lowest round to the highest
+baseline  what the value is compared with: mostly what Postgres does with the same rows without Tidelog
+          (docs/PERFORMANCE.md says what it is for each figure)
+ratio     value / baseline, both of the same round
+us        microseconds; CPU is user and system time of all threads";
 
 /// All figures of a run.
 #[derive(Debug)]
@@ -43,10 +45,10 @@ impl Report {
         let ratio = figure
             .ratio
             .zip(figure.baseline)
-            .map(|(ratio, baseline)| format!(", {:.2} of the baseline {}", ratio.median, number(baseline.median)));
+            .map(|(ratio, baseline)| format!(", {:.2} of the baseline, {}", ratio.median, number(baseline.median)));
         let target = match (figure.target, figure.is_met()) {
-            (Some(target), Some(true)) => format!(", target {target} met"),
-            (Some(target), Some(false)) => format!(", target {target} NOT met"),
+            (Some(target), Some(true)) => format!("; target ({target}) met"),
+            (Some(target), Some(false)) => format!("; target ({target}) NOT met"),
             _ => String::new(),
         };
         let (value, ratio) = (number(figure.value.median), ratio.unwrap_or_default());
@@ -59,8 +61,17 @@ impl Report {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         table.set_header(["figure", "value", "range", "unit", "baseline", "ratio", "range", "target", "met"]);
+        let mut last_main: Option<&str> = None;
         for figure in &self.figures {
-            table.add_row(row(figure));
+            // "A: B" below "A" is shown as "... B".
+            let detail = last_main.and_then(|main| figure.name.strip_prefix(main)?.strip_prefix(": "));
+            table.add_row(match detail {
+                Some(detail) => row(format!("... {detail}"), figure),
+                None => row(figure.name.clone(), figure),
+            });
+            if detail.is_none() {
+                last_main = Some(&figure.name);
+            }
         }
         output::line(format_args!("{}\n", self.conditions))?;
         output::line(table)?;
@@ -88,11 +99,11 @@ impl Report {
 }
 
 /// The row of a figure in the table.
-fn row(figure: &Figure) -> [Cell; 9] {
+fn row(name: String, figure: &Figure) -> [Cell; 9] {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let is_met = figure.is_met().map_or("", |is_met| if is_met { "yes" } else { "NO" });
     [
-        Cell::new(&figure.name),
+        Cell::new(name),
         right(number(figure.value.median)),
         right(range(Some(figure.value), number)),
         Cell::new(figure.unit),

@@ -14,6 +14,7 @@ use crate::bench::measure::spread::Spread;
 use crate::bench::measure::{LoadControl, measure};
 use crate::bench::plan::{Scenario, Window};
 use crate::bench::report::{Figure, Report, Target, number};
+use crate::output;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// Devices that push at once.
@@ -59,6 +60,7 @@ async fn one_client_reads_slowly(environment: &Environment, report: &mut Report)
     let supports = move || Puller::connect(address, &reader)?.supports(Format::Stream, "");
     let has_stream = tokio::task::spawn_blocking(supports).await??;
     let format = if has_stream { Format::Stream } else { Format::JsonLines };
+    output::note("filling the log that is read slowly");
     fill(environment, &filling, events).await?;
     // A server that has taken pushes has free memory, which would hide what the stream takes. So a new one is started.
     filling.process.stop()?;

@@ -16,6 +16,7 @@ use super::environment::cluster::Postgres;
 use super::environment::devices::{DeviceCounts, Devices};
 use super::measure::spread::Spread;
 use super::report::{Figure, Report};
+use crate::output;
 use crate::server;
 
 /// `shared_buffers` for all scenarios but [`growth`].
@@ -30,6 +31,7 @@ pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     }
     let program = server::program(args.tidelog.as_deref())?;
     let plan = args.plan();
+    output::note("starting Postgres, and registering workspaces and devices");
     let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
     let counts = DeviceCounts { in_own_workspaces: DEVICES, in_one_workspace: DEVICES };
     let devices = Devices::register(&postgres, &program, counts).await.context("registering devices")?;

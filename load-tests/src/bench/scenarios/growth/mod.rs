@@ -36,6 +36,7 @@ const RATIO_TARGET: f64 = 0.8;
 pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     let program = server::program(args.tidelog.as_deref())?;
     let plan = args.plan();
+    output::note("starting Postgres, and registering devices");
     let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
     let counts = DeviceCounts { in_own_workspaces: 0, in_one_workspace: DEVICES_EACH };
     let devices = Devices::register(&postgres, &program, counts).await.context("registering devices")?;

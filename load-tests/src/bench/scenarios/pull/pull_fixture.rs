@@ -46,6 +46,7 @@ impl PullFixture {
     /// Starts the server and fills the logs.
     pub(super) async fn fill(environment: &Environment) -> Result<Self> {
         let (long, short) = if environment.plan.is_quick { (200_000, 50_000) } else { (1_000_000, 250_000) };
+        output::note("filling the logs that are pulled");
         let server = environment.serve(environment.database().await?, "gateway").await?;
         let one_device = environment.devices.first(1, false);
         let sharing_devices = environment.devices.first(16, true);

@@ -88,7 +88,7 @@ impl Contender {
 impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tidelog(load) => write!(f, "Tidelog, {load}"),
+            Self::Tidelog(load) => load.fmt(f),
             Self::Copy(BaselineTable::Reference) => write!(f, "COPY into the reference table"),
             Self::Copy(BaselineTable::Ours) => write!(f, "COPY into our own table"),
             Self::Commit(clients) => write!(f, "single-row commits by {clients} clients"),

@@ -1,4 +1,4 @@
-//! One side of a comparison: things by key, as canonical bytes.
+//! A state in a form that can be compared with another: items by key, each as canonical bytes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,22 +14,23 @@ use crate::file::hex;
 use crate::git::Tree;
 use crate::output;
 
-/// A record that lives, as any reader sees it.
+/// A live record, as every reader sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LiveRecord {
-    /// Its address.
+    /// Table, scope and record id.
     pub(crate) key: RecordKey,
     /// The position of the last event that changed what a reader sees.
     pub(crate) version: Position,
-    /// Its fields.
+    /// The folded fields.
     pub(crate) fields: Fields,
 }
 
-/// A side.
-pub(super) struct Side {
+/// A state that is compared with others.
+pub(super) struct ComparedState {
+    /// Where the state is from, for people.
     name: &'static str,
-    things: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// A thing for a person.
+    items: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Formats an item for people.
     show: fn(&[u8]) -> String,
 }
 
@@ -40,62 +41,63 @@ impl LiveRecord {
         Self { key, version: view.version, fields: view.fields }
     }
 
-    /// Table, scope and record, which hold no NUL.
+    /// Table, scope and record id, separated by NUL, which none of them can contain.
     fn key_bytes(&self) -> Vec<u8> {
         [self.key.table.as_str(), self.key.scope.as_str(), self.key.record.as_str()].join("\0").into_bytes()
     }
 
-    /// The array `[table, scope, record, version, fields]` in msgpack.
+    /// The array `[table, scope, record, version, fields]` in MessagePack.
     fn canonical_bytes(&self) -> Result<Vec<u8>> {
         let (table, scope, record) = (&self.key.table, &self.key.scope, &self.key.record);
         rmp_serde::to_vec(&(table, scope, record, self.version, &self.fields)).context("a record cannot be encoded")
     }
 }
 
-impl Side {
-    /// Records, each of which may stand in it once.
+impl ComparedState {
+    /// The state of these records. Fails if two have the same key.
     pub(super) fn records(name: &'static str, records: &[LiveRecord]) -> Result<Self> {
-        let things = records.iter().map(|record| Ok((record.key_bytes(), record.canonical_bytes()?)));
-        let things: BTreeMap<_, _> = things.collect::<Result<_>>()?;
-        ensure!(things.len() == records.len(), "{name}: {} records are there twice", records.len() - things.len());
-        Ok(Self { name, things, show: show_record })
+        let items = records.iter().map(|record| Ok((record.key_bytes(), record.canonical_bytes()?)));
+        let items: BTreeMap<_, _> = items.collect::<Result<_>>()?;
+        ensure!(items.len() == records.len(), "{name}: {} records occur twice", records.len() - items.len());
+        Ok(Self { name, items, show: show_record })
     }
 
-    /// A tree: its lines by path.
+    /// The state of a tree: its lines by path.
     pub(super) fn tree(name: &'static str, tree: Tree) -> Self {
-        Self { name, things: tree, show: output::printable }
+        Self { name, items: tree, show: output::printable }
     }
 
-    /// Prints how many things it has, and the SHA-256 of all of them in key order.
+    /// Prints the number of items, and the SHA-256 of all of them in key order.
     pub(super) fn print(&self) -> std::io::Result<()> {
-        output::result(self.name, self.things.len(), &self.sha256())
+        output::result(self.name, self.items.len(), &self.sha256())
     }
 
     fn sha256(&self) -> String {
         let mut digest = Sha256::new();
-        self.things.values().for_each(|thing| digest.update(thing));
+        self.items.values().for_each(|item| digest.update(item));
         hex(&digest.finalize())
     }
 
-    /// The first differences, in key order; none if both sides are the same bytes.
-    pub(super) fn differences(&self, other: &Self, most: usize) -> Vec<String> {
-        let here = self.things.iter().filter(|(key, thing)| other.things.get(*key) != Some(thing)).map(|(key, _)| key);
-        let there = other.things.keys().filter(|key| !self.things.contains_key(*key));
+    /// The first differences to another state, in key order. Empty if both have the same bytes.
+    pub(super) fn differences(&self, other: &Self, differences_max: usize) -> Vec<String> {
+        let here = self.items.iter().filter(|(key, item)| other.items.get(*key) != Some(item)).map(|(key, _)| key);
+        let there = other.items.keys().filter(|key| !self.items.contains_key(*key));
         let mut keys: Vec<&Vec<u8>> = here.chain(there).collect();
         keys.sort_unstable();
-        let mut differences: Vec<String> = keys.iter().take(most).map(|key| self.difference(other, key)).collect();
-        if keys.len() > most {
-            differences.push(format!("... {} in all between {} and {}", keys.len(), self.name, other.name));
+        let mut differences: Vec<String> =
+            keys.iter().take(differences_max).map(|key| self.difference(other, key)).collect();
+        if keys.len() > differences_max {
+            differences.push(format!("... {} differences in all between {} and {}", keys.len(), self.name, other.name));
         }
         differences
     }
 
     fn difference(&self, other: &Self, key: &[u8]) -> String {
         let mut text = output::printable(key);
-        for side in [self, other] {
-            let thing = side.things.get(key).map_or_else(|| "absent".to_owned(), |thing| (side.show)(thing));
+        for state in [self, other] {
+            let item = state.items.get(key).map_or_else(|| "absent".to_owned(), |item| (state.show)(item));
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n    {}: {thing}", side.name);
+            let _ = write!(text, "\n    {}: {item}", state.name);
         }
         text
     }
@@ -103,8 +105,11 @@ impl Side {
 
 fn show_record(bytes: &[u8]) -> String {
     let record = rmp_serde::from_slice::<(String, String, String, Position, Fields)>(bytes);
-    record
-        .map_or_else(|_| output::printable(bytes), |(.., version, fields)| format!("version {version}, {:?}", fields.0))
+    let text = record.ok().and_then(|(.., version, fields)| {
+        let fields = serde_json::to_string(&fields).ok()?;
+        Some(format!("version {version}, fields {fields}"))
+    });
+    text.unwrap_or_else(|| output::printable(bytes))
 }
 
 #[cfg(test)]
@@ -122,14 +127,15 @@ mod tests {
     }
 
     fn check(here: &[LiveRecord], there: &[LiveRecord], differences: usize) {
-        let (here, there) = (Side::records("here", here).unwrap(), Side::records("there", there).unwrap());
+        let (here, there) =
+            (ComparedState::records("here", here).unwrap(), ComparedState::records("there", there).unwrap());
         assert_eq!(here.differences(&there, 10).len(), differences);
         assert_eq!(there.differences(&here, 10).len(), differences);
         assert_eq!(here.sha256() == there.sha256(), differences == 0);
     }
 
     #[test]
-    fn sides_are_the_same_bytes_or_differ_and_say_where() {
+    fn states_are_the_same_bytes_or_differ_and_say_where() {
         let both = [record("a", 1, "1"), record("b", 2, "2")];
         check(&both, &both, 0);
         check(&both, &[both[1].clone(), both[0].clone()], 0);
@@ -142,15 +148,16 @@ mod tests {
     #[test]
     fn a_long_list_of_differences_ends_with_their_number() {
         let many: Vec<LiveRecord> = (1..=30).map(|i| record(&format!("r{i:02}"), i, "")).collect();
-        let (here, there) = (Side::records("here", &many).unwrap(), Side::records("there", &[]).unwrap());
+        let (here, there) =
+            (ComparedState::records("here", &many).unwrap(), ComparedState::records("there", &[]).unwrap());
         let differences = here.differences(&there, 2);
         assert_eq!(differences.len(), 3);
         assert!(differences[0].starts_with(r#""files\x00\x00r01""#), "{}", differences[0]);
-        assert_eq!(differences[2], "... 30 in all between here and there");
+        assert_eq!(differences[2], "... 30 differences in all between here and there");
     }
 
     #[test]
-    fn a_record_that_is_there_twice_is_told() {
-        assert!(Side::records("here", &[record("a", 1, ""), record("a", 2, "")]).is_err());
+    fn a_record_that_occurs_twice_is_an_error() {
+        assert!(ComparedState::records("here", &[record("a", 1, ""), record("a", 2, "")]).is_err());
     }
 }
