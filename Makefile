@@ -34,20 +34,20 @@ deny: cargo ## licences and advisories of the dependencies; needs cargo-deny
 postgres: ## finds the Postgres programs to embed, or installs them
 	@deploy/postgres.sh
 
-demo: cargo postgres ## replays the history of this repository through a server and compares the outcome
+demo: cargo postgres ## replay the git history of this repository against a server, and compare the result with git
 	cargo build --release --locked --bin tidelog
 	cargo run --release --locked -p tidelog-load -- demo .
 
-bench: bench-build ## how fast a server is beside the Postgres under it, in about 15 minutes; results in target/bench
+bench: bench-build ## measure a server beside the Postgres under it, in about 15 minutes; results in target/bench
 	cargo run --release --locked -p tidelog-load -- bench
 
-bench-quick: bench-build ## a first look at the same, within a minute
+bench-quick: bench-build ## take a first look at the same figures, within a minute
 	cargo run --release --locked -p tidelog-load -- bench --quick
 
-bench-growth: bench-build ## the same of a log of 10,000,000 events; takes minutes to fill and 10 GB of disk
+bench-growth: bench-build ## measure a log of 10,000,000 events; it takes minutes to fill and 10 GB of disk
 	cargo run --release --locked -p tidelog-load -- bench --growth
 
-bench-rebuild: bench-build ## rebuilds of 1,000,000 events, alone and while devices push; takes 6 minutes
+bench-rebuild: bench-build ## measure rebuilds of 1,000,000 events, alone and while devices push; takes 6 minutes
 	cargo run --release --locked -p tidelog-load -- bench --scenarios rebuild
 
 bench-build: cargo postgres

@@ -72,7 +72,7 @@ fn print_report(tally: &Tally, client: &Client, seconds: f64) -> Result<()> {
         ("commits split", &tally.split),
         ("commits empty", &tally.empty),
         ("paths escaped", &tally.escaped),
-        ("texts shortened", &tally.changed_texts),
+        ("texts changed", &tally.changed_texts),
     ] {
         output::result(name, occurrences.count(), &occurrences.examples())?;
     }

@@ -14,7 +14,7 @@ use self::page::PageHead;
 use crate::bench::environment::devices::Device;
 use crate::bench::http::{self, Connection, ErrorResponse};
 
-/// The largest page that a server accepts to be asked for.
+/// The largest `limit` of a page that a server accepts.
 const PAGE_EVENTS: usize = 10_000;
 /// The status with which a server refuses a format that it does not support.
 const NOT_ACCEPTABLE: u16 = 406;

@@ -26,7 +26,7 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(60);
 pub(in crate::bench::scenarios) struct PushCounts {
     /// Ops that the devices have pushed before.
     pub(in crate::bench::scenarios) before: u64,
-    /// Ops that they push now. As many records are written, one by each op: those of `before` again if they are as many.
+    /// Ops that they push now, each to another record. If as many were pushed before, the same records are written again.
     pub(in crate::bench::scenarios) ops: u64,
 }
 
