@@ -105,11 +105,11 @@ fn invalid() -> ApiError {
 /// The credential in the `Authorization` header, not yet proven.
 fn credential_of(request: &HttpRequest) -> Result<Credential, ApiError> {
     let malformed = || ApiError::new(Code::AuthMalformed, "send one Authorization header: `Bearer <credential>`");
-    let mut given = request.headers().get_all(header::AUTHORIZATION);
-    let Some(first) = given.next() else {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let Some(first) = headers.next() else {
         return Err(ApiError::new(Code::AuthMissing, "this route needs a header `Authorization: Bearer <credential>`"));
     };
-    if given.next().is_some() || first.len() > CREDENTIAL_BYTES_MAX {
+    if headers.next().is_some() || first.len() > CREDENTIAL_BYTES_MAX {
         return Err(malformed());
     }
     let (scheme, text) = first.to_str().map_err(|_| malformed())?.split_once(' ').ok_or_else(malformed)?;

@@ -83,24 +83,24 @@ enum Coding {
 }
 
 fn coding_of(request: &HttpRequest) -> Result<Coding, ApiError> {
-    let mut given = request.headers().get_all(header::CONTENT_ENCODING);
+    let mut headers = request.headers().get_all(header::CONTENT_ENCODING);
     let unsupported = || ApiError::new(Code::EncodingUnsupported, "Content-Encoding must be gzip, zstd or absent");
-    let name = given.next().map(|coding| coding.to_str().map(str::to_ascii_lowercase));
+    let name = headers.next().map(|coding| coding.to_str().map(str::to_ascii_lowercase));
     let coding = match name.as_ref().map(|name| name.as_deref()) {
         None | Some(Ok("identity")) => Coding::Identity,
         Some(Ok("gzip" | "x-gzip")) => Coding::Gzip,
         Some(Ok("zstd")) => Coding::Zstd,
         Some(_) => return Err(unsupported()),
     };
-    if given.next().is_some() { Err(unsupported()) } else { Ok(coding) }
+    if headers.next().is_some() { Err(unsupported()) } else { Ok(coding) }
 }
 
 fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
     let refused = || ApiError::new(Code::MediaType, "Content-Type must be application/json or application/msgpack");
-    let given = request.headers().get(header::CONTENT_TYPE).ok_or_else(refused)?.to_str().map_err(|_| refused())?;
-    let given = media_type::parse::<Mime>(given).ok_or_else(refused)?;
-    let is_utf8 = given.params().all(|(name, value)| name != mime::CHARSET || value == mime::UTF_8);
-    let found = ENCODINGS.iter().find(|(_, names)| names.contains(&given.essence_str()));
+    let header = request.headers().get(header::CONTENT_TYPE).ok_or_else(refused)?.to_str().map_err(|_| refused())?;
+    let content_type = media_type::parse::<Mime>(header).ok_or_else(refused)?;
+    let is_utf8 = content_type.params().all(|(name, value)| name != mime::CHARSET || value == mime::UTF_8);
+    let found = ENCODINGS.iter().find(|(_, names)| names.contains(&content_type.essence_str()));
     found.filter(|_| is_utf8).map(|(encoding, _)| *encoding).ok_or_else(refused)
 }
 

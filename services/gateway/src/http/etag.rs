@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 /// `304 Not Modified`, if the caller has the representation that `etag` (in quotes) names.
 pub(crate) fn not_modified(request: &HttpRequest, etag: &str) -> Option<HttpResponse> {
-    let given = request.headers().get(IF_NONE_MATCH).and_then(|given| given.to_str().ok())?;
-    let is_known = given.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag);
+    let header = request.headers().get(IF_NONE_MATCH).and_then(|header| header.to_str().ok())?;
+    let is_known = header.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag);
     is_known.then(|| HttpResponse::NotModified().insert_header((ETAG, etag)).finish())
 }
 

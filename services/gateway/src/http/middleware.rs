@@ -38,7 +38,7 @@ pub(crate) async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<CountedBody<B>>, Error> {
     let started = Instant::now();
-    let id = given_id(&request).unwrap_or_else(|| gateway.runtime.random.uuid().simple().to_string());
+    let id = requested_id(&request).unwrap_or_else(|| gateway.runtime.random.uuid().simple().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = method_label(request.method().as_str());
     let span = tracing::info_span!("request", request_id = %id);
@@ -92,10 +92,10 @@ fn method_label(method: &str) -> &'static str {
 }
 
 /// The caller's `X-Request-Id`, if it is short and plain enough to be logged.
-fn given_id(request: &ServiceRequest) -> Option<String> {
-    let given = request.headers().get(REQUEST_ID)?.to_str().ok()?;
-    let is_plain = given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    (is_plain && (1..=REQUEST_ID_BYTES_MAX).contains(&given.len())).then(|| given.to_owned())
+fn requested_id(request: &ServiceRequest) -> Option<String> {
+    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let is_plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    (is_plain && (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())).then(|| id.to_owned())
 }
 
 /// A response body that counts its bytes as they are sent.

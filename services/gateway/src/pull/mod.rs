@@ -2,6 +2,7 @@
 
 pub(crate) mod access_change;
 pub(crate) mod page;
+pub(crate) mod stream;
 pub(crate) mod tail_cache;
 
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! Reads of records as they were, and of conflicts, apart from HTTP; with what settles a conflict.
+//! Reads of records, of their past and of conflicts, apart from HTTP; and settling a conflict.
 
 pub(crate) mod as_of;
 pub(crate) mod conflicts;
+mod history;
+pub(crate) mod records;

@@ -6,13 +6,15 @@ use actix_web::web::Data;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 
-/// Tells whether the process is alive.
+/// Reports whether the process is alive.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]
 pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "live"}))
 }
 
-/// Tells whether pushes and pulls work: the database responds and a catalog is in force.
+/// Reports whether pushes and pulls work.
+///
+/// They do if the database responds, a catalog is in force and the append workers run.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     gateway.store.ping().await?;

@@ -11,9 +11,9 @@ use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::response::ok;
 
-/// Reads what became of one of the caller's own operations.
+/// Reads the outcome of one of the caller's own operations.
 ///
-/// That can be asked at any later time.
+/// It is kept forever: a device may ask at any later time.
 #[utoipa::path(get, path = "/api/v1/sync/ops/{seq}", tag = "sync", params(("seq" = i64, Path)),
     responses((status = 200, body = OpStatus), (status = 404)))]
 pub(crate) async fn op(
