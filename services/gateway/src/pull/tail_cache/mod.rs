@@ -1,9 +1,11 @@
-//! The ends of logs in memory, so that many readers near the head read Postgres once (docs/adr/0015).
+//! A cache of the ends of logs, so that many readers near the head read Postgres once (docs/adr/0015).
 //!
-//! Whoever pulls near the head reads what the tail lacks, through to Postgres and one at a time for a workspace; whoever
-//! came before that reading began shares it. So a tail holds what is committed and nothing else, and every pull still
-//! sees all that was acknowledged before it, by whichever gateway (LOG-2). With each reading the log is asked for the
-//! event at the tail's end: a log that was restored from a backup has another one there, or none, and the tail goes.
+//! A pull near the head first brings the tail up to the head, from Postgres. Per workspace one such catch-up runs at a
+//! time, and every pull that arrived before it started shares its result. So a tail holds committed events only, and every
+//! pull sees all events that were acknowledged before it, by whichever gateway (LOG-2).
+//!
+//! Each catch-up also checks the event at the tail's end. A log that was restored from a backup has another event there, or
+//! none, and then the tail is dropped.
 
 mod reader;
 mod segment;
@@ -22,79 +24,85 @@ use tokio::runtime::Handle;
 pub(crate) use reader::{TailReader, TailView};
 use workspace_tail::WorkspaceTail;
 
-/// Bytes of all tails together.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
-/// What a tail counts for beside its events.
-const TAIL_BYTES_OWN: usize = 2 * 1024;
-/// How far behind the head a reader may be for a tail to begin with it.
-const NEAR_POSITIONS: i64 = 16_384;
+/// Size limit of all tails together.
+const TAILS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What a tail is counted for in addition to its events: its own structures, roughly.
+const TAIL_OVERHEAD_BYTES: usize = 2 * 1024;
+/// How far behind the head a cursor may be for a tail to begin there.
+const NEW_TAIL_POSITIONS_MAX: i64 = 16_384;
 
-/// The tails of a gateway's workspaces, the least recently used of which go when all take too much.
+/// The tails of all workspaces that were pulled near their heads lately. If they take too much memory together, the least
+/// recently used ones are dropped.
 pub(crate) struct TailCache {
     store: Store,
+    /// The Tokio runtime on which tails are read.
     tasks: Handle,
     tails: Mutex<WorkspaceTails>,
+    /// How often any tail was used so far.
     uses: AtomicU64,
     bytes_gauge: IntGauge,
 }
 
 #[derive(Default)]
 struct WorkspaceTails {
-    of: HashMap<WorkspaceId, Arc<WorkspaceTail>>,
+    by_workspace: HashMap<WorkspaceId, Arc<WorkspaceTail>>,
+    /// What all tails are counted for.
     bytes: usize,
 }
 
 impl TailCache {
-    /// A cache of tails that are read by tasks of the current runtime.
+    /// An empty cache. Tails are read on the current Tokio runtime.
     pub(crate) fn new(store: Store, bytes_gauge: IntGauge) -> Self {
         let (tasks, uses) = (Handle::current(), AtomicU64::new(0));
         Self { store, tasks, tails: Mutex::default(), uses, bytes_gauge }
     }
 
-    /// The log's end, now, if there is a tail that reaches back to a position.
+    /// The end of a workspace's log as of now, if there is a tail that reaches back to a position.
     pub(crate) async fn view(
         &self,
         workspace: WorkspaceId,
         position: Position,
     ) -> Result<Option<TailView>, StoreError> {
-        let known = self.tails.lock_unpoisoned().of.get(&workspace).cloned();
+        let known = self.tails.lock_unpoisoned().by_workspace.get(&workspace).cloned();
         let Some(tail) = known.filter(|tail| tail.covers(position)) else { return Ok(None) };
-        self.look(workspace, &tail, None).await.map(|view| view.filter(|view| view.covers(position)))
+        self.catch_up(workspace, &tail, None).await.map(|view| view.filter(|view| view.covers(position)))
     }
 
-    /// The log's end, now, from a cursor on that was just checked, if that is near enough to `head`.
+    /// The end of a workspace's log as of now, from a tail that begins at `after` if there is none that reaches back to it.
+    /// `None` if `after` is too far from `head`, or already there. The cursor was just checked in the database.
     pub(crate) async fn begin(
         &self,
         workspace: WorkspaceId,
         after: Cursor,
         head: Position,
     ) -> Result<Option<TailView>, StoreError> {
-        if after.position >= head || head.0 - after.position.0 > NEAR_POSITIONS {
+        if after.position >= head || head.0 - after.position.0 > NEW_TAIL_POSITIONS_MAX {
             return Ok(None);
         }
-        let tail = Arc::clone(self.tails.lock_unpoisoned().of.entry(workspace).or_default());
+        let tail = Arc::clone(self.tails.lock_unpoisoned().by_workspace.entry(workspace).or_default());
         if !tail.may_begin_at(after.position) {
             return Ok(None);
         }
-        self.look(workspace, &tail, Some(after)).await.map(|view| view.filter(|view| view.covers(after.position)))
+        self.catch_up(workspace, &tail, Some(after)).await.map(|view| view.filter(|view| view.covers(after.position)))
     }
 
-    async fn look(
+    /// Brings a tail up to the head and counts its new size.
+    async fn catch_up(
         &self,
         workspace: WorkspaceId,
         tail: &Arc<WorkspaceTail>,
         from: Option<Cursor>,
     ) -> Result<Option<TailView>, StoreError> {
-        tail.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        // A task of its own: who hangs up half way takes nothing from those who wait.
-        let (store, looking) = (self.store.clone(), Arc::clone(tail));
-        let view = self.tasks.spawn(async move { looking.look(&store, workspace, from).await }).await;
+        tail.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        // In a task of its own, so that a client that hangs up does not cancel it for the pulls that share it.
+        let (store, shared_tail) = (self.store.clone(), Arc::clone(tail));
+        let view = self.tasks.spawn(async move { shared_tail.catch_up(&store, workspace, from).await }).await;
         let mut tails = self.tails.lock_unpoisoned();
-        tails.count(workspace, tail);
+        tails.recount(workspace, tail);
         self.bytes_gauge.set(tails.bytes as i64);
         match view {
             Ok(Ok(view)) => Ok(view),
-            // What became of the log is for each reader's own cursor to say.
+            // The pull goes on to check its cursor in the database, which decides whether it is still valid.
             Ok(Err(LogError::Diverged)) => Ok(None),
             Ok(Err(LogError::Store(error))) => Err(error),
             Err(_) => Err(StoreError::Unavailable("the server is stopping".to_owned())),
@@ -103,23 +111,25 @@ impl TailCache {
 }
 
 impl WorkspaceTails {
-    /// Counts a tail as it is now, and lets others go if all are too large.
-    fn count(&mut self, workspace: WorkspaceId, tail: &Arc<WorkspaceTail>) {
-        if !self.of.get(&workspace).is_some_and(|known| Arc::ptr_eq(known, tail)) {
+    /// Counts a tail by its present size, and drops the least recently used tails while all are too large together.
+    fn recount(&mut self, workspace: WorkspaceId, tail: &Arc<WorkspaceTail>) {
+        if !self.by_workspace.get(&workspace).is_some_and(|known| Arc::ptr_eq(known, tail)) {
             return;
         }
-        let (now, before) = tail.recount(TAIL_BYTES_OWN);
+        let (now, before) = tail.recount(TAIL_OVERHEAD_BYTES);
         self.bytes = (self.bytes + now).saturating_sub(before);
-        while self.bytes > BYTES_MAX {
-            let used = |(_, tail): &(&WorkspaceId, &Arc<WorkspaceTail>)| tail.used.load(Ordering::Relaxed);
-            let Some(oldest) = self.of.iter().min_by_key(used).map(|(workspace, _)| *workspace) else { return };
+        while self.bytes > TAILS_BYTES_MAX {
+            let last_use = |(_, tail): &(&WorkspaceId, &Arc<WorkspaceTail>)| tail.last_use.load(Ordering::Relaxed);
+            let Some(oldest) = self.by_workspace.iter().min_by_key(last_use).map(|(workspace, _)| *workspace) else {
+                return;
+            };
             self.remove(oldest);
         }
     }
 
     fn remove(&mut self, workspace: WorkspaceId) {
-        if let Some(tail) = self.of.remove(&workspace) {
-            self.bytes = self.bytes.saturating_sub(tail.counted());
+        if let Some(tail) = self.by_workspace.remove(&workspace) {
+            self.bytes = self.bytes.saturating_sub(tail.counted_bytes());
         }
     }
 }
@@ -137,20 +147,20 @@ mod tests {
         let all: Vec<_> =
             (0..12_u64).map(|number| (workspace(number.into()), WorkspaceTail::of_bytes(4_000_000, number))).collect();
         for (workspace, tail) in &all {
-            tails.of.insert(*workspace, Arc::clone(tail));
-            all[0].1.used.store(100, Ordering::Relaxed);
-            tails.count(*workspace, tail);
-            assert!(tails.bytes <= BYTES_MAX);
+            tails.by_workspace.insert(*workspace, Arc::clone(tail));
+            all[0].1.last_use.store(100, Ordering::Relaxed);
+            tails.recount(*workspace, tail);
+            assert!(tails.bytes <= TAILS_BYTES_MAX);
         }
-        let mut kept: Vec<_> = tails.of.keys().map(|workspace| workspace.0.as_u128()).collect();
+        let mut kept: Vec<_> = tails.by_workspace.keys().map(|workspace| workspace.0.as_u128()).collect();
         kept.sort_unstable();
         assert_eq!(kept, [0, 5, 6, 7, 8, 9, 10, 11]);
-        assert_eq!(tails.bytes, 8 * (4_000_000 + TAIL_BYTES_OWN));
-        // One that went is no longer counted, whoever still reads it.
-        tails.count(workspace(1), &all[1].1);
+        assert_eq!(tails.bytes, 8 * (4_000_000 + TAIL_OVERHEAD_BYTES));
+        // A dropped tail is no longer counted, even if a reader still has it.
+        tails.recount(workspace(1), &all[1].1);
         for number in kept {
             tails.remove(workspace(number));
         }
-        assert_eq!((tails.bytes, tails.of.len()), (0, 0));
+        assert_eq!((tails.bytes, tails.by_workspace.len()), (0, 0));
     }
 }

@@ -1,6 +1,7 @@
-//! Reads pages out of a tail: the same that the log gives (PULL-1).
+//! Reads pages from a tail. They have the same events as pages from the database (PULL-1).
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
@@ -11,22 +12,24 @@ use tidelog_postgres::{EventFilter, PackedPageLimits};
 use crate::pull::page::Page;
 use crate::pull::tail_cache::segment::{FilteredSegment, Segment, SegmentEvent};
 
-/// A shorter slice of visible events is copied to the ones before it: to share it would cost more.
+/// Smallest run of visible events that a page shares with the tail. A shorter one is copied, which costs less.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
 
-/// The end of a log as it was when somebody asked, up to its head.
+/// A snapshot of the end of a log, up to its head.
 #[derive(Debug, Clone)]
 pub(crate) struct TailView {
     /// The last position of the log.
     pub(crate) head: Position,
-    /// The version of the last `_catalog` event.
+    /// The catalog version in the last `_catalog` event of the log.
     pub(crate) catalog_version: i64,
+    /// The cursor after which the first segment begins.
     pub(crate) start: Cursor,
+    /// The events, without a gap.
     pub(crate) segments: Vec<Arc<Segment>>,
 }
 
 impl TailView {
-    /// What a cursor at a position has to prove. `None`: the view begins after it, or ends before it.
+    /// The check that a cursor at a position must have. `None` if the view begins after the position or ends before it.
     pub(crate) fn check_at(&self, position: Position) -> Option<CursorCheck> {
         if position == self.start.position {
             return Some(self.start.check);
@@ -35,76 +38,80 @@ impl TailView {
         self.segments.get(index)?.check_at(position)
     }
 
-    /// Whether it reaches back to a position.
+    /// Whether the view reaches back to a position.
     pub(crate) fn covers(&self, position: Position) -> bool {
         self.start.position <= position
     }
 }
 
-/// Gives what a filter shows of a view, page by page.
+/// Reads the events of a view that a filter shows, page by page.
 pub(crate) struct TailReader {
     segments: VecDeque<Arc<Segment>>,
     filter: EventFilter,
     limits: PackedPageLimits,
+    /// The end of the last page.
     after: Cursor,
-    given: usize,
+    /// The number of events on all pages so far.
+    events: usize,
 }
 
 impl TailReader {
-    /// Reads a view, which covers `after` and is not longer than a page may look.
+    /// A reader of the events after a cursor that the view covers. No view has more events than a page may look at.
     pub(crate) fn new(view: &TailView, after: Cursor, filter: EventFilter, limits: PackedPageLimits) -> Self {
-        let behind = view.segments.partition_point(|segment| segment.last() <= after.position);
-        Self { segments: view.segments[behind..].iter().cloned().collect(), filter, limits, after, given: 0 }
+        let first = view.segments.partition_point(|segment| segment.last() <= after.position);
+        Self { segments: view.segments[first..].iter().cloned().collect(), filter, limits, after, events: 0 }
     }
 
-    /// The next page; `None` after the last one, or the most events.
+    /// The next page. `None` after the last one, or once all pages have the maximum number of events.
     pub(crate) fn next_page(&mut self) -> Option<Page> {
-        if self.segments.is_empty() || self.given >= self.limits.events {
+        if self.segments.is_empty() || self.events >= self.limits.events {
             return None;
         }
         let mut page =
             PageBuilder { page: Page::empty(self.after), batch: Position::START, copied: Vec::new(), bytes: 0 };
         while let Some(segment) = self.segments.front() {
             let filtered = FilteredSegment::new(Arc::clone(segment), &self.filter);
-            let is_over = self.read(&filtered, &mut page);
-            if is_over {
+            if self.fill(&mut page, &filtered).is_break() {
                 break;
             }
             self.segments.pop_front();
         }
-        let page = page.done();
+        let page = page.finish();
         self.after = page.end;
-        self.given += page.count;
+        self.events += page.count;
         Some(page)
     }
 
-    /// Takes what a page may have of a segment; whether the page ends in front of what is left.
-    fn read(&self, filtered: &FilteredSegment, page: &mut PageBuilder) -> bool {
-        let mut index = filtered.index_after(page.page.end.position);
+    /// Adds events of a segment to a page. Breaks if the page is full before the segment ends; a page ends only in front of
+    /// a batch.
+    fn fill(&self, page: &mut PageBuilder, segment: &FilteredSegment) -> ControlFlow<()> {
+        let mut index = segment.index_after(page.page.end.position);
+        // Where in the segment a run of visible events starts and ends.
         let mut run = None::<(usize, usize)>;
-        let mut is_over = false;
-        while let Some(seen) = filtered.see(index) {
-            let is_full = self.limits.is_full(self.given + page.page.count, page.bytes);
-            if is_full && seen.batch != page.batch {
-                is_over = true;
+        let mut flow = ControlFlow::Continue(());
+        while let Some(event) = segment.event(index) {
+            let is_full = self.limits.is_full(self.events + page.page.count, page.bytes);
+            if is_full && event.batch != page.batch {
+                flow = ControlFlow::Break(());
                 break;
             }
             run = match run {
-                Some((start, _)) if seen.is_visible => Some((start, seen.end)),
-                None if seen.is_visible => Some((seen.start, seen.end)),
-                Some((start, end)) if seen.start < seen.end => {
-                    page.add(filtered, start, end);
+                Some((start, _)) if event.is_visible => Some((start, event.end)),
+                None if event.is_visible => Some((event.start, event.end)),
+                // A hidden event has bytes between the visible ones, so the run ends. A rejected one has none.
+                Some((start, end)) if event.start < event.end => {
+                    page.add(segment, start, end);
                     None
                 }
                 other => other,
             };
-            page.note(filtered, &seen);
+            page.note(segment, &event);
             index += 1;
         }
         if let Some((start, end)) = run {
-            page.add(filtered, start, end);
+            page.add(segment, start, end);
         }
-        is_over
+        flow
     }
 }
 
@@ -114,41 +121,47 @@ impl TailReader {
 /// events of the segments. `tidelog_postgres` builds pages from rows as they arrive, where neither is possible; the two
 /// have [`PackedPageLimits::is_full`] in common. No page of a tail can look too far: see [`TailReader::new`].
 struct PageBuilder {
-    /// Its end is the last event that was looked at.
+    /// The page so far. Its end is the last event that was looked at, visible or not.
     page: Page,
+    /// The batch of that event.
     batch: Position,
+    /// Copies of short runs that are not yet a part of the page.
     copied: Vec<u8>,
+    /// Bytes of all visible events so far.
     bytes: usize,
 }
 
 impl PageBuilder {
-    fn note(&mut self, filtered: &FilteredSegment, seen: &SegmentEvent) {
-        (self.page.end, self.batch) = (seen.cursor, seen.batch);
-        if seen.is_visible {
+    /// Counts an event and moves the end of the page to it.
+    fn note(&mut self, segment: &FilteredSegment, event: &SegmentEvent) {
+        (self.page.end, self.batch) = (event.cursor, event.batch);
+        if event.is_visible {
             self.page.count += 1;
-            self.bytes += seen.end - seen.start;
-            if seen.is_catalog {
-                self.page.catalogs.push((seen.cursor.position, filtered.slice(seen.start, seen.end)));
+            self.bytes += event.end - event.start;
+            if event.is_catalog {
+                self.page.catalogs.push((event.cursor.position, segment.slice(event.start, event.end)));
             }
         }
     }
 
-    fn add(&mut self, filtered: &FilteredSegment, start: usize, end: usize) {
+    /// Adds the bytes of a run of visible events.
+    fn add(&mut self, segment: &FilteredSegment, start: usize, end: usize) {
         if end - start < SHARED_BYTES_MIN {
-            self.copied.extend_from_slice(filtered.bytes(start, end));
+            self.copied.extend_from_slice(segment.bytes(start, end));
             return;
         }
         self.flush();
-        self.page.events.push(filtered.slice(start, end));
+        self.page.events.push(segment.slice(start, end));
     }
 
+    /// Makes the copied runs a part of the page.
     fn flush(&mut self) {
         if !self.copied.is_empty() {
             self.page.events.push(Bytes::from(std::mem::take(&mut self.copied)));
         }
     }
 
-    fn done(mut self) -> Page {
+    fn finish(mut self) -> Page {
         self.flush();
         self.page
     }
