@@ -8,9 +8,6 @@
 //! FOLD-1: records, verdicts and checkpoint move in one transaction, whole batches at a time.
 
 mod error;
-mod fold_slice;
-mod fold_state;
-mod load_records;
 mod metrics;
 mod preview;
 mod projector;
@@ -18,7 +15,6 @@ mod rebuild;
 mod run;
 mod scheduler;
 mod step;
-mod touched_records;
 mod verify;
 
 pub use error::{RebuildError, StepError};

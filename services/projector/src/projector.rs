@@ -1,4 +1,4 @@
-//! The projector's parts and settings. What it does is in `step.rs`, `run.rs`, `rebuild/`, `verify/` and `preview.rs`.
+//! The projector's parts and settings. What it does is in `step/`, `run.rs`, `rebuild/`, `verify/` and `preview.rs`.
 
 use std::sync::Arc;
 

@@ -9,9 +9,9 @@ use tidelog_postgres::{Checkpoint, Generation, Generations, StoreError, SwapOutc
 use tokio::time::{Instant, sleep};
 
 use crate::error::{RebuildError, StepError};
-use crate::fold_slice::SliceFold;
 use crate::projector::Projector;
 use crate::rebuild::progress::RebuildProgress;
+use crate::step::fold_slice::SliceFold;
 
 /// Events that the new generation may lack when a swap is tried: about one step.
 const SWAP_LAG_EVENTS_MAX: i64 = 2_000;

@@ -6,10 +6,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::StepError;
-use crate::fold_slice::SliceFold;
 use crate::projector::Projector;
 use crate::scheduler::queue::{Reschedule, Turn};
 use crate::scheduler::shared::Scheduler;
+use crate::step::fold_slice::SliceFold;
 
 /// Pause for a workspace whose checkpoint another projector holds: about as long as a step may take.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);

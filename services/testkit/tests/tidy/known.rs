@@ -9,7 +9,6 @@ pub(crate) const KNOWN_CIRCLES: &[&[&str]] = &[
         "services/gateway/src/read/as_of.rs",
     ],
     &["services/gateway/src/http/response.rs", "services/gateway/src/pull/page.rs"],
-    &["services/projector/src/fold_slice.rs", "services/projector/src/step.rs"],
     &["load-tests/src/git_history/mod.rs", "load-tests/src/verify/mod.rs"],
 ];
 

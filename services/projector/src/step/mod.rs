@@ -1,12 +1,17 @@
 //! One step: folds a slice of a log and writes what it changes in one transaction.
 
+pub(crate) mod fold_slice;
+pub(crate) mod fold_state;
+mod load_records;
+mod touched_records;
+
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_postgres::{StepOutcome, StoreError};
 
 use crate::error::StepError;
-use crate::fold_slice::{FoldedSlice, SliceFold};
-use crate::fold_state::FoldState;
 use crate::projector::Projector;
+use crate::step::fold_slice::{FoldedSlice, SliceFold};
+use crate::step::fold_state::FoldState;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

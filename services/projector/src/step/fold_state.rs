@@ -9,7 +9,7 @@ use tidelog_postgres::{Checkpoint, TableSet};
 
 use crate::error::StepError;
 use crate::projector::Projector;
-use crate::touched_records::TouchedRecords;
+use crate::step::touched_records::TouchedRecords;
 
 /// Hashes of live records, as the digests of their tables include them.
 pub(crate) type RecordHashes = HashMap<RecordKey, RecordHash>;

@@ -8,9 +8,9 @@ use tidelog_core::fold::{Folder, RecordKey};
 use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{LogSlice, StoreError, StoredRecord};
 
-use crate::fold_state::{FoldState, RecordHashes};
 use crate::projector::Projector;
-use crate::touched_records::TouchedRecords;
+use crate::step::fold_state::{FoldState, RecordHashes};
+use crate::step::touched_records::TouchedRecords;
 
 /// Records to load, each once.
 struct RecordsNamed {

@@ -12,8 +12,8 @@ use tidelog_postgres::{
 use tokio::time::Instant;
 
 use crate::error::StepError;
-use crate::fold_state::{FoldState, RecordHashes};
 use crate::projector::Projector;
+use crate::step::fold_state::{FoldState, RecordHashes};
 
 /// Events folded, or records encoded, before a task yields: others on its thread then wait for about a millisecond.
 const YIELD_INTERVAL_EVENTS: usize = 256;
