@@ -1,38 +1,38 @@
-//! Why an embedded Postgres can't be had, and what to do about it.
+//! Why an embedded Postgres cannot be used, and what to do about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::POSTGRES_MAJOR_MIN;
 
-/// Why an embedded Postgres can't be had; each message is one line and names the way out.
+/// Why an embedded Postgres cannot be used. Each message is one line and names the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// There are no usable binaries on this machine.
+    /// There are no usable Postgres programs on this machine.
     #[error(
-        "found no Postgres {POSTGRES_MAJOR_MIN} or newer (looked in {looked_in}): run `make postgres` or \
-         `apt-get install postgresql`, name its bin directory with --pg-bin, or a database of your own with --database-url"
+        "found no Postgres {POSTGRES_MAJOR_MIN} or newer (searched {searched}): run `make postgres` or `apt-get install \
+         postgresql`, name its bin directory with --pg-bin, or a database of your own with --database-url"
     )]
     NotFound {
         /// The places that were searched.
-        looked_in: String,
+        searched: String,
     },
 
-    /// The cluster was made by a version whose binaries are not here; another version can't read it.
+    /// The cluster was created by a version of Postgres that is not installed. No other version can read it.
     #[error(
-        "{} was made by Postgres {wanted}, and what is installed is {found}: install Postgres {wanted}, name its bin \
-         directory with --pg-bin, or choose another --data-dir", .pgdata.display()
+        "{} was created by Postgres {wanted}, and the installed versions are {found}: install Postgres {wanted}, name its \
+         bin directory with --pg-bin, or choose another --data-dir", .pgdata.display()
     )]
     VersionNotFound {
-        /// The cluster's directory.
+        /// Directory of the cluster.
         pgdata: PathBuf,
-        /// The major version it needs.
+        /// The major version that the cluster needs.
         wanted: u32,
         /// The major versions that were found, or `none`.
         found: String,
     },
 
-    /// The directory that was named holds no usable binaries.
+    /// The directory that was named holds no usable programs.
     #[error(
         "--pg-bin {}: {reason}: it must name the directory of `postgres` and `initdb`, {POSTGRES_MAJOR_MIN} or newer",
         .bin.display()
@@ -44,35 +44,35 @@ pub enum EmbeddedError {
         reason: String,
     },
 
-    /// Postgres refuses to run as root and there is nobody else to run it as.
+    /// This process runs as root, as which Postgres refuses to run, and there is no other user to run it as.
     #[error(
         "Postgres does not run as root and there is no OS user `postgres` or `nobody`: create one (`useradd --system \
          postgres`), run as an ordinary user, or name a database of your own with --database-url"
     )]
     NoOsUser,
 
-    /// The OS user that Postgres runs as may not pass a directory above its own.
+    /// The OS user that runs Postgres may not pass a directory above its own.
     #[error(
         "OS user `{user}`, which runs Postgres, cannot enter {}: choose a --data-dir below directories that every user \
          may enter, or do not run as root", .path.display()
     )]
     Unreachable {
-        /// The directory it needs.
+        /// The directory that it needs.
         path: PathBuf,
-        /// The OS user's name.
+        /// Name of the OS user.
         user: String,
     },
 
-    /// Another server holds the directory.
+    /// Another server uses the directory.
     #[error("a server already runs on {} ({holder}): stop it first, or choose another --data-dir", .data_dir.display())]
     AlreadyRunning {
-        /// The directory both want.
+        /// The data directory.
         data_dir: PathBuf,
-        /// Who holds it, as far as is known.
+        /// The process that uses it, as far as is known.
         holder: String,
     },
 
-    /// The directory is in use for something else, or not safe to use.
+    /// A directory is used for something else, or is not safe to use.
     #[error("{} {reason}: choose another --data-dir, or move it away", .path.display())]
     BadDirectory {
         /// The directory.
@@ -81,54 +81,54 @@ pub enum EmbeddedError {
         reason: String,
     },
 
-    /// `initdb` failed; nothing is left of its work.
-    #[error("initdb could not make {} ({detail}): mend that, or choose another --data-dir", .pgdata.display())]
+    /// `initdb` failed. What it had written is removed.
+    #[error("initdb could not create {} ({detail}): mend that, or choose another --data-dir", .pgdata.display())]
     Initdb {
-        /// The cluster it should have made.
+        /// The cluster that it should have created.
         pgdata: PathBuf,
-        /// What it said last.
+        /// The last lines that it printed.
         detail: String,
     },
 
-    /// The server ended when it should not have.
+    /// The server ended without being asked to.
     #[error("Postgres ended by itself, {status} ({detail}): see {}", .log.display())]
     Exited {
-        /// How it ended.
+        /// How it ended: exit status or signal.
         status: String,
-        /// What it said last.
+        /// The last lines of its log.
         detail: String,
-        /// Where the rest is.
+        /// Its log.
         log: PathBuf,
     },
 
-    /// The server is there and does not get ready.
+    /// The server is running, but was not ready in time. It was stopped.
     #[error("Postgres was not ready after {waited_s} s and was stopped ({detail}): see {}", .log.display())]
     NotReady {
-        /// How long it had.
+        /// How long it had, in seconds.
         waited_s: u64,
-        /// What it said last.
+        /// The last lines of its log.
         detail: String,
-        /// Where the rest is.
+        /// Its log.
         log: PathBuf,
     },
 
-    /// The server did not stop when told to.
-    #[error("Postgres did not stop within {waited_s} s and was killed; the next start recovers: see {}", .log.display())]
+    /// The server did not stop in time. It was killed.
+    #[error("Postgres did not stop within {waited_s} s and was killed; it recovers at the next start: see {}", .log.display())]
     Killed {
-        /// How long it had.
+        /// How long it had, in seconds.
         waited_s: u64,
-        /// Where it says why.
+        /// Its log.
         log: PathBuf,
     },
 
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error("cannot {action} {}: {cause}: run as the user that owns it, or choose another --data-dir", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Who runs Postgres: ourselves, unless we are root, as which it refuses to run.
+//! The OS user that runs Postgres: the one that runs this process, except for root, as which Postgres refuses to run.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,7 @@ use nix::unistd::{Uid, User, geteuid};
 
 use crate::EmbeddedError;
 
-/// The OS user that root drops to.
+/// The OS user that Postgres runs as when this process runs as root.
 #[derive(Clone, Debug)]
 pub(crate) struct OsUser {
     name: String,
@@ -20,9 +20,9 @@ pub(crate) struct OsUser {
 }
 
 impl OsUser {
-    /// Whom to drop to for this cluster: its owner, or else `postgres`, or else `nobody`; `None` if we are not root.
+    /// The user for a cluster: its owner, or else `postgres`, or else `nobody`. `None` if this process is not root's.
     ///
-    /// A cluster that root owns, as one copied from a backup, is given to the user first.
+    /// A cluster that root owns, such as one that was copied from a backup, is given to the user first.
     pub(crate) fn for_cluster(pgdata: &Path) -> Result<Option<OsUser>, EmbeddedError> {
         if !geteuid().is_root() {
             return Ok(None);
@@ -37,36 +37,37 @@ impl OsUser {
         let user = known.filter(|user| !user.uid.is_root()).ok_or(EmbeddedError::NoOsUser)?;
         let user = OsUser { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() };
         if owner.is_some() {
-            user.take_tree(pgdata).map_err(EmbeddedError::io("change the owner of", pgdata))?;
+            user.own_tree(pgdata).map_err(EmbeddedError::io("change the owner of", pgdata))?;
         }
         Ok(Some(user))
     }
 
     /// Makes this user the owner of an open file or directory.
-    pub(crate) fn take(&self, file: &File) -> io::Result<()> {
+    pub(crate) fn own(&self, file: &File) -> io::Result<()> {
         fchown(file, Some(self.uid), Some(self.gid))
     }
 
-    fn take_tree(&self, path: &Path) -> io::Result<()> {
+    /// Makes this user the owner of a directory and everything in it.
+    fn own_tree(&self, path: &Path) -> io::Result<()> {
         lchown(path, Some(self.uid), Some(self.gid))?;
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
-                self.take_tree(&entry?.path())?;
+                self.own_tree(&entry?.path())?;
             }
         }
         Ok(())
     }
 }
 
-/// For messages.
+/// The name of the user, for messages.
 pub(crate) fn name(user: Option<&OsUser>) -> String {
     user.map_or_else(|| "this OS user".to_owned(), |user| format!("OS user `{}`", user.name))
 }
 
-/// A command that runs as `user`, in `/`, with nothing in its environment that would change what Postgres does.
+/// A command that runs as `user`, in `/`, without the environment variables that change what Postgres does.
 ///
-/// In `/` because Postgres up to 15 can't even start in a directory its user can't enter. In a process group of its own,
-/// so that Ctrl-C reaches us alone, and connections can end before the server does.
+/// It runs in `/` because Postgres up to 15 cannot even start in a directory that its user may not enter. It is in a
+/// process group of its own, so that Ctrl-C reaches this process alone, and connections can end before the server does.
 pub(crate) fn command(program: &Path, user: Option<&OsUser>) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/").stdin(Stdio::null()).process_group(0).env("LC_ALL", "C");
@@ -76,7 +77,7 @@ pub(crate) fn command(program: &Path, user: Option<&OsUser>) -> Command {
         command.env_remove(name);
     }
     if let Some(user) = user {
-        // The standard library drops root's other groups along with these.
+        // The standard library also drops root's supplementary groups.
         command.uid(user.uid).gid(user.gid);
     }
     command

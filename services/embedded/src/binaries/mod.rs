@@ -1,15 +1,15 @@
-//! Finds Postgres binaries: the newest there are, or those of the version that made the cluster.
+//! Finds Postgres programs: the newest, or those of the version that created the cluster.
 
 pub(crate) mod search_paths;
 
 use std::path::{Path, PathBuf};
 
-use crate::binaries::search_paths::{SearchPaths, Shelf};
+use crate::binaries::search_paths::{SearchPaths, VersionedDirs};
 use crate::data_dir::DataDir;
 use crate::user::{self, OsUser};
 use crate::{EmbeddedError, POSTGRES_MAJOR_MIN};
 
-/// A directory with `postgres` and `initdb` in it that can be run here.
+/// A directory with the programs `postgres` and `initdb`, which run on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Binaries {
     dir: PathBuf,
@@ -17,17 +17,17 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
-    /// The server.
+    /// Path of the server program.
     pub(crate) fn postgres(&self) -> PathBuf {
         self.dir.join("postgres")
     }
 
-    /// What makes a cluster.
+    /// Path of the program that creates a cluster.
     pub(crate) fn initdb(&self) -> PathBuf {
         self.dir.join("initdb")
     }
 
-    /// Asks `dir/postgres` for its version, as the OS user that will run it: what that user can't run is of no use.
+    /// Runs `dir/postgres --version` as the OS user that will run the server, since that user has to be able to.
     fn in_dir(dir: &Path, user: Option<&OsUser>) -> Result<Binaries, String> {
         let dir = std::path::absolute(dir).map_err(|error| error.to_string())?;
         let binaries = Binaries { dir, major: 0 };
@@ -37,23 +37,24 @@ impl Binaries {
         let output = user::command(&binaries.postgres(), user).arg("--version").output();
         let output = output.map_err(|error| format!("{} cannot run it: {error}", user::name(user)))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let major = parse_major(&text).ok_or("`postgres --version` tells no version")?;
+        let major = parse_major(&text).ok_or("`postgres --version` prints no version")?;
         Ok(Binaries { major, ..binaries })
     }
 }
 
-/// The binaries in `pg_bin`, or else the first in `places`, of major version `wanted`, or else of any that is new enough.
+/// The programs in `pg_bin` if it is given, else the first that are found in the search paths. They must have major version
+/// `version` if it is given, else be new enough.
 pub(crate) fn find(
     pg_bin: Option<&Path>,
-    wanted: Option<u32>,
-    home: &DataDir,
-    places: &SearchPaths,
+    version: Option<u32>,
+    data_dir: &DataDir,
+    search_paths: &SearchPaths,
     user: Option<&OsUser>,
 ) -> Result<Binaries, EmbeddedError> {
-    let mut found = Vec::new();
+    let mut found_versions = Vec::new();
     let mut fits = |binaries: &Binaries| {
-        found.push(binaries.major);
-        wanted.map_or(binaries.major >= POSTGRES_MAJOR_MIN, |wanted| binaries.major == wanted)
+        found_versions.push(binaries.major);
+        version.map_or(binaries.major >= POSTGRES_MAJOR_MIN, |version| binaries.major == version)
     };
     let binaries = match pg_bin {
         Some(bin) => {
@@ -64,31 +65,31 @@ pub(crate) fn find(
             }
             Some(binaries).filter(&mut fits)
         }
-        None => candidates(places).filter_map(|dir| Binaries::in_dir(&dir, user).ok()).find(&mut fits),
+        None => candidate_dirs(search_paths).filter_map(|dir| Binaries::in_dir(&dir, user).ok()).find(&mut fits),
     };
     if let Some(binaries) = binaries {
         tracing::debug!(postgres.bin = %binaries.dir.display(), postgres.major = binaries.major, "found Postgres");
         return Ok(binaries);
     }
-    found.sort_unstable();
-    found.dedup();
-    let found: Vec<String> = found.iter().map(u32::to_string).collect();
-    Err(match wanted {
+    found_versions.sort_unstable();
+    found_versions.dedup();
+    let found: Vec<String> = found_versions.iter().map(u32::to_string).collect();
+    Err(match version {
         Some(wanted) => EmbeddedError::VersionNotFound {
-            pgdata: home.pgdata(),
+            pgdata: data_dir.pgdata(),
             wanted,
             found: if found.is_empty() { "none".to_owned() } else { found.join(", ") },
         },
-        None => EmbeddedError::NotFound { looked_in: describe(places) },
+        None => EmbeddedError::NotFound { searched: describe(search_paths) },
     })
 }
 
-/// Lazily, since each costs a process.
-fn candidates(places: &SearchPaths) -> impl Iterator<Item = PathBuf> {
-    let by_pg_config = places.path.iter().filter_map(|dir| bindir_of_pg_config(&dir.join("pg_config")));
-    let packaged = places.shelves.iter().flat_map(Shelf::bin_dirs);
-    let cached = places.caches.iter().flat_map(Shelf::bin_dirs);
-    packaged.chain(by_pg_config).chain(places.path.iter().cloned()).chain(cached)
+/// Directories that may hold the programs, in the order of preference. Lazy, since looking into one runs a program.
+fn candidate_dirs(search_paths: &SearchPaths) -> impl Iterator<Item = PathBuf> {
+    let by_pg_config = search_paths.path.iter().filter_map(|dir| bindir_of_pg_config(&dir.join("pg_config")));
+    let packaged = search_paths.packages.iter().flat_map(VersionedDirs::bin_dirs);
+    let cached = search_paths.caches.iter().flat_map(VersionedDirs::bin_dirs);
+    packaged.chain(by_pg_config).chain(search_paths.path.iter().cloned()).chain(cached)
 }
 
 fn bindir_of_pg_config(pg_config: &Path) -> Option<PathBuf> {
@@ -97,18 +98,19 @@ fn bindir_of_pg_config(pg_config: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(bindir.trim_end())).filter(|bindir| bindir.is_absolute())
 }
 
-/// From `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1` or `… 19devel`.
+/// The major version in `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1` or `… 19devel`.
 fn parse_major(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL)")?.1.trim_start();
     let digits = number.find(|character: char| !character.is_ascii_digit()).unwrap_or(number.len());
     number[..digits].parse().ok()
 }
 
-fn describe(places: &SearchPaths) -> String {
-    let mut looked_in: Vec<String> = places.shelves.iter().map(Shelf::to_string).collect();
-    looked_in.extend(["`pg_config --bindir`".to_owned(), "PATH".to_owned()]);
-    looked_in.extend(places.caches.iter().map(Shelf::to_string));
-    looked_in.join(", ")
+/// The places that were searched, for messages.
+fn describe(search_paths: &SearchPaths) -> String {
+    let mut searched: Vec<String> = search_paths.packages.iter().map(VersionedDirs::to_string).collect();
+    searched.extend(["`pg_config --bindir`".to_owned(), "PATH".to_owned()]);
+    searched.extend(search_paths.caches.iter().map(VersionedDirs::to_string));
+    searched.join(", ")
 }
 
 #[cfg(test)]

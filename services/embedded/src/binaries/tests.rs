@@ -1,4 +1,4 @@
-//! Against directories of scripts that only know their version.
+//! Tests with directories of scripts that only print a version.
 
 use std::fs;
 use std::process::Command;
@@ -9,17 +9,17 @@ use super::*;
 
 struct Machine {
     root: TempDir,
-    home: DataDir,
+    data_dir: DataDir,
 }
 
 impl Machine {
     fn new() -> Machine {
         let root = tempfile::tempdir().unwrap();
-        let home = DataDir::create(&root.path().join("data")).unwrap();
-        Machine { root, home }
+        let data_dir = DataDir::create(&root.path().join("data")).unwrap();
+        Machine { root, data_dir }
     }
 
-    /// Puts a Postgres there that says it is `version`.
+    /// Installs a Postgres that reports `version`.
     fn install(&self, dir: &str, version: &str) -> PathBuf {
         for program in ["postgres", "initdb"] {
             self.script(&format!("{dir}/{program}"), &format!("{program} (PostgreSQL) {version}"));
@@ -27,8 +27,8 @@ impl Machine {
         self.root.path().join(dir)
     }
 
-    /// A program that only says `line`. A shell writes it: had this process the file open to write, a test that forks just
-    /// then would have it open too, and it could not be run ("text file busy").
+    /// A program that only prints `line`. A shell writes it: if this process had the file open to write while another test
+    /// forks, the file would be open there too, and could not be run ("text file busy").
     fn script(&self, path: &str, line: &str) {
         let path = self.root.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -37,16 +37,16 @@ impl Machine {
         assert!(status.success());
     }
 
-    fn find(&self, pg_bin: Option<&Path>, wanted: Option<u32>) -> Result<Binaries, EmbeddedError> {
+    fn find(&self, pg_bin: Option<&Path>, version: Option<u32>) -> Result<Binaries, EmbeddedError> {
         let path = |name: &str| self.root.path().join(name);
-        let places = SearchPaths {
-            shelves: vec![Shelf::new(path("lib"), ""), Shelf::new(path("opt"), "postgresql@")],
+        let search_paths = SearchPaths {
+            packages: vec![VersionedDirs::new(path("lib"), ""), VersionedDirs::new(path("opt"), "postgresql@")],
             path: vec![path("bin"), path("sbin")],
-            caches: vec![Shelf::new(path("cache"), "")],
-            temp: Vec::new(),
+            caches: vec![VersionedDirs::new(path("cache"), "")],
+            temporary: Vec::new(),
         };
-        // As ourselves: where tests run as root, another user could not enter the temporary directory.
-        find(pg_bin, wanted, &self.home, &places, None)
+        // As the user that runs the tests: if that is root, no other user could enter the temporary directory.
+        find(pg_bin, version, &self.data_dir, &search_paths, None)
     }
 }
 
@@ -64,7 +64,7 @@ fn the_newest_package_is_taken_before_path_and_cache() {
 }
 
 #[test]
-fn pg_config_says_where_they_are() {
+fn pg_config_is_asked_for_the_directory() {
     let machine = Machine::new();
     let bin = machine.install("elsewhere", "16.4");
     machine.script("bin/pg_config", bin.to_str().unwrap());
@@ -72,17 +72,20 @@ fn pg_config_says_where_they_are() {
 }
 
 #[test]
-fn a_cluster_gets_the_version_that_made_it() {
+fn a_cluster_gets_the_version_that_created_it() {
     let machine = Machine::new();
     machine.install("lib/16/bin", "16.4");
     machine.install("opt/postgresql@15/bin", "15.2");
     assert_eq!(machine.find(None, Some(15)).unwrap().major, 15);
     let refusal = machine.find(None, Some(14)).unwrap_err().to_string();
-    assert!(refusal.contains("made by Postgres 14, and what is installed is 15, 16: install Postgres 14"), "{refusal}");
+    assert!(
+        refusal.contains("created by Postgres 14, and the installed versions are 15, 16: install Postgres 14"),
+        "{refusal}"
+    );
 }
 
 #[test]
-fn too_old_is_not_found_and_the_message_names_the_way_out() {
+fn too_old_is_not_found_and_the_message_names_the_next_step() {
     let machine = Machine::new();
     machine.install("lib/14/bin", "14.2");
     let refusal = machine.find(None, None).unwrap_err().to_string();
@@ -106,7 +109,7 @@ fn the_named_directory_is_the_only_one() {
 }
 
 #[test]
-fn versions_are_read_from_what_postgres_says() {
+fn versions_are_read_from_what_postgres_prints() {
     let check = |text: &str, expected| assert_eq!(parse_major(text), expected, "{text}");
     check("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(15));
     check("postgres (PostgreSQL) 18rc1\n", Some(18));

@@ -1,4 +1,4 @@
-//! One server per data directory: keeps others out, and waits for one that is just leaving.
+//! The lock on a data directory: one server per directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,36 +7,38 @@ use std::time::{Duration, Instant};
 use crate::EmbeddedError;
 use crate::data_dir::DataDir;
 use crate::data_dir::pidfile::{self, Status};
-use crate::process::launch;
 
-/// How long a server before us may take to leave: enough for the checkpoint at its end.
-const LEAVING_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long to wait for an earlier server that is stopping: enough for its last checkpoint.
+const PREDECESSOR_STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often to try again while waiting.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Takes the directory for this process, until the file is dropped or the process dies.
+/// Locks the directory for this process, until the returned file is dropped or the process dies.
 ///
-/// The lock shows what Postgres' own file can't: whether the server's parent lives. A running server without one has been
-/// told to stop by the kernel, so it is worth waiting for; one that is ready and has a parent is not.
-pub(crate) fn take(home: &DataDir) -> Result<File, EmbeddedError> {
-    let path = home.lock();
+/// The lock shows what Postgres' own `postmaster.pid` cannot: whether the parent of a running server still lives. A server
+/// without its parent has been told to stop by the kernel, so it is worth waiting for. A server that is ready and has its
+/// parent will stay.
+pub(crate) fn acquire(data_dir: &DataDir) -> Result<File, EmbeddedError> {
+    let path = data_dir.lock();
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = file.map_err(EmbeddedError::io("open", &path))?;
-    let deadline = Instant::now() + LEAVING_TIME_MAX;
+    let deadline = Instant::now() + PREDECESSOR_STOP_TIME_MAX;
     loop {
-        let taken = match file.try_lock() {
+        let is_locked = match file.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(error)) => return Err(EmbeddedError::io("lock", &path)(error)),
         };
-        let server = pidfile::read_running(&home.pgdata())?;
-        if taken && server.is_none() {
+        let server = pidfile::read_running(&data_dir.pgdata())?;
+        if is_locked && server.is_none() {
             return Ok(file);
         }
-        let stays = !taken && server.as_ref().is_some_and(|server| server.status == Status::Ready);
-        if stays || Instant::now() >= deadline {
+        let will_stay = !is_locked && server.as_ref().is_some_and(|server| server.status == Status::Ready);
+        if will_stay || Instant::now() >= deadline {
             let holder = server
-                .map_or_else(|| "its Postgres not started yet".to_owned(), |server| format!("pid {}", server.pid));
-            return Err(EmbeddedError::AlreadyRunning { data_dir: home.dir().to_owned(), holder });
+                .map_or_else(|| "a process that is starting it".to_owned(), |server| format!("pid {}", server.pid));
+            return Err(EmbeddedError::AlreadyRunning { data_dir: data_dir.path().to_owned(), holder });
         }
-        std::thread::sleep(launch::POLL_INTERVAL);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

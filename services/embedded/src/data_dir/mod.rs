@@ -1,6 +1,5 @@
-//! The data directory: what is where in it.
+//! The data directory, and the paths in it.
 
-pub(crate) mod initdb;
 pub(crate) mod lock;
 pub(crate) mod pidfile;
 pub(crate) mod private_dir;
@@ -13,48 +12,48 @@ use std::path::{Path, PathBuf};
 
 use crate::EmbeddedError;
 
-/// A data directory that exists, by its absolute path without symlinks.
+/// An existing data directory, by its absolute path without symlinks.
 ///
-/// It belongs to whoever runs us. Where that is root, only what Postgres needs is given to its OS user, never the directory
-/// itself: else that user could put a symlink where root writes next.
+/// It belongs to the OS user that runs this process. If that is root, only what Postgres needs is given to Postgres' OS
+/// user, and never the directory itself: otherwise that user could put a symlink where root writes next.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir {
-    dir: PathBuf,
+    path: PathBuf,
 }
 
 impl DataDir {
-    /// Makes the directory if it is not there.
-    pub(crate) fn create(data_dir: &Path) -> Result<DataDir, EmbeddedError> {
-        // Others may pass through and not look around: as root, Postgres' OS user must get to its own directories.
+    /// Opens the directory, and creates it if it does not exist.
+    pub(crate) fn create(path: &Path) -> Result<DataDir, EmbeddedError> {
+        // If this is root's, others may pass through but not list it, so that Postgres' OS user reaches its directories.
         let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
-        let made = DirBuilder::new().recursive(true).mode(mode).create(data_dir);
-        made.map_err(EmbeddedError::io("create", data_dir))?;
-        let dir = data_dir.canonicalize().map_err(EmbeddedError::io("open", data_dir))?;
-        if dir.join("PG_VERSION").exists() {
-            let reason = "is itself a Postgres cluster and not a directory for one".to_owned();
-            return Err(EmbeddedError::BadDirectory { path: dir, reason });
+        let created = DirBuilder::new().recursive(true).mode(mode).create(path);
+        created.map_err(EmbeddedError::io("create", path))?;
+        let path = path.canonicalize().map_err(EmbeddedError::io("open", path))?;
+        if path.join("PG_VERSION").exists() {
+            let reason = "is a Postgres cluster itself, and not a directory to put one in".to_owned();
+            return Err(EmbeddedError::BadDirectory { path, reason });
         }
-        Ok(DataDir { dir })
+        Ok(DataDir { path })
     }
 
-    /// `None` if there is no such directory.
-    pub(crate) fn open(data_dir: &Path) -> Result<Option<DataDir>, EmbeddedError> {
-        match data_dir.canonicalize() {
-            Ok(dir) => Ok(Some(DataDir { dir })),
+    /// Opens the directory; `None` if it does not exist.
+    pub(crate) fn open(path: &Path) -> Result<Option<DataDir>, EmbeddedError> {
+        match path.canonicalize() {
+            Ok(path) => Ok(Some(DataDir { path })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(EmbeddedError::io("open", data_dir)(error)),
+            Err(error) => Err(EmbeddedError::io("open", path)(error)),
         }
     }
 
-    /// The major version that made the cluster; `None` if there is no cluster yet.
-    pub(crate) fn version(&self) -> Result<Option<u32>, EmbeddedError> {
+    /// The major version of Postgres that created the cluster; `None` if there is no cluster yet.
+    pub(crate) fn cluster_version(&self) -> Result<Option<u32>, EmbeddedError> {
         let pgdata = self.pgdata();
         let bad = |reason: &str| EmbeddedError::BadDirectory { path: pgdata.clone(), reason: reason.to_owned() };
         match fs::read_to_string(pgdata.join("PG_VERSION")) {
             Ok(version) => version.trim().parse().map(Some).map_err(|_| bad("has an unreadable PG_VERSION")),
             Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_dir(&pgdata).map(Iterator::count) {
                 Ok(0) => Ok(None),
-                Ok(_) => Err(bad("holds something that is no Postgres cluster")),
+                Ok(_) => Err(bad("holds files and is no Postgres cluster")),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(EmbeddedError::io("read", &pgdata)(error)),
             },
@@ -63,37 +62,42 @@ impl DataDir {
     }
 
     /// The data directory itself.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// The cluster.
+    /// Directory of the cluster.
     pub(crate) fn pgdata(&self) -> PathBuf {
-        self.dir.join("postgres")
+        self.path.join("postgres")
     }
 
-    /// The cluster while it is being made, so that a half-made one never looks like a whole one.
-    pub(crate) fn unfinished(&self) -> PathBuf {
-        self.dir.join("postgres.new")
+    /// Directory of the cluster while it is being created, so that an unfinished one never looks like a finished one.
+    pub(crate) fn unfinished_pgdata(&self) -> PathBuf {
+        self.path.join("postgres.new")
     }
 
-    /// Where the socket is, if that path is short enough.
+    /// Directory of the socket, if that path is short enough.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.dir.join("socket")
+        self.path.join("socket")
     }
 
-    /// Names the socket's directory, if it is another one.
+    /// File that names the directory of the socket, if it is another one.
     pub(crate) fn socket_record(&self) -> PathBuf {
-        self.dir.join("socket.path")
+        self.path.join("socket.path")
     }
 
-    /// What the server says.
+    /// Log of the server.
     pub(crate) fn log(&self) -> PathBuf {
-        self.dir.join("postgres.log")
+        self.path.join("postgres.log")
     }
 
-    /// Held by the process that started the server.
+    /// Log of an earlier server.
+    pub(crate) fn older_log(&self) -> PathBuf {
+        self.path.join("postgres.log.1")
+    }
+
+    /// File that the process which started the server keeps locked.
     pub(crate) fn lock(&self) -> PathBuf {
-        self.dir.join("lock")
+        self.path.join("lock")
     }
 }

@@ -1,4 +1,4 @@
-//! What `postmaster.pid` says of the server in a cluster.
+//! Reads `postmaster.pid`, in which Postgres reports the state of the server in a cluster.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,27 +6,27 @@ use std::path::Path;
 
 use crate::EmbeddedError;
 
-/// The server that wrote the file last, dead or alive.
+/// The server that wrote the file, dead or alive.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
-    /// Its process id.
+    /// Process id of the server.
     pub(crate) pid: u32,
-    /// How far it is.
+    /// Status of the server.
     pub(crate) status: Status,
 }
 
-/// The file's 8th line.
+/// The status that a server reports: line 8 of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Recovers, or has not come to say anything yet.
+    /// It is starting or recovering, or has not written the line yet.
     Starting,
-    /// Answers queries.
+    /// It accepts queries.
     Ready,
-    /// Shuts down, or is a standby, which we never make.
+    /// It is shutting down, or is a standby, which is never created here.
     Other,
 }
 
-/// `None` if no server has been here, or the last one left as it should, or the file is not written yet.
+/// Reads the file; `None` if no server has run here, the last one has stopped in order, or the file is not written yet.
 pub(crate) fn read(pgdata: &Path) -> Result<Option<PidFile>, EmbeddedError> {
     let path = pgdata.join("postmaster.pid");
     match fs::read_to_string(&path) {
@@ -36,14 +36,14 @@ pub(crate) fn read(pgdata: &Path) -> Result<Option<PidFile>, EmbeddedError> {
     }
 }
 
-/// The server in `pgdata`, if its process lives.
+/// The server in `pgdata`, if its process is running.
 pub(crate) fn read_running(pgdata: &Path) -> Result<Option<PidFile>, EmbeddedError> {
     Ok(read(pgdata)?.filter(|server| is_running(server.pid)))
 }
 
 fn parse(text: &str) -> Option<PidFile> {
     let mut lines = text.lines();
-    // Negative for a server that runs alone, such as the one `initdb` uses.
+    // Negative for a single-user server, such as `initdb` uses.
     let pid = lines.next()?.trim().parse::<i64>().ok()?.unsigned_abs();
     let status = match lines.nth(6).map(str::trim) {
         Some("starting") | None => Status::Starting,
@@ -53,8 +53,8 @@ fn parse(text: &str) -> Option<PidFile> {
     Some(PidFile { pid: u32::try_from(pid).ok()?, status })
 }
 
-/// Whether a Postgres has this process id: after a crash another process may have got it, above all in containers, where
-/// the same few numbers are given out at each start. A dead one that nobody has reaped is not running either.
+/// Whether a running Postgres has this process id. After a crash another process may have got the id, above all in a
+/// container, where the same few ids are used again after each start. A zombie is not running.
 #[cfg(target_os = "linux")]
 fn is_running(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
@@ -63,7 +63,7 @@ fn is_running(pid: u32) -> bool {
     head.contains("postgres") && !matches!(tail.trim_start().chars().next(), Some('Z' | 'X'))
 }
 
-/// Whether any process has this id: its name is not to be had here without another program.
+/// Whether any process has this id, since another program would be needed to learn its name.
 #[cfg(not(target_os = "linux"))]
 fn is_running(pid: u32) -> bool {
     use nix::errno::Errno;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_tells_process_and_status() {
+    fn a_file_has_the_process_and_its_status() {
         let file = |status: &str| format!("4711\n/data\n1795172419\n5432\n/socket\n\n 10117126 4\n{status}\n");
         let check = |text: &str, status| assert_eq!(parse(text), Some(PidFile { pid: 4711, status }), "{text}");
         check(&file("ready   "), Status::Ready);
@@ -89,8 +89,8 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_no_postgres_is_no_server() {
-        // This test's own process lives and is not called so.
+    fn a_process_that_is_not_postgres_is_not_a_server() {
+        // This test's own process is running, and has another name.
         assert_eq!(is_running(std::process::id()), !cfg!(target_os = "linux"));
     }
 }

@@ -1,4 +1,4 @@
-//! The socket's directory: in the data directory, or a temporary one where that path would be too long.
+//! The directory of the server's socket: in the data directory, or a temporary one if that path would be too long.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -8,63 +8,63 @@ use std::path::{Path, PathBuf};
 use crate::data_dir::DataDir;
 use crate::{EmbeddedError, PORT};
 
-/// Systems take 103 (macOS) or 107 bytes for the path of a socket.
+/// Length limit of the path of a socket file. Systems accept 103 (macOS) or 107 bytes.
 const SOCKET_PATH_BYTES_MAX: usize = 99;
 
-/// The socket in its directory.
-pub(crate) fn file(dir: &Path) -> PathBuf {
-    dir.join(format!(".s.PGSQL.{PORT}"))
+/// The socket file in its directory.
+pub(crate) fn file(socket_dir: &Path) -> PathBuf {
+    socket_dir.join(format!(".s.PGSQL.{PORT}"))
 }
 
-/// Chooses the directory, and records it if it is not the usual one. No server may be running in `home`.
-pub(crate) fn choose(home: &DataDir, temp: &[PathBuf]) -> Result<PathBuf, EmbeddedError> {
-    // What a killed process may have left.
-    discard_temporary(home);
-    if is_usable(&home.socket()) {
-        return Ok(home.socket());
+/// Chooses the directory of the socket, and records it if it is not the usual one. No server may be running in `data_dir`.
+pub(crate) fn choose_dir(data_dir: &DataDir, temporary_dirs: &[PathBuf]) -> Result<PathBuf, EmbeddedError> {
+    // A killed process may have left one.
+    remove_temporary_dir(data_dir);
+    if is_usable(&data_dir.socket()) {
+        return Ok(data_dir.socket());
     }
-    let template = temp.iter().map(|temp| temp.join("tidelog-XXXXXX")).find(|template| is_usable(template));
+    let template = temporary_dirs.iter().map(|dir| dir.join("tidelog-XXXXXX")).find(|template| is_usable(template));
     let template = template.unwrap_or_else(|| PathBuf::from("/tmp/tidelog-XXXXXX"));
-    let made = nix::unistd::mkdtemp(&template).map_err(Into::into);
-    let dir = made.map_err(EmbeddedError::io("make a directory for the socket at", &template))?;
-    let record = home.socket_record();
-    fs::write(&record, dir.as_os_str().as_bytes()).map_err(EmbeddedError::io("write", &record))?;
-    Ok(dir)
+    let created = nix::unistd::mkdtemp(&template).map_err(Into::into);
+    let socket_dir = created.map_err(EmbeddedError::io("create a directory for the socket at", &template))?;
+    let record = data_dir.socket_record();
+    fs::write(&record, socket_dir.as_os_str().as_bytes()).map_err(EmbeddedError::io("write", &record))?;
+    Ok(socket_dir)
 }
 
-/// The directory that the server in `home` uses.
+/// The directory of the socket of the server that runs in `data_dir`.
 ///
-/// It takes no password, so whoever owns the directory could pose as the server: it must be the cluster's owner's, or
-/// root's, and closed to others.
-pub(crate) fn of_running(home: &DataDir) -> Result<PathBuf, EmbeddedError> {
-    let dir = recorded(home).unwrap_or_else(|| home.socket());
-    let pgdata = home.pgdata();
+/// The server asks for no password, so the owner of the directory could pose as the server. It must therefore belong to
+/// the owner of the cluster and be closed to others.
+pub(crate) fn dir_of_running(data_dir: &DataDir) -> Result<PathBuf, EmbeddedError> {
+    let socket_dir = recorded(data_dir).unwrap_or_else(|| data_dir.socket());
+    let pgdata = data_dir.pgdata();
     let owner = fs::symlink_metadata(&pgdata).map_err(EmbeddedError::io("read", &pgdata))?.uid();
-    let socket = fs::symlink_metadata(&dir).map_err(EmbeddedError::io("read", &dir))?;
-    if !socket.is_dir() || socket.uid() != owner || socket.mode() & 0o777 != 0o700 {
-        let reason = format!("should be a directory of OS user {owner}, closed to others (0700), and is not");
-        return Err(EmbeddedError::BadDirectory { path: dir, reason });
+    let found = fs::symlink_metadata(&socket_dir).map_err(EmbeddedError::io("read", &socket_dir))?;
+    if !found.is_dir() || found.uid() != owner || found.mode() & 0o777 != 0o700 {
+        let reason = format!("is not a directory of OS user {owner} that is closed to others (mode 0700)");
+        return Err(EmbeddedError::BadDirectory { path: socket_dir, reason });
     }
-    Ok(dir)
+    Ok(socket_dir)
 }
 
-/// Removes the temporary directory, if there is one, with what a dead server left in it and nothing else.
-pub(crate) fn discard_temporary(home: &DataDir) {
-    let Some(dir) = recorded(home) else { return };
-    // What can't be removed is in nobody's way: the next directory has another name.
-    let _ = fs::remove_file(file(&dir));
-    let _ = fs::remove_file(dir.join(format!(".s.PGSQL.{PORT}.lock")));
-    let _ = fs::remove_dir(&dir);
-    let _ = fs::remove_file(home.socket_record());
+/// Removes the temporary directory, if there is one, with the files that a dead server left in it and no others.
+pub(crate) fn remove_temporary_dir(data_dir: &DataDir) {
+    let Some(socket_dir) = recorded(data_dir) else { return };
+    // Errors do not matter: the next directory gets another name, so a leftover is in nobody's way.
+    let _ = fs::remove_file(file(&socket_dir));
+    let _ = fs::remove_file(socket_dir.join(format!(".s.PGSQL.{PORT}.lock")));
+    let _ = fs::remove_dir(&socket_dir);
+    let _ = fs::remove_file(data_dir.socket_record());
 }
 
-fn recorded(home: &DataDir) -> Option<PathBuf> {
-    let recorded = fs::read_to_string(home.socket_record()).ok()?;
-    Some(PathBuf::from(recorded)).filter(|dir| dir.is_absolute())
+fn recorded(data_dir: &DataDir) -> Option<PathBuf> {
+    let recorded = fs::read_to_string(data_dir.socket_record()).ok()?;
+    Some(PathBuf::from(recorded)).filter(|socket_dir| socket_dir.is_absolute())
 }
 
-/// Short enough for a socket, and without what a connection URL would take for a list of hosts.
-fn is_usable(dir: &Path) -> bool {
-    let text = dir.to_str().is_some_and(|text| !text.contains(','));
-    text && file(dir).as_os_str().len() <= SOCKET_PATH_BYTES_MAX
+/// Whether a directory's path is short enough for a socket, and has no comma, at which a connection URL splits hosts.
+fn is_usable(socket_dir: &Path) -> bool {
+    let has_no_comma = socket_dir.to_str().is_some_and(|text| !text.contains(','));
+    has_no_comma && file(socket_dir).as_os_str().len() <= SOCKET_PATH_BYTES_MAX
 }

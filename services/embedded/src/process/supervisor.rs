@@ -7,68 +7,69 @@ use std::thread::{self, JoinHandle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::process::launch::{Launch, Server};
-use crate::{EmbeddedError, socket};
+use crate::EmbeddedError;
+use crate::data_dir::socket;
+use crate::process::launch::{LaunchConfig, ServerProcess};
 
-/// A server and its thread; stops the server on drop.
+/// A server and the thread that owns it. Stops the server on drop.
 ///
-/// The thread is needed because Linux tells a child of its parent's death when the *thread* that spawned it ends: a server
-/// started on a thread of a pool would stop when the pool lets that thread go. It also is the only one to touch the process,
-/// so a signal never goes to an id that has become another's.
+/// The thread is needed because Linux reports a parent's death to a child when the *thread* that spawned the child ends: a
+/// server started on a thread of a pool would stop when the pool ends that thread. Also, since no other thread reaps the
+/// process, a signal never goes to an id that another process has taken over.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    words: Sender<Word>,
+    requests: Sender<Request>,
     /// Never changes, and closes when the thread ends.
     thread_ended: watch::Receiver<()>,
     thread: Option<JoinHandle<Result<(), EmbeddedError>>>,
 }
 
-/// What the thread is told.
+/// A request to the thread.
 #[derive(Debug)]
-enum Word {
-    /// Some child process has ended: see whether it was the server.
-    Look,
+enum Request {
+    /// Check whether the server has ended, since some child process has.
+    CheckEnded,
     /// Stop the server.
     Stop,
 }
 
 impl Supervisor {
-    /// Starts the server and waits until it is ready; gives its process id too.
-    pub(crate) fn start(launch: Launch) -> Result<(Supervisor, u32), EmbeddedError> {
-        let (started, wait_started) = mpsc::channel();
-        let (words, heard) = mpsc::channel();
+    /// Starts the server, and waits until it is ready. Also returns its process id.
+    pub(crate) fn start(launch: LaunchConfig) -> Result<(Supervisor, u32), EmbeddedError> {
+        let (ready, wait_ready) = mpsc::channel();
+        let (requests, received) = mpsc::channel();
         let (ended, thread_ended) = watch::channel(());
-        let dir = launch.home.dir().to_owned();
+        let data_dir = launch.data_dir.path().to_owned();
         let thread = thread::Builder::new().name("embedded-postgres".to_owned());
         let thread = thread.spawn(move || {
-            // Dropped when all else is done, by a panic too.
+            // Dropped last, also by a panic.
             let _ended = ended;
-            keep(&launch, &started, &heard)
+            run_server(&launch, &ready, &received)
         });
-        let thread = thread.map_err(EmbeddedError::io("start a thread for", &dir))?;
-        let mut keeper = Supervisor { words, thread_ended, thread: Some(thread) };
-        match wait_started.recv() {
-            Ok(pid) => Ok((keeper, pid)),
-            // It has ended, and its result says why.
-            Err(mpsc::RecvError) => Err(keeper.finish().err().unwrap_or_else(thread_panicked)),
+        let thread = thread.map_err(EmbeddedError::io("start a thread for", &data_dir))?;
+        let mut supervisor = Supervisor { requests, thread_ended, thread: Some(thread) };
+        match wait_ready.recv() {
+            Ok(pid) => Ok((supervisor, pid)),
+            // The thread has ended, and its result says why.
+            Err(mpsc::RecvError) => Err(supervisor.finish().err().unwrap_or_else(thread_panicked)),
         }
     }
 
-    /// Stops the server and waits until it has stopped.
+    /// Stops the server, and waits until it has stopped.
     pub(crate) fn stop(mut self) -> Result<(), EmbeddedError> {
         self.finish()
     }
 
-    /// Resolves when the server is gone, whoever ended it; why, [`Supervisor::stop`] says.
+    /// Resolves when the server has ended, for whatever reason; [`Supervisor::stop`] then returns why.
     ///
-    /// The kernel tells of a child's end by SIGCHLD, so nothing is polled; the thread then looks which child it was, since
-    /// it alone may reap the server.
+    /// Nothing is polled: the kernel reports the end of a child process by SIGCHLD. The thread then checks which child it
+    /// was, since it alone may reap the server.
     pub(crate) fn wait_for_end(&self) -> io::Result<impl Future<Output = ()> + Send + use<>> {
         let mut children = signal(SignalKind::child())?;
-        let (words, mut thread_ended) = (self.words.clone(), self.thread_ended.clone());
+        let (requests, mut thread_ended) = (self.requests.clone(), self.thread_ended.clone());
         Ok(async move {
-            // The first look is for a server that was gone before the signal was listened for.
-            while words.send(Word::Look).is_ok() {
+            // The first check is for a server that had ended before this listened for the signal.
+            while requests.send(Request::CheckEnded).is_ok() {
                 tokio::select! {
                     _ = thread_ended.changed() => return,
                     _ = children.recv() => {}
@@ -79,8 +80,8 @@ impl Supervisor {
 
     fn finish(&mut self) -> Result<(), EmbeddedError> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        // A thread that listens no more has ended, and its result says why.
-        let _ = self.words.send(Word::Stop);
+        // If the thread receives no more, it has ended, and its result says why.
+        let _ = self.requests.send(Request::Stop);
         thread.join().unwrap_or_else(|_| Err(thread_panicked()))
     }
 }
@@ -88,32 +89,34 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if let Err(error) = self.finish() {
-            tracing::warn!(%error, "the embedded Postgres did not stop as it should");
+            tracing::warn!(%error, "the embedded Postgres did not stop in order");
         }
     }
 }
 
-fn keep(launch: &Launch, started: &Sender<u32>, heard: &Receiver<Word>) -> Result<(), EmbeddedError> {
+/// What the thread does: starts the server, sends its process id to `ready`, and returns when the server has ended.
+fn run_server(launch: &LaunchConfig, ready: &Sender<u32>, requests: &Receiver<Request>) -> Result<(), EmbeddedError> {
     let mut server = launch.spawn()?;
-    if let Err(error) = server.wait_ready(&launch.home) {
-        // The first error is the one to tell.
+    if let Err(error) = server.wait_ready(&launch.data_dir) {
+        // The first error is the one to return.
         let _ = server.stop();
         return Err(error);
     }
     let pid = server.pid();
-    tracing::info!(postgres.pid = pid, postgres.data = %launch.home.pgdata().display(), "embedded Postgres is ready");
-    // If nobody listens any more, nobody can say anything either, and the next line stops it.
-    let _ = started.send(pid);
-    let outcome = stop_when_told(server, heard);
-    socket::discard_temporary(&launch.home);
+    tracing::info!(postgres.pid = pid, postgres.data = %launch.data_dir.pgdata().display(), "embedded Postgres is ready");
+    // If the receiver is gone, so is the sender of requests, and the next line stops the server.
+    let _ = ready.send(pid);
+    let outcome = serve_requests(server, requests);
+    socket::remove_temporary_dir(&launch.data_dir);
     tracing::info!(postgres.pid = pid, "embedded Postgres has stopped");
     outcome
 }
 
-/// A server that ended before it was told to has failed, even if it says that all was well.
-fn stop_when_told(mut server: Server, heard: &Receiver<Word>) -> Result<(), EmbeddedError> {
-    while let Ok(Word::Look) = heard.recv() {
-        if let Some(status) = server.ended()? {
+/// Runs until the server is asked to stop or has ended. A server that ends without being asked has failed, even if its
+/// exit status reports success.
+fn serve_requests(mut server: ServerProcess, requests: &Receiver<Request>) -> Result<(), EmbeddedError> {
+    while let Ok(Request::CheckEnded) = requests.recv() {
+        if let Some(status) = server.exit_status()? {
             return Err(server.exited(status));
         }
     }
@@ -122,5 +125,5 @@ fn stop_when_told(mut server: Server, heard: &Receiver<Word>) -> Result<(), Embe
 
 fn thread_panicked() -> EmbeddedError {
     let cause = io::Error::other("its thread panicked");
-    EmbeddedError::Io { action: "keep the server of", path: "the data directory".into(), cause }
+    EmbeddedError::Io { action: "supervise the server of", path: "the data directory".into(), cause }
 }

@@ -1,4 +1,4 @@
-//! Ties a child process to this one, so that it goes however this one ends. Linux: the kernel does it.
+//! Linux: the kernel signals the child when the thread that spawned it ends.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,8 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{getpid, getppid};
 
-/// Has the child of `command` get `signal` when the *thread* that spawns it ends, and keeps `files` open in it.
+/// Lets the kernel send `signal` to the child of `command` when the *thread* that spawns it ends. Also keeps `files` open
+/// in the child.
 #[expect(unsafe_code, reason = "only between fork and exec can a process ask for its parent-death signal")]
 pub(crate) fn tie(command: &mut Command, signal: Signal, files: Vec<File>) {
     let parent = getpid();
@@ -18,7 +19,7 @@ pub(crate) fn tie(command: &mut Command, signal: Signal, files: Vec<File>) {
         for file in &files {
             fcntl(file, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
-        // After the change of user, which would take it away again.
+        // This runs after the change of user, which would clear the setting.
         prctl::set_pdeathsig(signal)?;
         // A parent that died before that call sends no signal any more.
         if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
@@ -28,13 +29,13 @@ pub(crate) fn tie(command: &mut Command, signal: Signal, files: Vec<File>) {
     unsafe { command.pre_exec(in_child) };
 }
 
-/// Nothing is left to do once the child runs.
+/// Does nothing: the kernel watches the parent.
 #[derive(Debug)]
-pub(crate) struct Watch;
+pub(crate) struct ParentWatch;
 
-impl Watch {
-    /// See `other.rs`.
-    pub(crate) fn over(_pid: u32, _signal: Signal) -> io::Result<Watch> {
-        Ok(Watch)
+impl ParentWatch {
+    /// Does nothing; see `other.rs` for the systems where it does.
+    pub(crate) fn start(_pid: u32, _signal: Signal) -> io::Result<ParentWatch> {
+        Ok(ParentWatch)
     }
 }

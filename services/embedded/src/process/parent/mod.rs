@@ -6,6 +6,6 @@ mod linux;
 mod other;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Watch, tie};
+pub(crate) use linux::{ParentWatch, tie};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Watch, tie};
+pub(crate) use other::{ParentWatch, tie};

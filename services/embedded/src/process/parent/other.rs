@@ -1,4 +1,4 @@
-//! Ties a child process to this one, so that it goes however this one ends. Not Linux: a shell watches a pipe.
+//! Systems other than Linux: a shell waits for the end of a pipe, which closes when this process ends.
 
 use std::fs::File;
 use std::io;
@@ -7,27 +7,27 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-/// Nothing can be done before the child runs.
+/// Does nothing: the child is tied by [`ParentWatch::start`] once it runs.
 pub(crate) fn tie(_command: &mut Command, _signal: Signal, _files: Vec<File>) {}
 
-/// A shell that holds the other end of our pipe, which closes when this process ends, however that happens.
+/// A shell that reads from a pipe whose other end this process holds.
 #[derive(Debug)]
-pub(crate) struct Watch(Child);
+pub(crate) struct ParentWatch(Child);
 
-impl Watch {
-    /// Has process `pid` get `signal` when this process ends.
-    pub(crate) fn over(pid: u32, signal: Signal) -> io::Result<Watch> {
+impl ParentWatch {
+    /// Starts a shell that sends `signal` to process `pid` when this process ends.
+    pub(crate) fn start(pid: u32, signal: Signal) -> io::Result<ParentWatch> {
         let mut shell = Command::new("/bin/sh");
         let (signal, pid) = ((signal as i32).to_string(), pid.to_string());
         shell.args(["-c", "read -r _; kill -\"$0\" \"$1\"", &signal, &pid]).current_dir("/").process_group(0);
-        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(Watch)
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(ParentWatch)
     }
 }
 
-impl Drop for Watch {
-    /// To be dropped when the process watched over has ended: its id may soon be another's.
+impl Drop for ParentWatch {
+    /// Ends the shell. To be dropped when the process that it would signal has ended, since its id may soon be another's.
     fn drop(&mut self) {
-        // It is our child and not yet reaped, so this can only fail if it has ended by itself.
+        // The shell is our child and not yet reaped, so this can only fail if it has ended by itself.
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }

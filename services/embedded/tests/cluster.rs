@@ -1,7 +1,7 @@
-//! The embedded Postgres against a real one: durability, privacy, and that it never outlives its parent.
+//! Starts real Postgres servers: their durability, their privacy, and that they never outlive their parent.
 //!
-//! `TIDELOG_PG_BIN` names the binaries to test with.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on may panic")]
+//! `TIDELOG_PG_BIN` names the directory of the Postgres programs to test with.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use tidelog_embedded::{Cluster, ClusterConfig, Durability, EmbeddedError};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-/// Set for the process that `helper_process` is to be; its value is the data directory.
+/// Set in the process in which `helper_process` starts a cluster; its value is the data directory.
 const HELPER: &str = "TIDELOG_TEST_HELPER_DATA_DIR";
 
-/// A temporary directory that Postgres' OS user may enter, as any that `serve` is given should be.
+/// A temporary directory that Postgres' OS user may enter.
 fn open_dir() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -31,7 +31,7 @@ fn config(data_dir: &Path, durability: Durability) -> ClusterConfig {
     ClusterConfig { data_dir: data_dir.to_owned(), pg_bin, durability, max_connections: 20 }
 }
 
-/// A cluster for tests that don't crash it.
+/// Starts a cluster, for tests that do not crash it.
 fn start(data_dir: &Path) -> Cluster {
     Cluster::start(&config(data_dir, Durability::None)).unwrap()
 }
@@ -64,13 +64,13 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Gone, or dead and only not reaped: its new parent need not do that.
+/// Whether a process has ended. A zombie counts, since its new parent need not reap it.
 fn is_gone(pid: u32) -> bool {
     let zombie = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
     zombie || kill(Pid::from_raw(pid.cast_signed()), None).is_err()
 }
 
-/// This very program as another process, in which `helper_process` starts a cluster.
+/// Runs this test program as another process, in which `helper_process` starts a cluster.
 fn spawn_helper(data_dir: &Path) -> Child {
     let mut helper = Command::new(std::env::current_exe().unwrap());
     helper.args(["helper_process", "--exact", "--nocapture"]).env(HELPER, data_dir);
@@ -82,13 +82,13 @@ fn kill_dead(mut helper: Child) {
     helper.wait().unwrap();
 }
 
-/// Not a test by itself: what other tests run as a process of its own, to kill it.
+/// Not a test by itself: other tests run it as another process, and kill that.
 #[test]
 fn helper_process() {
     let Some(data_dir) = std::env::var_os(HELPER) else { return };
     let cluster = start(Path::new(&data_dir));
     writeln!(std::io::stdout(), "\nserver {}", cluster.pid()).unwrap();
-    // Until it is killed, or the test that started it is.
+    // Ends when this process is killed, or the test that started it.
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
@@ -106,7 +106,7 @@ async fn a_stop_and_a_start_keep_the_data() {
     let pid = cluster.pid();
     drop(cluster);
     assert!(is_gone(pid), "a drop stops it too");
-    assert!(!dir.path().join("postgres/postmaster.pid").exists(), "and stops it as it should");
+    assert!(!dir.path().join("postgres/postmaster.pid").exists(), "and stops it in order");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn durable_means_durable_and_no_tcp() {
     assert_eq!(query(&cluster, shows).await, ["", "20", "UTF8", "0700"]);
     assert_eq!(query(&cluster, "SELECT current_user || ' ' || usesuper FROM pg_user").await, ["tidelog true"]);
 
-    // The server is killed, so that only what is on disk counts.
+    // The server is killed, so that only what is on disk is left.
     query(&cluster, "CREATE TABLE kept (id int); INSERT INTO kept VALUES (42)").await;
     kill(Pid::from_raw(cluster.pid().cast_signed()), Signal::SIGKILL).unwrap();
     let ended = cluster.stop().unwrap_err();
@@ -146,15 +146,15 @@ fn only_its_own_os_user_may_enter() {
 }
 
 #[test]
-fn it_goes_when_its_parent_is_killed() {
+fn it_ends_when_its_parent_is_killed() {
     let dir = open_dir();
     let mut helper = spawn_helper(dir.path());
     let lines = BufReader::new(helper.stdout.take().unwrap()).lines().map(Result::unwrap);
     let pid = lines.filter_map(|line| line.strip_prefix("server ")?.parse().ok()).next().unwrap();
     assert!(!is_gone(pid));
     kill_dead(helper);
-    wait_until("the server of a killed parent to go", || is_gone(pid));
-    assert!(!dir.path().join("postgres/postmaster.pid").exists(), "it went as it should");
+    wait_until("the server of a killed parent to end", || is_gone(pid));
+    assert!(!dir.path().join("postgres/postmaster.pid").exists(), "it stopped in order");
     start(dir.path()).stop().unwrap();
 }
 
@@ -163,13 +163,13 @@ async fn it_outlives_the_thread_that_started_it() {
     let dir = open_dir();
     let path = dir.path().to_owned();
     let cluster = std::thread::spawn(move || start(&path)).join().unwrap();
-    // A server that had been told to stop would end this.
+    // If the server had been told to stop, the query would fail.
     assert_eq!(query(&cluster, "SELECT 1 FROM pg_sleep(0.3)").await, ["1"]);
     cluster.stop().unwrap();
 }
 
 #[test]
-fn a_parent_killed_during_initdb_leaves_nothing_half_made() {
+fn a_parent_killed_during_initdb_leaves_no_unfinished_cluster() {
     let dir = open_dir();
     let helper = spawn_helper(dir.path());
     wait_until("initdb to write", || dir.path().join("postgres.new/PG_VERSION").exists());
@@ -179,7 +179,7 @@ fn a_parent_killed_during_initdb_leaves_nothing_half_made() {
 }
 
 #[test]
-fn a_half_made_cluster_is_made_anew() {
+fn an_unfinished_cluster_is_created_again() {
     let dir = open_dir();
     fs::create_dir_all(dir.path().join("postgres.new/base/1")).unwrap();
     fs::write(dir.path().join("postgres.new/PG_VERSION"), "15\n").unwrap();
@@ -193,7 +193,7 @@ fn a_cluster_of_a_missing_version_is_refused() {
     fs::create_dir(dir.path().join("postgres")).unwrap();
     fs::write(dir.path().join("postgres/PG_VERSION"), "12\n").unwrap();
     let refusal = refusal(&config(dir.path(), Durability::None));
-    assert!(refusal.contains("made by Postgres 12") && refusal.contains("install Postgres 12"), "{refusal}");
+    assert!(refusal.contains("created by Postgres 12") && refusal.contains("install Postgres 12"), "{refusal}");
 }
 
 #[test]
@@ -237,7 +237,7 @@ async fn attach_finds_a_running_server_and_leaves_it_running() {
     Cluster::attach(dir.path()).unwrap().unwrap().stop().unwrap();
     assert_eq!(query(&cluster, "SELECT 1").await, ["1"]);
 
-    // Whoever could enter the socket's directory could pose as the server.
+    // Others who could write to the socket's directory could pose as the server.
     fs::set_permissions(cluster.socket_dir(), Permissions::from_mode(0o755)).unwrap();
     let message = Cluster::attach(dir.path()).unwrap_err().to_string();
     assert!(message.contains("0700") && !message.contains('\n'), "{message}");
@@ -261,7 +261,7 @@ async fn a_path_too_long_for_a_socket_works() {
     }
 }
 
-/// As in a clone below root's home: the OS user that runs Postgres can't get there by any path.
+/// As in a directory below root's home: the OS user that runs Postgres cannot reach it by any path.
 #[tokio::test]
 async fn root_needs_to_open_no_directory_to_others() {
     if !nix::unistd::geteuid().is_root() || !cfg!(target_os = "linux") {
