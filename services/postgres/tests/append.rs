@@ -1,4 +1,4 @@
-//! The append under its lock, without a gateway before it: each status, and neighbours in a group.
+//! The append itself, without a gateway: every status, and batches of one group beside each other.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -84,7 +84,7 @@ fn runs(status: &AppendStatus) -> Vec<(i64, i64, i64)> {
 }
 
 #[tokio::test]
-async fn a_refused_batch_leaves_its_neighbours_alone() {
+async fn a_refused_batch_does_not_affect_the_others_of_its_group() {
     let mut log = Log::start().await;
     let workspace = log.workspace().await;
     let mut devices = Vec::new();
@@ -134,7 +134,7 @@ async fn a_group_is_stored_batch_by_batch_with_dense_positions() {
     let statuses = log.append(workspace, &[&batch(one, 1..=2), &batch(two, 1..=3), &batch(three, 1..=1)]).await;
     assert_eq!(statuses.iter().map(runs).collect::<Vec<_>>(), [vec![(1, 2, 2)], vec![(1, 3, 4)], vec![(1, 1, 7)]]);
     let statuses = log.append(workspace, &[&batch(two, 2..=5), &batch(one, 1..=2), &batch(three, 2..=2)]).await;
-    assert_eq!(runs(&statuses[0]), [(2, 2, 5), (4, 2, 8)], "what was there, then what is new");
+    assert_eq!(runs(&statuses[0]), [(2, 2, 5), (4, 2, 8)], "the stored ops, then the new ones");
     assert_eq!(runs(&statuses[1]), [(1, 2, 2)]);
     assert_eq!(runs(&statuses[2]), [(2, 1, 10)]);
     let owner = log.database.connect().await;
@@ -158,11 +158,11 @@ async fn several_workspaces_go_in_one_transaction() {
     let count = "SELECT count(DISTINCT xmin::text) FROM tidelog.log";
     assert_eq!(owner.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1, "one transaction");
     let answers = log.store.append(NOW, CatalogVersion(1), &[(here, &first), (there, &gap)]).await.unwrap();
-    assert_eq!(answers[1].status, AppendStatus::SeqGap(Seq(2)), "a refusal is no failure of the group");
+    assert_eq!(answers[1].status, AppendStatus::SeqGap(Seq(2)), "a refused batch does not fail the group");
 }
 
-/// The short way through the append is for groups of which there is nothing special to say: one batch that is refused
-/// takes all the long way, and stores nothing itself.
+/// The fast path of the append is for groups without a special case: one refused batch sends the whole group down the
+/// slow path, and stores nothing itself.
 #[tokio::test]
 async fn a_refused_batch_among_good_ones_is_found_whatever_is_wrong_with_it() {
     let mut log = Log::start().await;
@@ -195,7 +195,7 @@ async fn a_refused_batch_among_good_ones_is_found_whatever_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn a_batch_judged_under_another_catalog_is_told_before_anything_is_stored() {
+async fn a_batch_judged_by_another_catalog_is_refused_before_anything_is_stored() {
     let mut log = Log::start().await;
     let workspace = log.workspace().await;
     let device = log.device(workspace).await;
@@ -238,7 +238,7 @@ async fn appends_from_many_connections_to_one_workspace_are_dense() {
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (961, 1, 961));
 }
 
-/// The last fence of LOG-1, and its control: without the primary key an op could stand twice.
+/// The last safeguard of LOG-1, and its control: without the primary key an op could be stored twice.
 #[tokio::test]
 async fn the_primary_key_alone_already_forbids_a_second_effect() {
     let mut log = Log::start().await;
@@ -246,7 +246,7 @@ async fn the_primary_key_alone_already_forbids_a_second_effect() {
     let device = log.device(workspace).await;
     log.append(workspace, &[&batch(device, 1..=2)]).await;
     let owner = log.database.connect().await;
-    // As if an append believed what is stored to be new.
+    // As if an append took stored ops for new ones.
     let columns =
         "seq, base, at_ms, received_at_ms, digest, batch_offset, kind, table_name, record, scope, role, actor,
         conflict, rejected, fields";
@@ -259,5 +259,5 @@ async fn the_primary_key_alone_already_forbids_a_second_effect() {
     owner.batch_execute("ALTER TABLE tidelog.log DROP CONSTRAINT log_pkey").await.unwrap();
     owner.execute(&again, &[&device.0]).await.unwrap();
     let twice = owner.query_one("SELECT count(*) FROM tidelog.log WHERE device = $1", &[&device.0]).await.unwrap();
-    assert_eq!(twice.get::<_, i64>(0), 4, "and without it the same op stands twice");
+    assert_eq!(twice.get::<_, i64>(0), 4, "and without the key the same op is stored twice");
 }

@@ -1,4 +1,4 @@
-//! PULL-1 of the reader of pages, over logs of every shape: whole batches, in order, each once, wherever it begins.
+//! PULL-1 of [`LogReader`], over logs of every shape: whole batches, in order, each once, wherever the reader begins.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
@@ -11,7 +11,9 @@ use tidelog_core::ids::{Position, Scopes, TableName, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{EventView, JsonForm, write_json};
-use tidelog_postgres::{EventFilter, LogError, LogReader, PackedPage, PackedPageLimits, Store, StoreConfig};
+use tidelog_postgres::{
+    EventFilter, LogError, LogReader, PackedPage, PackedPageLimits, Store, StoreConfig, StoreError,
+};
 use tidelog_testkit::{StoredEvent, TestDatabase};
 use uuid::Uuid;
 
@@ -34,7 +36,7 @@ fn event(random: &mut StdRng, position: i64, batch: i64, table: &str, text_bytes
     }
 }
 
-/// A log of batches, with a table that is common, one that is rare, and one that only the middle has.
+/// A log of batches with three tables: one common, one rare, and one that only the middle of the log has.
 fn log(random: &mut StdRng, length: i64) -> Vec<StoredEvent> {
     let mut events = Vec::new();
     while (events.len() as i64) < length {
@@ -131,7 +133,7 @@ async fn pages_hold_every_visible_event_once_in_whole_batches() {
 }
 
 #[tokio::test]
-async fn rows_far_larger_than_the_ones_before_are_read_all_the_same() {
+async fn rows_far_heavier_than_the_rows_before_are_read_as_well() {
     let mut random = StdRng::seed_from_u64(1);
     let mut events: Vec<_> = (1..=200).map(|position| event(&mut random, position, position, "common", 10)).collect();
     events.extend((201..=240).map(|position| event(&mut random, position, position, "common", 250_000)));
@@ -172,4 +174,16 @@ async fn a_log_that_is_replaced_between_two_reads_is_noticed() {
         let old = boundaries(&events);
         assert!(ends.iter().all(|end| old.contains(end)), "no page of the other log");
     }
+}
+
+#[tokio::test]
+async fn a_log_without_one_of_its_positions_is_reported_as_damaged() {
+    let mut random = StdRng::seed_from_u64(3);
+    let mut events: Vec<_> = (1..=300).map(|at| event(&mut random, at, at, "common", 10)).collect();
+    events.retain(|event| event.position != Position(200));
+    let database = TestDatabase::create().await;
+    let store = store(&database, &events).await;
+    let mut reader = LogReader::new(store, WORKSPACE, EventFilter::all(), (Cursor::START, Position(300)), ALL);
+    let error = reader.next_page().await.unwrap_err();
+    assert!(matches!(&error, LogError::Store(StoreError::Corrupt(what)) if what.contains("200")), "{error}");
 }

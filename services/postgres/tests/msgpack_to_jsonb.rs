@@ -1,4 +1,4 @@
-//! Packed values by SQL: what Postgres unpacks is what core reads, value for value.
+//! MessagePack values in SQL: Postgres decodes each to the value that core reads.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
@@ -9,7 +9,7 @@ use tidelog_core::value::ValueMap;
 use tidelog_testkit::TestDatabase;
 use tokio_postgres::Client;
 
-/// What each packed value is as jsonb, as text.
+/// The jsonb of each packed value, as text.
 async fn unpacked(client: &Client, packed: &[Vec<u8>]) -> Vec<String> {
     let sql =
         "SELECT tidelog.msgpack_to_jsonb(p)::text FROM unnest($1::bytea[]) WITH ORDINALITY AS u (p, n) ORDER BY n";
@@ -22,7 +22,8 @@ fn packed(value: &Value) -> Vec<u8> {
     bytes
 }
 
-/// Asserts that each value comes out as itself: core reads jsonb's text, strict in its types, and finds the same.
+/// Asserts that Postgres decodes each value correctly: core, which is strict about types, reads the text of the jsonb
+/// as the same value.
 async fn assert_unpacked(client: &Client, values: &[Value]) {
     let texts = unpacked(client, &values.iter().map(packed).collect::<Vec<_>>()).await;
     assert_eq!(texts.len(), values.len());
@@ -30,7 +31,7 @@ async fn assert_unpacked(client: &Client, values: &[Value]) {
         let read: Value = serde_json::from_str(text).unwrap();
         assert!(read == *value, "{text} is not {}", serde_json::to_string(value).unwrap());
     }
-    // And as jsonb equals what core writes.
+    // The jsonb also equals the JSON that core writes.
     let sql =
         "SELECT bool_and(tidelog.msgpack_to_jsonb(p) = j::jsonb) FROM unnest($1::bytea[], $2::text[]) AS u (p, j)";
     let written: Vec<_> = values.iter().map(|value| serde_json::to_string(value).unwrap()).collect();
@@ -47,7 +48,7 @@ fn float(rng: &mut StdRng) -> f64 {
     match rng.random_range(0..4) {
         0 => f64::from(rng.random_range(-1_000_000..1_000_000)) / 100.0,
         1 => f64::from(rng.random_range(-1_000..1_000)),
-        // Any finite one, subnormal ones too.
+        // Any finite float, including subnormal ones.
         2 => Some(f64::from_bits(rng.random())).filter(|float| float.is_finite()).unwrap_or(0.1),
         _ => f64::from_bits(rng.random::<u64>() >> 12),
     }
@@ -58,7 +59,7 @@ fn value(rng: &mut StdRng, depth: usize) -> Value {
         0 => Value::Null,
         1 => Value::Bool(rng.random()),
         2 => Value::Int(rng.random::<i64>() >> rng.random_range(0..64)),
-        // Adding 0.0 turns -0.0, which no value is, into 0.0.
+        // Adding 0.0 turns -0.0, which is not a value, into 0.0.
         3 => Value::Float(float(rng) + 0.0),
         4 | 5 => Value::Text(text(rng)),
         6 => Value::Binary((0..rng.random_range(0..100)).map(|_| rng.random()).collect()),

@@ -1,4 +1,4 @@
-//! Rules on the schema itself.
+//! Rules that the schema keeps.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 const CURRENT: &str = include_str!("../../../schema/current.sql");
 
-/// Everything that makes a schema, one fact a row, but for the table of the migrations themselves.
+/// Everything that makes a schema, one fact per row, except the table of the migrations.
 const DESCRIBE: &str = "
 SELECT format('column %s.%s %s %s default %s comment %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
     a.attnotnull, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)) AS fact
@@ -64,7 +64,7 @@ async fn migrating_twice_does_nothing_and_a_newer_database_is_refused() {
 }
 
 #[tokio::test]
-async fn eight_that_migrate_at_once_apply_each_migration_once() {
+async fn eight_processes_that_migrate_at_once_apply_each_migration_once() {
     let database = TestDatabase::create_empty().await;
     let runs = futures_util::future::join_all((0..8).map(|_| migrate(database.url()))).await;
     let applied: usize = runs.into_iter().map(|run| run.unwrap().applied.len()).sum();
@@ -72,7 +72,7 @@ async fn eight_that_migrate_at_once_apply_each_migration_once() {
 }
 
 #[tokio::test]
-async fn the_service_can_select_and_insert_on_the_log_and_nothing_else() {
+async fn the_service_may_only_select_and_insert_on_the_log() {
     let client = TestDatabase::create().await.connect().await;
     let granted = "SELECT privilege_type::text FROM information_schema.role_table_grants
         WHERE grantee = 'tidelog_service' AND table_schema = 'tidelog' AND table_name = 'log' ORDER BY 1";
@@ -111,7 +111,7 @@ async fn every_key_starts_with_the_workspace() {
 }
 
 #[tokio::test]
-async fn nothing_is_used_that_citus_or_plain_sql_forbids() {
+async fn the_schema_has_nothing_that_citus_forbids() {
     let client = TestDatabase::create().await.connect().await;
     for (what, sql) in [
         ("triggers", "SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal"),
@@ -129,7 +129,7 @@ async fn nothing_is_used_that_citus_or_plain_sql_forbids() {
 }
 
 #[test]
-fn a_database_that_loses_acknowledged_edits_is_refused_unless_asked_for_by_name() {
+fn a_database_that_loses_acknowledged_edits_is_refused_unless_allowed_by_name() {
     let good = Durability {
         fsync: "on".to_owned(),
         synchronous_commit: "on".to_owned(),
@@ -144,7 +144,7 @@ fn a_database_that_loses_acknowledged_edits_is_refused_unless_asked_for_by_name(
         assert_eq!(unsafe_one.check(true), Ok(()));
     }
     let local = Durability { synchronous_commit: "local".to_owned(), ..good.clone() };
-    assert_eq!(local.check(false), Ok(()), "durable here, whatever standbys have");
+    assert_eq!(local.check(false), Ok(()), "durable on this server, whether or not on standbys");
     assert!(Durability { server_version: 140_011, ..good.clone() }.check(true).is_err());
     assert!(Durability { encoding: "LATIN1".to_owned(), ..good }.check(true).is_err());
 }

@@ -136,7 +136,7 @@ impl Store {
 
     /// One record, live or a tombstone. `None`: no event has named it.
     pub async fn record(&self, workspace: WorkspaceId, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
-        Ok(self.load(workspace, None, std::slice::from_ref(key), usize::MAX).await?.records.pop())
+        Ok(self.load_records(workspace, None, std::slice::from_ref(key), usize::MAX).await?.records.pop())
     }
 }
 

@@ -33,7 +33,7 @@ impl Projector {
         let RecordsNamed { keys, first_named } = records_named(&slice.events, folder, touched.as_mut());
         // If no record is larger than its share, all fit and one statement loads them.
         let share = self.records_bytes_max / keys.len().max(1);
-        let loaded = self.store.load(workspace, table_set, &keys, share).await?;
+        let loaded = self.store.load_records(workspace, table_set, &keys, share).await?;
         add_loaded(loaded.records, loaded.hashes, folder, hashes);
         let mut large = loaded.weights;
         if large.iter().all(|(_, bytes)| *bytes <= share) {
@@ -43,7 +43,7 @@ impl Projector {
         let events = slice.batches.get(batches - 1).map_or(0, |end| end.events);
         large.retain(|(key, bytes)| *bytes > share && first_named[*key] < events);
         let keys: Vec<_> = large.iter().map(|(key, _)| keys[*key].clone()).collect();
-        let loaded = self.store.load(workspace, table_set, &keys, usize::MAX).await?;
+        let loaded = self.store.load_records(workspace, table_set, &keys, usize::MAX).await?;
         add_loaded(loaded.records, loaded.hashes, folder, hashes);
         Ok(batches)
     }

@@ -27,7 +27,7 @@ pub struct LoadedRecords {
 impl Store {
     /// The stored records with these keys, in one table set (`None`: the live one). A record of more than `bytes_max`
     /// bytes as stored is not loaded; only its weight is.
-    pub async fn load(
+    pub async fn load_records(
         &self,
         workspace: WorkspaceId,
         table_set: Option<TableSet>,

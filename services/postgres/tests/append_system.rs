@@ -1,4 +1,5 @@
-//! Ops that the server appends itself: in the log once, behind the catalog they were judged by, whoever appends beside them.
+//! Ops that the server appends itself: each is in the log once, after the catalog by which it was judged, whatever else
+//! is appended at the same time.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -27,7 +28,7 @@ async fn log() -> (Store, TestDatabase, WorkspaceId) {
     store.apply_catalog(CATALOG, &Catalog::parse(CATALOG).unwrap(), NOW).await.unwrap();
     let workspace = WorkspaceId(Uuid::from_u128(1));
     store.create_workspace(workspace, "test", &[], NOW).await.unwrap();
-    // The log's first event, its catalog and a note, as a push would have made them.
+    // The first event of the log, its catalog, as a push would have made it.
     let owner = database.connect().await;
     owner
         .batch_execute(
@@ -57,7 +58,7 @@ fn op(table: &str, value: i64) -> SystemOp {
 }
 
 #[tokio::test]
-async fn it_is_in_the_log_with_role_and_actor_of_whom_it_is_for() {
+async fn an_op_is_in_the_log_with_the_role_and_actor_it_is_made_for() {
     let (store, _database, workspace) = log().await;
     let appended = store.append_as_system(workspace, &op("notes", 7), NOW).await.unwrap();
     assert_eq!(appended, SystemAppendOutcome::Appended { position: Position(2), seq: Seq(2) });
@@ -71,7 +72,7 @@ async fn it_is_in_the_log_with_role_and_actor_of_whom_it_is_for() {
 }
 
 #[tokio::test]
-async fn a_catalog_that_the_log_lacks_comes_before_it() {
+async fn a_catalog_that_the_log_lacks_comes_before_the_op() {
     let (store, _database, workspace) = log().await;
     store.apply_catalog(LATER_CATALOG, &Catalog::parse(LATER_CATALOG).unwrap(), NOW).await.unwrap();
     let appended = store.append_as_system(workspace, &op("drawings", 7), NOW).await.unwrap();
@@ -80,7 +81,7 @@ async fn a_catalog_that_the_log_lacks_comes_before_it() {
 }
 
 #[tokio::test]
-async fn what_the_catalog_forbids_takes_no_place() {
+async fn an_op_that_the_catalog_forbids_takes_no_position() {
     let (store, _database, workspace) = log().await;
     let guest = SystemOp { role: Role::parse("guest").unwrap(), ..op("notes", 1) };
     let elsewhere = SystemOp { scopes: Some(Scopes::Listed(Vec::new())), ..op("notes", 1) };
@@ -98,7 +99,7 @@ async fn what_the_catalog_forbids_takes_no_place() {
 }
 
 #[tokio::test]
-async fn many_at_once_have_a_place_each_though_they_say_the_same() {
+async fn many_equal_ops_at_once_have_a_position_each() {
     let (store, _database, workspace) = log().await;
     let appends = (0..24).map(|_| {
         let store = store.clone();
@@ -114,7 +115,7 @@ async fn many_at_once_have_a_place_each_though_they_say_the_same() {
     assert_eq!(places, (2..26).collect::<Vec<_>>());
 }
 
-/// Has the commit of every note wait while somebody has lock 1, and keeps which connection's commits happened.
+/// Makes the commit of every note wait while a connection holds lock 1, and records whose commits happened.
 const GATE: &str = "
 CREATE TABLE public.commits (n bigserial, pid integer);
 CREATE FUNCTION public.at_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
@@ -126,7 +127,7 @@ CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON tidelog.log DEFERRABLE INITI
     FOR EACH ROW WHEN (NEW.table_name = 'notes') EXECUTE FUNCTION public.at_commit();
 ";
 
-/// The connection that waits for a lock of this kind, `besides` aside.
+/// The connection, other than `besides`, that waits for a lock of this kind.
 async fn waiting(owner: &Client, kind: &str, besides: i32) -> i32 {
     let sql = format!(
         "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()
@@ -142,9 +143,10 @@ async fn waiting(owner: &Client, kind: &str, besides: i32) -> i32 {
     }
 }
 
-/// LOG-1. A commit that nobody hears of has happened or has not: the op is there once, at the place that is told.
+/// LOG-1. A commit of unknown outcome has happened or not: either way the op is in the log once, at the returned
+/// position.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_op_whose_commit_is_not_answered_is_in_the_log_once() {
+async fn an_op_whose_commit_has_an_unknown_outcome_is_in_the_log_once() {
     let (store, database, workspace) = log().await;
     let owner = database.connect().await;
     owner.batch_execute(GATE).await.unwrap();
@@ -156,7 +158,7 @@ async fn an_op_whose_commit_is_not_answered_is_in_the_log_once() {
         let first = waiting(&owner, "= 'advisory'", 0).await;
         if happens {
             proxy.cut();
-            // The second attempt waits for the log, which the first one still has.
+            // The second attempt waits for the log, which the first one still has locked.
             waiting(&owner, "<> 'advisory'", first).await;
         } else {
             owner.query("SELECT pg_terminate_backend($1)", &[&first]).await.unwrap();
@@ -167,7 +169,11 @@ async fn an_op_whose_commit_is_not_answered_is_in_the_log_once() {
         assert_eq!(appended, SystemAppendOutcome::Appended { position: Position(place), seq: Seq(place) });
         let committed: i32 =
             owner.query_one("SELECT pid FROM public.commits ORDER BY n DESC LIMIT 1", &[]).await.unwrap().get(0);
-        assert_eq!(committed == first, happens, "it was the one that nobody heard of, or the next");
+        assert_eq!(
+            committed == first,
+            happens,
+            "the commit of unknown outcome was the one that happened, or the next was"
+        );
         assert_eq!(store.head(workspace, Position::START).await.unwrap().unwrap().head, Position(place));
     }
 }
