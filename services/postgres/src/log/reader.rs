@@ -13,11 +13,11 @@ use crate::log::page::{ClosedPage, PackedPage, PackedPageLimits, PageBuilder};
 
 /// Bytes after which a read ends early: its rows are far heavier than the rows before them.
 const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Bytes that an event takes beside its fields, about.
+/// About the bytes that an event takes beside its fields.
 const EVENT_ENVELOPE_BYTES: usize = 256;
-/// If fewer than one in so many events are visible, the database leaves out the others; otherwise all are read and the
-/// others dropped here. Filtering in the database costs it more for each row that it returns, and less for each that it
-/// does not.
+/// If less than one in so many events was visible, the database leaves out the hidden ones of the next read; otherwise
+/// they are read and dropped here. Filtering costs the database more for each row that it returns, and less for each
+/// that it does not.
 const EVENTS_PER_VISIBLE_MAX: i64 = 4;
 
 /// Reads the events of a log that a filter shows, page by page.
@@ -27,7 +27,8 @@ pub struct LogReader {
     until: Position,
     filter: EventFilter,
     scan: ContinuedScan,
-    /// Whether the next read is of every event, as many as are visible; otherwise of the visible ones alone.
+    /// Whether the next read asks for every event, and the hidden ones are dropped here. Otherwise the database leaves
+    /// them out.
     reads_all: bool,
     page: PageBuilder,
     /// Pages that are full and wait to be returned.

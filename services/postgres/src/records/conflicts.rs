@@ -76,7 +76,7 @@ impl Store {
             page.conflicts.extend(found.into_iter().map(|(view, _)| view));
             hit_bound = !is_cut && bound.is_some();
             let last = page.conflicts.last().map(|view| view.conflict.clone()).or(page.last);
-            page.last = if hit_bound { later(last, bound) } else { last };
+            page.last = if hit_bound { later_of(last, bound) } else { last };
             page.more = is_cut || hit_bound;
             size.resize(page.conflicts.len(), bytes);
         }
@@ -84,6 +84,8 @@ impl Store {
         Ok(page)
     }
 
+    /// The rows of conflicts after one of them, by the statement whose index fits the query: one record's, the open
+    /// ones, or all.
     async fn conflict_rows(
         &self,
         workspace: WorkspaceId,
@@ -95,11 +97,11 @@ impl Store {
         let (position, rows, scanned_rows) = (position.0, rows as i64, SCANNED_ROWS_MAX as i64);
         let (tables, record) = (query.filter.tables(), query.record.as_ref().map(RecordId::as_str));
         let (table, status) = (query.table.as_ref().map(TableName::as_str), query.status.map(ConflictStatus::as_str));
-        let own_scope;
+        let one_scope;
         let scopes = match &query.scope {
             Some(scope) if query.filter.shows_scope(scope.as_str()) => {
-                own_scope = [scope.as_str().to_owned()];
-                Some(own_scope.as_slice())
+                one_scope = [scope.as_str().to_owned()];
+                Some(one_scope.as_slice())
             }
             Some(_) => Some([].as_slice()),
             None => query.filter.scopes(),
@@ -178,7 +180,7 @@ impl Store {
 /// SEC-1: of the bound only the position is revealed, since the caller may not be allowed to see that row and its
 /// field. An op makes fewer conflicts than a page looks at, so the next page still advances; no conflict is returned
 /// twice.
-fn later(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<ConflictId> {
+fn later_of(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<ConflictId> {
     let bound = bound.as_ref().and_then(ConflictId::parts).map(|(position, _)| (position, ""));
     let last_place = last.as_ref().and_then(ConflictId::parts);
     if bound > last_place { bound.map(|(position, field)| ConflictId::of(position, field)) } else { last }
