@@ -1,5 +1,5 @@
-//! What core itself takes of each operation: reading a push, folding events, reading stored fields. `cargo bench -p
-//! tidelog-core`; `make bench` has the whole way, HTTP and Postgres included.
+//! The time that core alone takes: reading a push, judging it, folding events, and reading stored fields. Run by `cargo
+//! bench -p tidelog-core`. `make bench` measures whole requests, with HTTP and Postgres.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark's fixtures fail by panicking")]
 
@@ -25,7 +25,7 @@ const PHONE: DeviceId = DeviceId(Uuid::from_u128(1));
 const PUSH_OPS: i64 = 100;
 const LOG_EVENTS: i64 = 10_000;
 
-/// About 256 bytes of MessagePack.
+/// Fields of about 256 bytes of MessagePack.
 fn fields(number: i64) -> Fields {
     let text = |bytes: usize| Value::Text("lorem ipsum ".chars().cycle().take(bytes).collect());
     let rating = ("rating", Value::Int(number));

@@ -1,4 +1,4 @@
-//! The catalog as text and as an event: what is read, what is refused and where, and bytes that never change.
+//! Catalogs as text and as events: what is accepted, what is refused and where, and bytes that never change.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
 
@@ -28,7 +28,7 @@ fn resolution_of(table: &Table, field: &str) -> Resolution {
     }
 }
 
-/// The catalogs of schema/catalogs by file name.
+/// The catalogs in schema/catalogs, by file name.
 fn shipped() -> BTreeMap<String, Catalog> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/catalogs");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
@@ -88,7 +88,7 @@ fn the_shipped_catalogs_decide_as_their_apps_need() {
 }
 
 #[test]
-fn a_table_that_says_nothing_is_open_to_every_role_and_the_last_write_wins_by_the_servers_order() {
+fn an_empty_table_is_open_to_every_role_and_the_last_write_in_the_log_wins() {
     let catalog = Catalog::parse(&notes("")).unwrap();
     let table = &catalog.tables["notes"];
     assert_eq!(resolution_of(table, "anything"), SERVER);
@@ -114,7 +114,7 @@ fn a_field_may_override_its_tables_rule_and_role_priority_defaults_to_the_catalo
 }
 
 #[test]
-fn what_is_wrong_in_a_catalog_is_told_with_line_and_column() {
+fn a_fault_in_a_catalog_is_reported_with_line_and_column() {
     let rows = [
         // unknown keys
         ("# é\nroles = [\"a\"]\nrolls = 3".into(), (3, 1), "unknown field `rolls`, expected one of `roles`"),
@@ -148,16 +148,16 @@ fn what_is_wrong_in_a_catalog_is_told_with_line_and_column() {
         (notes(r#"rule = "custom""#), (2, 9), "tables.notes: rule \"custom\" needs a name"),
         (notes(r#"retention = "90""#), (3, 13), "retention is a number of days or hours up to 65535"),
     ];
-    for (text, place, message) in rows {
+    for (text, line_column, message) in rows {
         let error = Catalog::parse(&text).expect_err(&text);
-        assert_eq!(error.line_column, Some(place), "{text}\n{error}");
+        assert_eq!(error.line_column, Some(line_column), "{text}\n{error}");
         assert!(error.message.starts_with(message), "{text}\n{error}");
         assert!(!error.to_string().contains(char::is_control), "{error:?}");
     }
 }
 
 #[test]
-fn retention_is_told_in_days_or_hours_or_is_for_ever() {
+fn retention_is_given_in_days_or_hours_or_is_forever() {
     let read =
         |word: &str| Catalog::parse(&notes(&format!("retention = \"{word}\""))).map(|c| c.tables["notes"].retention);
     for (word, retention) in [
@@ -181,8 +181,8 @@ fn a_custom_rule_without_its_resolver_is_named_with_its_table() {
     let resolver = |_: Contender<'_>, _: Contender<'_>| Decision::OpWins;
     for line in ["rule = \"custom\"\nname = \"x\"", "fields.a = { rule = \"custom\", name = \"x\" }"] {
         let catalog = Catalog::parse(&notes(line)).unwrap();
-        let told = Resolvers::none().with("y", resolver).missing_for(&catalog).unwrap();
-        assert_eq!(told, "tables.notes: this program has no resolver named \"x\" for rule \"custom\"");
+        let missing = Resolvers::none().with("y", resolver).missing_for(&catalog).unwrap();
+        assert_eq!(missing, "tables.notes: this program has no resolver named \"x\" for rule \"custom\"");
         assert_eq!(Resolvers::none().with("x", resolver).missing_for(&catalog), None);
     }
 }
@@ -225,8 +225,8 @@ fn a_catalog_event_that_cannot_be_read_is_an_error_in_plain_words() {
     }
 }
 
-/// Logs hold these bytes for ever, and the cursors of every replica hang on their digest. Made with another encoder:
-/// if this fails, the form in the log has changed, and old logs no longer read the same.
+/// Logs contain these bytes for ever, and the cursors of every replica depend on their digest. Another encoder made
+/// them. If this test fails, the stored form has changed, and old logs no longer read the same.
 #[test]
 fn the_bytes_of_a_catalog_event_never_change() {
     let text = "roles = [\"manager\", \"staff\"]\nclock_skew_s = 5\n[tables.notes]\nrule = \"role_priority\"\n\

@@ -1,4 +1,5 @@
-//! The digest that every event keeps, for ever. Cursors of replicas in the field hang on it.
+//! The digest that is stored with every event. It never changes, since the cursors of replicas in the field depend on
+//! it.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
 
@@ -6,8 +7,7 @@ use tidelog_core::digest::Digest;
 use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
-use tidelog_core::value::PackedFields;
-use tidelog_core::value::{Fields, Value};
+use tidelog_core::value::{Fields, PackedFields, Value};
 use uuid::Uuid;
 
 const PHONE: DeviceId = DeviceId(Uuid::from_u128(0x0190_a6f3_1111_7000_8000_0000_0000_0001));
@@ -40,7 +40,7 @@ fn digest(op: &Op, device: DeviceId) -> Digest {
     op.digest(device)
 }
 
-/// If this fails, the form of the log has changed: logs on disk would take their own devices for cloned ones.
+/// If this test fails, the stored form has changed: existing logs would take their own devices for cloned ones.
 #[test]
 fn the_digests_of_these_ops_never_change() {
     let conflict = ConflictId::parse("43.score").unwrap();
@@ -51,7 +51,7 @@ fn the_digests_of_these_ops_never_change() {
 }
 
 #[test]
-fn every_part_of_an_op_but_its_base_is_in_its_digest() {
+fn every_part_of_an_op_except_its_base_is_in_its_digest() {
     let full = full_put();
     let Intent::Put(fields) = &full.intent else { panic!("a put") };
     let conflict = |id: &str| ConflictId::parse(id).unwrap();
@@ -70,21 +70,21 @@ fn every_part_of_an_op_but_its_base_is_in_its_digest() {
         Op { intent: resolve("43.score"), ..full.clone() },
         Op { intent: resolve("43.status"), ..full.clone() },
         Op { intent: Intent::Resolve { conflict: conflict("43.score"), put: None }, ..full.clone() },
-        // the same text cut elsewhere
+        // the same text, split between scope and record at another point
         Op { scope: Scope::parse("store-12sub-1").unwrap(), record: RecordId::parse("7").unwrap(), ..full.clone() },
     ];
     let mut digests: Vec<i64> = ops.iter().map(|op| digest(op, PHONE).0).collect();
     digests.push(digest(&full, DeviceId(Uuid::from_u128(1))).0);
-    let made = digests.len();
+    let count = digests.len();
     digests.sort();
     digests.dedup();
-    assert_eq!(digests.len(), made, "no two of them alike");
+    assert_eq!(digests.len(), count, "all digests differ");
 
     let rebased = Op { base: None, ..full.clone() };
     assert_eq!(digest(&rebased, PHONE), digest(&full, PHONE));
 }
 
-/// Its seq is given under the log's lock, after the digest is made.
+/// The op gets its sequence number under the lock of the log, after the digest is made.
 #[test]
 fn the_seq_of_an_op_of_the_server_is_not_in_its_digest() {
     let of_seq = |seq| digest(&op(seq, Intent::Delete), DeviceId::SYSTEM);

@@ -1,4 +1,4 @@
-//! The frame of a page is what a serializer would have made of the same events.
+//! Pages that are put together from frames and encoded events equal what a serializer writes.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -64,7 +64,7 @@ prop_compose! {
     }
 }
 
-fn answers() -> impl Strategy<Value = PullResponse> {
+fn pages() -> impl Strategy<Value = PullResponse> {
     (proptest::collection::vec(events(), 0..20), numbers(), any::<bool>()).prop_map(|(events, number, more)| {
         let tables = |present| if present { vec![TableName::parse("plans").unwrap()] } else { Vec::new() };
         let cursor = match number {
@@ -85,12 +85,12 @@ fn answers() -> impl Strategy<Value = PullResponse> {
     })
 }
 
-/// The events as the log has them, encoded one behind the other.
+/// The events, encoded from their stored form one after another.
 fn packed(events: &[EventView]) -> Vec<u8> {
     let mut out = Vec::new();
     for event in events {
         let stored = event.fields.as_ref().map(Fields::to_msgpack).unwrap_or_default();
-        let parts = EventRef {
+        let event_ref = EventRef {
             position: event.position,
             batch: event.batch,
             device: event.device,
@@ -107,14 +107,14 @@ fn packed(events: &[EventView]) -> Vec<u8> {
             role: event.role.as_str(),
             actor: event.actor.as_str(),
         };
-        parts.write(&mut out);
+        event_ref.write(&mut out);
     }
     out
 }
 
-fn framed(encoding: Encoding, answer: &PullResponse) -> Vec<u8> {
-    let packed = packed(&answer.events);
-    let mut frame = page_head(encoding, answer, answer.events.len()).unwrap();
+fn framed(encoding: Encoding, page: &PullResponse) -> Vec<u8> {
+    let packed = packed(&page.events);
+    let mut frame = page_head(encoding, page, page.events.len()).unwrap();
     match encoding {
         Encoding::Json => write_json(&packed, JsonForm::Commas, &mut frame).unwrap(),
         Encoding::MessagePack => frame.extend_from_slice(&packed),
@@ -125,17 +125,17 @@ fn framed(encoding: Encoding, answer: &PullResponse) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn a_page_is_what_the_serializer_writes_in_both_encodings(answer in answers()) {
-        let packed = framed(Encoding::MessagePack, &answer);
-        prop_assert_eq!(&packed, &encode(Encoding::MessagePack, &answer).unwrap());
-        let json = framed(Encoding::Json, &answer);
-        prop_assert_eq!(String::from_utf8(json.clone()).unwrap(), serde_json::to_string(&answer).unwrap());
-        prop_assert_eq!(&rmp_serde::from_slice::<PullResponse>(&packed).unwrap(), &answer);
-        prop_assert_eq!(&serde_json::from_slice::<PullResponse>(&json).unwrap(), &answer);
+    fn a_page_is_what_the_serializer_writes_in_both_encodings(page in pages()) {
+        let packed = framed(Encoding::MessagePack, &page);
+        prop_assert_eq!(&packed, &encode(Encoding::MessagePack, &page).unwrap());
+        let json = framed(Encoding::Json, &page);
+        prop_assert_eq!(String::from_utf8(json.clone()).unwrap(), serde_json::to_string(&page).unwrap());
+        prop_assert_eq!(&rmp_serde::from_slice::<PullResponse>(&packed).unwrap(), &page);
+        prop_assert_eq!(&serde_json::from_slice::<PullResponse>(&json).unwrap(), &page);
     }
 
     #[test]
-    fn lines_are_events_one_by_one(events in proptest::collection::vec(events(), 0..10)) {
+    fn each_line_of_ndjson_is_one_event(events in proptest::collection::vec(events(), 0..10)) {
         let mut lines = Vec::new();
         write_json(&packed(&events), JsonForm::Lines, &mut lines).unwrap();
         let lines = String::from_utf8(lines).unwrap();
@@ -146,7 +146,7 @@ proptest! {
 }
 
 #[test]
-fn a_put_whose_fields_are_not_kept_sets_none() {
+fn a_put_whose_fields_are_not_stored_sets_none() {
     let event = EventRef {
         position: Position(1),
         batch: Position(1),
@@ -170,7 +170,7 @@ fn a_put_whose_fields_are_not_kept_sets_none() {
 }
 
 #[test]
-fn the_members_of_a_sync_stand_where_the_serializer_puts_them() {
+fn a_sync_frame_has_the_members_where_the_serializer_puts_them() {
     let both = [("push", 1), ("pull", 2)];
     for encoding in [Encoding::Json, Encoding::MessagePack] {
         let [before, between, after] = sync_frame(encoding);

@@ -1,4 +1,4 @@
-//! The digest of a table: the laws that it claims, and the bytes that clients compute for themselves.
+//! The digest of a table: its laws, and the bits that clients have to compute too.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
 
@@ -28,9 +28,9 @@ proptest! {
         hashes in prop::collection::vec(any::<u128>(), 0..20), cut in 0..20usize, more in any::<u128>()
     ) {
         let whole = digest(&hashes);
-        let mut turned = hashes.clone();
-        turned.reverse();
-        prop_assert_eq!(digest(&turned), whole);
+        let mut reversed = hashes.clone();
+        reversed.reverse();
+        prop_assert_eq!(digest(&reversed), whole);
         let (left, right) = hashes.split_at(cut.min(hashes.len()));
         let mut joined = digest(left);
         joined.join(digest(right));
@@ -44,9 +44,9 @@ proptest! {
     }
 }
 
-/// No part of an address may pass for part of another, and each part counts.
+/// Every part of an address counts, and no part can be mistaken for part of another.
 #[test]
-fn records_that_differ_anywhere_have_other_hashes() {
+fn records_that_differ_anywhere_have_different_hashes() {
     let fields = |value| Fields::from_iter([("a", Value::Int(value))]);
     let addresses = [("t", "s", "r"), ("t", "", "sr"), ("t", "sr", "x"), ("ts", "", "r"), ("t", "", "r")];
     let mut hashes: Vec<_> = addresses
@@ -60,9 +60,9 @@ fn records_that_differ_anywhere_have_other_hashes() {
     }
 }
 
-/// Clients in other languages compute the same, for ever.
+/// Clients in other languages compute the same bits, for ever.
 #[test]
-fn the_bits_are_these() {
+fn the_bits_of_this_table_never_change() {
     let fields = Fields::from_iter([("text", Value::Text("hello".to_owned())), ("n", Value::Int(1))]);
     let mut digest = TableDigest::EMPTY;
     digest.add(RecordHash::of_fields(&key("notes", "", "n1"), &fields));

@@ -31,8 +31,7 @@ pub use records::{
 };
 pub use status::{CatalogView, Limits, Status};
 
-/// The members of request bodies, for the OpenAPI document.
-#[cfg(feature = "openapi")]
+/// The members of request bodies, as the OpenAPI document describes them. Programs use the requests themselves.
 pub mod schema {
     pub use super::conflicts::ResolveMembers;
     pub use super::devices::RegisterMembers;

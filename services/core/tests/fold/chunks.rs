@@ -1,4 +1,5 @@
-//! A replica folds the log in one go, a projector in steps, with every record stored and read again between them.
+//! A replica folds a log at once. A projector folds it in steps, and stores and reads every record between them. Both
+//! have to give the same result.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -18,10 +19,10 @@ use tidelog_core::verdict::Verdict;
 
 use crate::story::{Log, RULES, SERVER, TABLES};
 
-/// One random event. Few of everything, so that they meet.
+/// One random event. There are few devices, records and values, so that events often conflict.
 #[derive(Debug, Clone)]
 struct Step {
-    deed: Deed,
+    action: Action,
     device: &'static str,
     role: &'static str,
     table: &'static str,
@@ -32,10 +33,10 @@ struct Step {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Action {
     Put,
     Delete,
-    /// Of the open conflict of this number, whichever record has it. A put where none is open.
+    /// Resolves the open conflict with this number, counted over all records. A put if none is open.
     Resolve {
         which: usize,
         by_delete: bool,
@@ -45,12 +46,12 @@ enum Deed {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let deed = prop_oneof![
-        16 => Just(Deed::Put),
-        2 => Just(Deed::Delete),
-        3 => (0..8usize, prop::bool::weighted(0.2)).prop_map(|(which, by_delete)| Deed::Resolve { which, by_delete }),
-        1 => Just(Deed::Rejected),
-        1 => Just(Deed::NewCatalog),
+    let action = prop_oneof![
+        16 => Just(Action::Put),
+        2 => Just(Action::Delete),
+        3 => (0..8usize, prop::bool::weighted(0.2)).prop_map(|(which, by_delete)| Action::Resolve { which, by_delete }),
+        1 => Just(Action::Rejected),
+        1 => Just(Action::NewCatalog),
     ];
     let value = prop_oneof![
         Just(Value::Text("a".into())),
@@ -65,9 +66,9 @@ fn step() -> impl Strategy<Value = Step> {
     let role = prop::sample::select(vec!["manager", "staff", "guest", "visitor"]);
     let record = prop::sample::select(vec!["r", "r", "r", "s"]);
     let of = (prop::sample::select(TABLES.to_vec()), record, 0..12i64, -90_000..90_000i64);
-    (deed, device, role, fields, of).prop_map(
-        |(deed, device, role, fields, (table, record, unread, clock_ahead_ms))| Step {
-            deed,
+    (action, device, role, fields, of).prop_map(
+        |(action, device, role, fields, (table, record, unread, clock_ahead_ms))| Step {
+            action,
             device,
             role,
             table,
@@ -79,26 +80,26 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// Tells the steps as a log, and counts what they reach.
-fn tell(steps: &[Step]) -> Vec<Event> {
+/// Makes a log of the steps, and counts the cases that they reach.
+fn log_of(steps: &[Step]) -> Vec<Event> {
     let mut log = Log::under(RULES);
     let mut folder = Folder::new();
     folder.fold(&log.events[0]).unwrap();
     for step in steps {
-        let open = open_conflict(&folder, step.deed);
+        let open = open_conflict(&folder, step.action);
         let (table, record) = match &open {
             Some((key, _)) => (key.table.to_string(), key.record.to_string()),
             None => (step.table.to_owned(), step.record.to_owned()),
         };
         let fields = || Fields::from_iter(step.fields.clone());
-        let intent = match (step.deed, open) {
-            (Deed::Delete, _) => Intent::Delete,
-            (Deed::Resolve { by_delete, .. }, Some((_, conflict))) => {
+        let intent = match (step.action, open) {
+            (Action::Delete, _) => Intent::Delete,
+            (Action::Resolve { by_delete, .. }, Some((_, conflict))) => {
                 Intent::Resolve { conflict, put: (!by_delete).then(fields) }
             }
             _ => Intent::Put(fields()),
         };
-        if let Deed::NewCatalog = step.deed {
+        if let Action::NewCatalog = step.action {
             let other = RULES.replace("first_write_wins", "manual").replacen("[tables", "clock_skew_s = 5\n[tables", 1);
             log.catalog(step.unread + 1, if step.unread % 2 == 0 { RULES } else { &other });
         } else {
@@ -107,16 +108,16 @@ fn tell(steps: &[Step]) -> Vec<Event> {
         let event = log.events.last_mut().unwrap();
         event.base = Position((event.position.0 - 1 - step.unread).max(0));
         event.at = UnixMs(event.received_at.0 + step.clock_ahead_ms);
-        event.rejected = matches!(step.deed, Deed::Rejected).then_some(RejectCode::FieldType);
+        event.rejected = matches!(step.action, Action::Rejected).then_some(RejectCode::FieldType);
         let before = record_of(&folder, event);
-        let folded = folder.fold(event).unwrap();
-        count(event, before.as_ref(), &folded, record_of(&folder, event).as_ref());
+        let outcome = folder.fold(event).unwrap();
+        count(event, before.as_ref(), &outcome, record_of(&folder, event).as_ref());
     }
     log.events
 }
 
-fn open_conflict(folder: &Folder, deed: Deed) -> Option<(RecordKey, ConflictId)> {
-    let Deed::Resolve { which, .. } = deed else { return None };
+fn open_conflict(folder: &Folder, action: Action) -> Option<(RecordKey, ConflictId)> {
+    let Action::Resolve { which, .. } = action else { return None };
     let open: Vec<_> =
         folder.records().flat_map(|(key, it)| it.open_conflicts.keys().map(move |id| (key, id))).collect();
     let (key, id) = open.get(which % open.len().max(1))?;
@@ -130,7 +131,7 @@ fn record_of(folder: &Folder, event: &Event) -> Option<Record> {
 
 static REACHED: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
 
-fn count(event: &Event, before: Option<&Record>, folded: &EventOutcome, after: Option<&Record>) {
+fn count(event: &Event, before: Option<&Record>, outcome: &EventOutcome, after: Option<&Record>) {
     let reach = |what, is_so: bool| *REACHED.lock().unwrap().entry(what).or_default() += u32::from(is_so);
     let (Some(before), Some(after)) = (before, after) else { return };
     if event.rejected.is_some() || event.table.as_str() == CATALOG_TABLE {
@@ -149,7 +150,7 @@ fn count(event: &Event, before: Option<&Record>, folded: &EventOutcome, after: O
     let named = event.intent.conflict();
     reach("resolved", named.is_some());
     reach("overtaken", before.open_conflicts.keys().any(|id| Some(id) != named && has_gone(id)));
-    reach("merged", folded.verdict == Verdict::Merged);
+    reach("merged", outcome.verdict == Verdict::Merged);
     for (name, value) in event.intent.fields().filter(|_| plain_put && !beside_delete).into_iter().flat_map(|f| &f.0) {
         let Some(stored) = before.fields.get(name).filter(|s| unread(s.writer.position, s.writer.device)) else {
             continue;
@@ -164,7 +165,7 @@ fn count(event: &Event, before: Option<&Record>, folded: &EventOutcome, after: O
     }
 }
 
-/// A record as a projector keeps it.
+/// A record as a projector stores it.
 struct Row {
     fields: Vec<u8>,
     state: Vec<u8>,
@@ -195,9 +196,10 @@ impl Row {
     }
 }
 
-/// Folds as a projector: for each chunk a new folder, with the catalog in force and the records that its events name.
+/// Folds as a projector does: with a new folder for each chunk, which gets the catalog in force and the records that
+/// the events name.
 fn fold_in_chunks(events: &[Event], sizes: &[usize]) -> (BTreeMap<RecordKey, Row>, Vec<EventOutcome>) {
-    let (mut rows, mut folded, mut catalog) = (BTreeMap::<RecordKey, Row>::new(), Vec::new(), None);
+    let (mut rows, mut outcomes, mut catalog) = (BTreeMap::<RecordKey, Row>::new(), Vec::new(), None);
     let (mut rest, mut sizes) = (events, sizes.iter().cycle());
     while !rest.is_empty() {
         let (chunk, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
@@ -211,7 +213,7 @@ fn fold_in_chunks(events: &[Event], sizes: &[usize]) -> (BTreeMap<RecordKey, Row
             }
         }
         for event in chunk {
-            folded.push(folder.fold(event).unwrap());
+            outcomes.push(folder.fold(event).unwrap());
             if event.table.as_str() == CATALOG_TABLE {
                 catalog = Some(Catalog::from_event(event).unwrap());
             }
@@ -219,7 +221,7 @@ fn fold_in_chunks(events: &[Event], sizes: &[usize]) -> (BTreeMap<RecordKey, Row
         rows.extend(folder.take_changed().into_iter().map(|(key, record)| (key, Row::of(&record))));
         rest = later;
     }
-    (rows, folded)
+    (rows, outcomes)
 }
 
 proptest! {
@@ -229,7 +231,7 @@ proptest! {
     })]
 
     fn chunks_fold_as_the_whole(steps in vec(step(), 1..100), sizes in vec(1..9usize, 1..6)) {
-        let events = tell(&steps);
+        let events = log_of(&steps);
         let mut whole = Folder::new();
         let at_once: Vec<EventOutcome> = events.iter().map(|event| whole.fold(event).unwrap()).collect();
         let (rows, in_chunks) = fold_in_chunks(&events, &sizes);
@@ -240,13 +242,14 @@ proptest! {
         prop_assert_eq!(&read, &records);
         for (key, row) in &rows {
             let of_whole = Row::of(&records[key]);
-            prop_assert_eq!((&row.fields, &row.state), (&of_whole.fields, &of_whole.state), "equal records, equal bytes");
+            let (stored, expected) = ((&row.fields, &row.state), (&of_whole.fields, &of_whole.state));
+            prop_assert_eq!(stored, expected, "equal records have equal bytes");
             prop_assert_eq!(&row.fields, &records[key].plain().to_msgpack());
         }
     }
 }
 
-/// FOLD-1, FOLD-2. The counts prove that the random logs reach what the rules are about.
+/// FOLD-1, FOLD-2. The counts prove that the random logs reach every case of the rules.
 #[test]
 fn a_log_folded_in_chunks_gives_the_same_records_verdicts_and_bytes() {
     chunks_fold_as_the_whole();

@@ -1,10 +1,10 @@
-//! The conflicts: every value that lost is in it (RULE-1), and one call brings it back.
+//! Conflicts: every value that lost is in one (RULE-1), and one resolve restores it.
 
 use tidelog_core::fold::{Contender, Decision, Folder, Resolvers};
 use tidelog_core::limits::CLOSED_CONFLICTS_MAX;
 use tidelog_core::verdict::Verdict::{Applied, Conflict, Superseded};
 
-use crate::story::{Log, RULES, two_writers};
+use crate::story::{Log, RULES, conflict_in_words, two_writers};
 
 #[test]
 fn each_rule_writes_down_who_won_who_lost_and_why() {
@@ -15,7 +15,7 @@ fn each_rule_writes_down_who_won_who_lost_and_why() {
         ("forms", "3.title role_priority automatic: 3 b over 2 a"),
         ("plans", "3.title manual open: 2 a over 3 b"),
     ] {
-        assert_eq!(two_writers(table).rows(3), [row], "{table}");
+        assert_eq!(two_writers(table).conflicts(3), [row], "{table}");
     }
 }
 
@@ -25,16 +25,16 @@ fn what_was_overwritten_knowingly_and_what_is_equal_is_no_loss() {
     log.put("phone", "notes", "r", &[("title", "a")]);
     log.put("tablet", "notes", "r", &[("title", "b")]);
     log.put("watch", "notes", "r", &[("title", "b")]).base(1);
-    assert_eq!((log.rows(3), log.rows(4), log.verdict(4)), (vec![], vec![], Applied));
+    assert_eq!((log.conflicts(3), log.conflicts(4), log.verdict(4)), (vec![], vec![], Applied));
 }
 
 #[test]
-fn a_winning_delete_writes_a_row_for_each_field_that_it_did_not_know_of() {
+fn a_winning_delete_writes_a_conflict_for_each_field_that_it_did_not_know_of() {
     let mut log = Log::under(RULES);
     log.put("phone", "notes", "r", &[("title", "a"), ("body", "a")]);
     log.put("phone", "notes", "r", &[("title", "b")]);
     log.delete("tablet", "notes", "r").base(2);
-    assert_eq!(log.rows(4), ["4.title delete_wins automatic: 4 deleted over 3 b"]);
+    assert_eq!(log.conflicts(4), ["4.title delete_wins automatic: 4 deleted over 3 b"]);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn an_automatic_loser_comes_back_by_one_resolve_whatever_its_base() {
         let mut log = two_writers(table);
         log.resolve("laptop", table, "r", "3.title", &[("title", value)]).base(1);
         assert_eq!((log.shows(table, "r"), log.verdict(4)), (format!("title={value}@4"), Applied), "{table}");
-        assert_eq!((log.closed(4), log.rows(4)), (vec!["3.title resolved".to_owned()], vec![]), "{table}");
+        assert_eq!((log.closed(4), log.conflicts(4)), (vec!["3.title resolved".to_owned()], vec![]), "{table}");
     }
 }
 
@@ -65,26 +65,32 @@ fn what_a_delete_took_and_a_put_that_came_too_late_come_back_by_one_resolve() {
 }
 
 #[test]
-fn a_resolve_of_a_settled_row_loses_and_what_it_wanted_is_in_the_conflicts() {
+fn a_resolve_of_a_settled_conflict_loses_and_what_it_wanted_is_in_conflicts() {
     let mut log = two_writers("plans");
     log.resolve("phone", "plans", "r", "3.title", &[("title", "c")]);
     log.resolve("tablet", "plans", "r", "3.title", &[("title", "d"), ("color", "red")]).base(3);
     assert_eq!((log.shows("plans", "r").as_str(), log.verdict(5)), ("title=c@4", Superseded));
-    assert_eq!(log.rows(5), ["5.color resolved automatic: 4 over 5 red", "5.title resolved automatic: 4 c over 5 d"]);
+    assert_eq!(
+        log.conflicts(5),
+        ["5.color resolved automatic: 4 over 5 red", "5.title resolved automatic: 4 c over 5 d"]
+    );
     log.resolve("tablet", "plans", "r", "3.title", &[("title", "c")]);
-    assert_eq!((log.verdict(6), log.rows(6)), (Superseded, vec![]), "it wanted what stands");
+    assert_eq!((log.verdict(6), log.conflicts(6)), (Superseded, vec![]), "it wanted the value in force");
     log.resolve_by_delete("tablet", "plans", "r", "3.title");
-    assert_eq!((log.verdict(7), log.rows(7)), (Superseded, vec!["7. resolved automatic: 4 over 7 deleted".into()]));
+    assert_eq!(
+        (log.verdict(7), log.conflicts(7)),
+        (Superseded, vec!["7. resolved automatic: 4 over 7 deleted".into()])
+    );
     log.resolve("phone", "plans", "r", "5.title", &[("title", "d")]);
     assert_eq!(
         (log.shows("plans", "r").as_str(), log.verdict(8)),
         ("title=d@8", Applied),
-        "and comes back by its own row"
+        "and is restored through its own conflict"
     );
 }
 
 #[test]
-fn a_record_remembers_its_newest_rows_and_of_an_older_one_a_resolve_is_a_plain_put() {
+fn a_record_remembers_its_newest_conflicts_and_a_resolve_of_an_older_one_is_a_plain_put() {
     let mut log = two_writers("notes");
     for number in 0..CLOSED_CONFLICTS_MAX {
         log.put(["phone", "tablet"][number % 2], "notes", "r", &[("title", &number.to_string())]).base(1);
@@ -114,7 +120,7 @@ fn a_custom_rule_decides_by_what_the_embedding_program_registered() {
         log.put("phone", "notes", "r", &[("title", "aa")]);
         log.put("tablet", "notes", "r", &[("title", value)]).base(1);
         let mut folder = Folder::with_resolvers(Resolvers::none().with("longest", longest));
-        let folded = log.events.iter().map(|event| folder.fold(event).unwrap()).last().unwrap();
-        assert_eq!((folded.verdict, crate::story::row_in_words(&folded.conflicts[0]).as_str()), (verdict, row));
+        let outcome = log.events.iter().map(|event| folder.fold(event).unwrap()).last().unwrap();
+        assert_eq!((outcome.verdict, conflict_in_words(&outcome.conflicts[0]).as_str()), (verdict, row));
     }
 }

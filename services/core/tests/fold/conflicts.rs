@@ -1,27 +1,27 @@
-//! Manual conflicts: how they open, and what closes them. All of them are about one plan, and the first is always
-//! `3.title`: phone wrote `a` (event 2), tablet did not know and wrote `b` (event 3).
+//! Manual conflicts: how they open, and what closes them. All of them are in one record, and the first is always
+//! `3.title`: phone wrote `a` (event 2), and tablet, which did not know, wrote `b` (event 3).
 
 use tidelog_core::verdict::Verdict::{Applied, Conflict, Superseded};
 
-use crate::story::{Last, Log, Then, two_writers};
+use crate::story::{LastEvent, Log, Then, two_writers};
 
-const FIRST: &str = "3.title: 2 stands, 3 lost";
-const SECOND: &str = "4.title: 2 stands, 4 lost";
+const FIRST: &str = "3.title: 2 won, 3 lost";
+const SECOND: &str = "4.title: 2 won, 4 lost";
 
 impl Log {
-    fn puts(&mut self, device: &str, field: &str, value: &str) -> Last<'_> {
+    fn puts(&mut self, device: &str, field: &str, value: &str) -> LastEvent<'_> {
         self.put(device, "plans", "r", &[(field, value)])
     }
 
-    fn deletes(&mut self, device: &str) -> Last<'_> {
+    fn deletes(&mut self, device: &str) -> LastEvent<'_> {
         self.delete(device, "plans", "r")
     }
 
-    fn resolves(&mut self, device: &str, given: &[(&str, &str)]) -> Last<'_> {
+    fn resolves(&mut self, device: &str, given: &[(&str, &str)]) -> LastEvent<'_> {
         self.resolve(device, "plans", "r", "3.title", given)
     }
 
-    fn resolves_by_delete(&mut self, device: &str) -> Last<'_> {
+    fn resolves_by_delete(&mut self, device: &str) -> LastEvent<'_> {
         self.resolve_by_delete(device, "plans", "r", "3.title")
     }
 }
@@ -61,13 +61,13 @@ fn a_resolve_closes_its_conflict_whichever_fields_it_sets() {
 }
 
 #[test]
-fn who_takes_the_field_or_deletes_knowing_both_events_overtakes_their_conflict() {
+fn an_op_that_knew_both_events_overtakes_their_conflict_by_taking_the_field_or_deleting() {
     let rows: [(&str, Then, &str); 5] = [
         ("a put", |log| log.puts("laptop", "title", "c"), "title=c@4"),
         ("a put of the same value", |log| log.puts("laptop", "title", "a"), "title=a@4"),
         ("the loser, who has read the winner", |log| log.puts("tablet", "title", "c").base(2), "title=c@4"),
         ("a delete", |log| log.deletes("laptop"), "deleted"),
-        ("a delete of the loser's", |log| log.deletes("tablet").base(2), "deleted"),
+        ("a delete by the loser", |log| log.deletes("tablet").base(2), "deleted"),
     ];
     for (what, then, expected) in rows {
         let mut log = two_writers("plans");
@@ -85,7 +85,7 @@ fn a_conflict_stays_open_for_all_that_was_done_without_knowing_of_it() {
         ("the winner goes on", |log| log.puts("phone", "title", "c").base(2), "title=c@4"),
         ("a delete, not knowing the loser", |log| log.deletes("laptop").base(2), "deleted"),
         ("a delete, knowing neither", |log| log.deletes("laptop").base(1), "deleted"),
-        ("a delete of the loser's, not knowing the winner", |log| log.deletes("tablet").base(1), "deleted"),
+        ("a delete by the loser, not knowing the winner", |log| log.deletes("tablet").base(1), "deleted"),
     ];
     for (what, then, expected) in rows {
         let mut log = two_writers("plans");
@@ -98,8 +98,8 @@ fn a_conflict_stays_open_for_all_that_was_done_without_knowing_of_it() {
 #[test]
 fn a_put_that_knew_neither_event_opens_a_conflict_of_its_own() {
     let rows: [(&str, Then); 3] = [
-        ("of a third device", |log| log.puts("laptop", "title", "c").base(1)),
-        ("of the loser's", |log| log.puts("tablet", "title", "c").base(1)),
+        ("by a third device", |log| log.puts("laptop", "title", "c").base(1)),
+        ("by the loser", |log| log.puts("tablet", "title", "c").base(1)),
         ("a resolve of an unknown conflict is a plain put", |log| {
             log.resolve("laptop", "plans", "r", "2.title", &[("title", "c")]).base(1)
         }),
@@ -135,8 +135,8 @@ fn a_resolve_that_did_not_know_of_a_delete_loses_to_it() {
     assert_eq!((shows(&log).as_str(), log.verdict(5)), ("deleted", Superseded));
 }
 
-/// Watch names the conflict of phone and tablet, so phone's event does not count as concurrent with its resolve, and
-/// its own never does: the other conflict, which is of just these two, is overtaken.
+/// Watch names the conflict of phone and tablet, so the event of phone does not count as concurrent with the resolve,
+/// and its own event never does. The other conflict is between just these two events, so it is overtaken.
 #[test]
 fn a_resolve_overtakes_other_conflicts_of_events_that_it_knew() {
     let rows: [(&str, Then); 2] = [

@@ -1,4 +1,4 @@
-//! Deletes, under `delete_wins`.
+//! Deletes under `delete_wins`.
 
 use tidelog_core::ids::Position;
 use tidelog_core::verdict::Verdict::{Applied, Superseded};
@@ -26,7 +26,7 @@ fn a_delete_beats_a_concurrent_put_in_either_order_and_whatever_the_tables_rule(
 }
 
 #[test]
-fn who_knows_of_the_delete_brings_the_record_back_with_the_given_fields_alone() {
+fn a_put_that_knew_of_the_delete_brings_the_record_back_with_its_own_fields_alone() {
     for table in TABLES {
         let mut log = Log::under(RULES);
         log.put("phone", table, "r", &[("title", "a"), ("body", "a")]);
@@ -39,7 +39,11 @@ fn who_knows_of_the_delete_brings_the_record_back_with_the_given_fields_alone() 
     log.put("tablet", "team", "r", &[("body", "a")]).base(1);
     log.delete("tablet", "team", "r").base(1);
     log.put("tablet", "team", "r", &[("title", "b")]).base(1);
-    assert_eq!(log.shows("team", "r"), "title=b@5", "its own delete every device knows of; what it deleted is gone");
+    assert_eq!(
+        log.shows("team", "r"),
+        "title=b@5",
+        "every device knows of its own delete, and the deleted field is gone"
+    );
     log.delete("tablet", "team", "r");
     log.put("tablet", "team", "r", &[]);
     assert_eq!(log.shows("team", "r"), "no fields");
@@ -55,7 +59,7 @@ fn a_put_concurrent_with_a_delete_loses_also_when_the_record_lives_again() {
         log.put("tablet", table, "r", &[("title", "c"), ("body", "c"), ("new", "c")]).base(2).role("manager");
         assert_eq!((log.shows(table, "r").as_str(), log.verdict(5)), ("title=b@4", Superseded), "{table}");
         assert_eq!(log.lost(5), ["5.body", "5.new", "5.title"], "{table}");
-        assert_eq!(log.open(table, "r"), Vec::<String>::new(), "nobody is asked about it");
+        assert_eq!(log.open(table, "r"), Vec::<String>::new(), "no person is asked");
         log.put("tablet", table, "r", &[]).base(2);
         assert_eq!((log.verdict(6), log.lost(6)), (Superseded, vec![]), "{table}: also without fields");
     }

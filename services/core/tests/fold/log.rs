@@ -1,4 +1,4 @@
-//! What the log does to records beside its puts and deletes: versions, rejected events, the server's ops, new catalogs.
+//! What else a log does to records: versions, rejected events, ops of the server, and new catalogs.
 
 use tidelog_core::fold::FoldError;
 use tidelog_core::ids::Position;
@@ -64,7 +64,7 @@ fn ops_of_the_server_count_as_of_different_devices() {
     assert_eq!((log.shows("team", "r").as_str(), log.verdict(5)), ("deleted", Superseded));
     log.put("phone", "forms", "r", &[("title", "a")]).role("staff");
     log.put(SERVER, "forms", "r", &[("title", "b")]).base(5);
-    assert_eq!(log.shows("forms", "r"), "title=a@6", "its empty role is listed nowhere");
+    assert_eq!(log.shows("forms", "r"), "title=a@6", "its empty role is not listed");
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn a_new_catalog_judges_what_comes_after_it_and_never_the_past() {
     log.put("phone", "readings", "r", &[("title", "a")]).at(30_000);
     log.catalog(2, &RULES.replacen("[tables", "clock_skew_s = 0\n[tables", 1));
     log.put("tablet", "readings", "r", &[("title", "b")]).base(1).at(29_999);
-    assert_eq!(log.shows("readings", "r"), "title=a@2", "an effective time is fixed when it is folded");
+    assert_eq!(log.shows("readings", "r"), "title=a@2", "an effective time is computed once, when the event is folded");
 
     let mut log = two_writers("plans");
     log.catalog(2, &RULES.replace("rule = \"manual\"", "rule = \"first_write_wins\""));
-    assert_eq!(log.open("plans", "r"), ["3.title: 2 stands, 3 lost"], "an open conflict stays one");
+    assert_eq!(log.open("plans", "r"), ["3.title: 2 won, 3 lost"], "an open conflict stays one");
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn a_log_that_no_append_writes_is_an_error_with_its_position() {
     without_table.put("phone", "unknown", "n", &[]);
     assert!(matches!(without_table.try_fold(), Err(FoldError::NoCatalog(Position(2)))));
 
-    let mut unfolded = Log::under("roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"x\"");
-    unfolded.put("phone", "notes", "n", &[("count", "1")]);
-    unfolded.put("tablet", "notes", "n", &[("count", "1")]).base(1);
-    assert!(matches!(unfolded.try_fold(), Err(FoldError::ResolverMissing(Position(1)))));
+    let mut without_resolver = Log::under("roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"x\"");
+    without_resolver.put("phone", "notes", "n", &[("count", "1")]);
+    without_resolver.put("tablet", "notes", "n", &[("count", "1")]).base(1);
+    assert!(matches!(without_resolver.try_fold(), Err(FoldError::ResolverMissing(Position(1)))));
 
     let mut unreadable = Log::under(RULES);
     unreadable.put(SERVER, "_catalog", "catalog", &[("version", "two")]);

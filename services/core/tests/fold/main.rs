@@ -1,5 +1,5 @@
-//! The conflict rules as stories of two or three devices, straight from the design, and that a log folds alike however
-//! it is cut.
+//! The conflict rules, told as stories of two or three devices, and the promise that a log gives the same records
+//! whether it is folded at once or in chunks.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
 

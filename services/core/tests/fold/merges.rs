@@ -22,7 +22,7 @@ fn json(text: &str) -> Value {
 fn sums(given: &[&str]) -> Log {
     let mut log = Log::under(MORE_RULES);
     for (number, given) in given.iter().enumerate() {
-        // Every other one knows of nothing.
+        // Every other op knew of no earlier one.
         let base = if number % 2 == 0 { 1 } else { number as i64 + 1 };
         log.put_json(["phone", "tablet"][number % 2], "counts", "r", &format!("{{\"total\": {given}}}")).base(base);
     }
@@ -34,14 +34,14 @@ fn a_sum_adds_whatever_comes_and_nobody_loses() {
     let log = sums(&["5", "-2", "10"]);
     assert_eq!(total(&log), Value::Int(13));
     for position in 2..=4 {
-        assert_eq!((log.verdict(position), log.rows(position)), (Applied, vec![]));
+        assert_eq!((log.verdict(position), log.conflicts(position)), (Applied, vec![]));
     }
-    assert_eq!(total(&sums(&["null"])), Value::Int(0), "null counts as nothing");
+    assert_eq!(total(&sums(&["null"])), Value::Int(0), "null contributes nothing");
     assert_eq!(total(&sums(&["4", "null"])), Value::Int(4));
 }
 
 #[test]
-fn a_sum_past_64_bits_is_shown_at_its_end_and_kept_exactly() {
+fn a_sum_beyond_64_bits_is_shown_clamped_and_kept_exactly() {
     let most = i64::MAX.to_string();
     assert_eq!(total(&sums(&[&most, &most])), Value::Int(i64::MAX));
     assert_eq!(total(&sums(&[&most, &most, "-1", &format!("-{most}")])), Value::Int(i64::MAX - 1));
@@ -58,20 +58,20 @@ fn a_union_has_each_element_once_by_type_and_in_order_of_arrival() {
     log.put_json("phone", "counts", "r", r#"{"tags": [{"y": [2], "x": 1}, null, "1"]}"#).base(1);
     log.put_json("phone", "counts", "r", r#"{"tags": null}"#);
     assert_eq!(value(&log, "counts", "tags"), json(r#"["b", 1, "a", 1.0, {"x": 1, "y": [2]}, null, "1"]"#));
-    assert_eq!((log.verdict(3), log.rows(3)), (Applied, vec![]));
-    assert_eq!(log.record("counts", "r").unwrap().version.0, 4, "the last put changed nothing that is shown");
+    assert_eq!((log.verdict(3), log.conflicts(3)), (Applied, vec![]));
+    assert_eq!(log.record("counts", "r").unwrap().version.0, 4, "the last put changed nothing for readers");
 }
 
 #[test]
-fn a_union_that_would_grow_too_long_loses_whole() {
+fn a_put_that_makes_a_union_too_long_loses_as_a_whole() {
     let mut log = Log::under(MORE_RULES);
     let numbers: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
     log.put_json("phone", "counts", "r", &format!(r#"{{"tags": [{}]}}"#, numbers.join(",")));
     log.put_json("phone", "counts", "r", r#"{"tags": [1, 2, 3]}"#);
-    assert_eq!(log.verdict(3), Applied, "no element more");
+    assert_eq!(log.verdict(3), Applied, "the union has no new element");
     log.put_json("phone", "counts", "r", r#"{"tags": [10000], "total": 1}"#);
     assert_eq!((log.verdict(4), log.lost(4)), (Superseded, vec!["4.tags".to_owned(), "4.total".to_owned()]));
-    assert!(log.rows(4)[1].starts_with("4.total limit automatic: 3 over"), "{:?}", log.rows(4));
+    assert!(log.conflicts(4)[1].starts_with("4.total limit automatic: 3 over"), "{:?}", log.conflicts(4));
 }
 
 #[test]
@@ -92,9 +92,12 @@ fn what_cannot_be_merged_is_decided_by_the_later_position() {
     log.put("phone", "counts", "r", &[("total", "five")]);
     log.catalog(2, MORE_RULES);
     log.put_json("tablet", "counts", "r", r#"{"total": 5}"#).base(1);
-    assert_eq!((total(&log), log.rows(4)), (Value::Int(5), vec!["4.total sum automatic: 4 5 over 2 five".to_owned()]));
+    assert_eq!(
+        (total(&log), log.conflicts(4)),
+        (Value::Int(5), vec!["4.total sum automatic: 4 5 over 2 five".to_owned()])
+    );
     log.put_json("phone", "counts", "r", r#"{"total": 6}"#).base(1);
-    assert_eq!((total(&log), log.rows(5)), (Value::Int(11), vec![]), "from here on it is a sum");
+    assert_eq!((total(&log), log.conflicts(5)), (Value::Int(11), vec![]), "from then on it is a sum");
 }
 
 #[test]
@@ -103,14 +106,17 @@ fn every_contributor_is_an_opponent_of_a_delete_that_did_not_know_of_it() {
     log.put_json("phone", "kept_counts", "r", r#"{"total": 1}"#);
     log.put_json("tablet", "kept_counts", "r", r#"{"total": 2}"#);
     log.put_json("watch", "kept_counts", "r", r#"{"total": 4}"#);
-    // Of the three, watch knows its own contribution, which is the newest, and phone's.
+    // Watch knows two of the three contributions: its own, which is the newest, and that of phone.
     log.delete("watch", "kept_counts", "r").base(2);
-    assert_eq!((log.verdict(5), log.rows(5)), (Superseded, vec!["5. update_wins automatic: 3 over 5 deleted".into()]));
+    assert_eq!(
+        (log.verdict(5), log.conflicts(5)),
+        (Superseded, vec!["5. update_wins automatic: 3 over 5 deleted".into()])
+    );
     assert_eq!(value(&log, "kept_counts", "total"), Value::Int(7));
 }
 
 #[test]
-fn of_many_contributors_the_latest_are_remembered_each_device_once() {
+fn a_field_remembers_the_latest_contributors_each_device_once() {
     let mut log = Log::under(MORE_RULES);
     for round in 0..2 {
         for number in 0..100 {
@@ -124,9 +130,11 @@ fn of_many_contributors_the_latest_are_remembered_each_device_once() {
 }
 
 proptest! {
-    /// The laws: a sum is exact whatever the order, and a union loses nothing and has nothing twice.
+    /// The laws: a sum is exact in any order, and a union loses no element and has none twice.
     #[test]
-    fn merges_depend_on_the_contributions_alone(given in prop::collection::vec((any::<i64>(), 0..8i64, 0..3usize), 1..30)) {
+    fn merges_depend_on_the_contributions_alone(
+        given in prop::collection::vec((any::<i64>(), 0..8i64, 0..3usize), 1..30)
+    ) {
         let mut log = Log::under(MORE_RULES);
         for (number, tag, device) in &given {
             let fields = format!(r#"{{"total": {number}, "tags": [{tag}]}}"#);

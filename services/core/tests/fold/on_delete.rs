@@ -14,8 +14,8 @@ fn deleted(table: &str) -> Log {
     log
 }
 
-/// Phone writes `a` (event 2); tablet has not read it and deletes the record (event 3).
-fn met(table: &str) -> Log {
+/// Phone writes `a` (event 2). Tablet has not read it and deletes the record (event 3).
+fn deleted_unread(table: &str) -> Log {
     let mut log = Log::under(MORE_RULES);
     log.put("phone", table, "r", &[("title", "a"), ("body", "a")]);
     log.delete("tablet", table, "r").base(1);
@@ -24,9 +24,9 @@ fn met(table: &str) -> Log {
 
 #[test]
 fn under_update_wins_a_delete_loses_to_what_it_did_not_know_of() {
-    let log = met("kept");
+    let log = deleted_unread("kept");
     assert_eq!((log.shows("kept", "r").as_str(), log.verdict(3)), ("body=a@2 title=a@2", Superseded));
-    assert_eq!(log.rows(3), ["3. update_wins automatic: 2 over 3 deleted"]);
+    assert_eq!(log.conflicts(3), ["3. update_wins automatic: 2 over 3 deleted"]);
 }
 
 #[test]
@@ -35,13 +35,13 @@ fn under_update_wins_a_put_that_did_not_know_of_the_delete_undoes_it() {
     assert_eq!(log.shows("kept", "r"), "deleted");
     log.put("tablet", "kept", "r", &[("title", "b")]).base(2);
     assert_eq!((log.shows("kept", "r").as_str(), log.verdict(4)), ("body=a@2 title=b@4", Applied));
-    assert_eq!(log.rows(4), ["4. update_wins automatic: 4 over 3 deleted"], "it knew what it overwrote");
+    assert_eq!(log.conflicts(4), ["4. update_wins automatic: 4 over 3 deleted"], "it knew the value that it overwrote");
     assert_eq!(log.record("kept", "r").unwrap().last_delete, None);
 
     let mut log = deleted("kept");
     log.put("tablet", "kept", "r", &[("title", "b")]).base(1);
     let rows = ["4. update_wins automatic: 4 over 3 deleted", "4.title last_write_wins automatic: 4 b over 2 a"];
-    assert_eq!(log.rows(4), rows, "fields come back with their writers");
+    assert_eq!(log.conflicts(4), rows, "fields come back with their writers");
     log.resolve_by_delete("phone", "kept", "r", "4.");
     assert_eq!((log.shows("kept", "r").as_str(), log.closed(5)), ("deleted", vec!["4. resolved".to_owned()]));
 }
@@ -54,7 +54,7 @@ fn a_delete_that_is_undone_makes_the_one_before_the_last_again() {
     log.put("tablet", "kept", "r", &[("body", "c")]).base(4);
     assert_eq!(log.shows("kept", "r"), "body=c@6 title=b@4");
     assert_eq!(log.record("kept", "r").unwrap().last_delete.unwrap().writer.position.0, 3);
-    // It lives again, so what is concurrent with that one passes too and restores nothing.
+    // The record lives again, so a put that is concurrent with the earlier delete passes too, and restores nothing.
     log.put("watch", "kept", "r", &[("x", "d")]).base(2);
     assert_eq!((log.shows("kept", "r").as_str(), log.verdict(7)), ("body=c@6 title=b@4 x=d@7", Applied));
 }
@@ -69,7 +69,7 @@ fn a_later_delete_of_a_tombstone_keeps_what_the_earlier_kept() {
 }
 
 #[test]
-fn who_knows_of_a_delete_starts_anew_whatever_the_tombstone_keeps() {
+fn a_put_that_knew_of_the_delete_starts_with_its_own_fields_whatever_the_tombstone_keeps() {
     for table in ["kept", "ruled", "asked"] {
         let mut log = deleted(table);
         log.put("tablet", table, "r", &[("title", "b")]);
@@ -87,16 +87,17 @@ fn a_tombstone_keeps_its_fields_for_its_retention_by_event_times() {
     let mut log = deleted("kept");
     log.put("tablet", "kept", "r", &[("title", "b")]).base(2).received_at(at_most + 1);
     assert_eq!((log.shows("kept", "r").as_str(), log.verdict(4)), ("deleted", Superseded));
-    assert_eq!(log.rows(4), ["4.title retention automatic: 3 deleted over 4 b"]);
+    assert_eq!(log.conflicts(4), ["4.title retention automatic: 3 deleted over 4 b"]);
     let stub = log.record("kept", "r").unwrap();
     assert!(stub.fields.is_empty() && stub.last_delete.is_some(), "what is left is a stub: {stub:?}");
     log.put("phone", "kept", "r", &[("title", "c")]).received_at(at_most + 2);
-    assert_eq!(log.shows("kept", "r"), "title=c@5", "others still bring it back");
+    assert_eq!(log.shows("kept", "r"), "title=c@5", "a put that knew of the delete still brings it back");
 }
 
-/// Physical removal is invisible: whoever touched the tombstone in between, what comes after is the same.
+/// Physical removal is invisible: later events have the same result, whether or not an event touched the tombstone in
+/// between.
 #[test]
-fn a_tombstone_touched_late_is_as_one_that_was_never_touched() {
+fn a_tombstone_that_was_touched_late_equals_one_that_was_never_touched() {
     let late = 3_000 + HOUR_MS + 1;
     let mut touched = deleted("kept");
     touched.delete("watch", "kept", "r").received_at(late);
@@ -119,7 +120,7 @@ fn under_rule_a_delete_is_a_write_that_has_to_beat_every_opponent() {
             ],
             _ => vec!["4. role_priority automatic: 3 over 4 deleted"],
         };
-        assert_eq!(log.rows(4), expected, "{role}");
+        assert_eq!(log.conflicts(4), expected, "{role}");
     }
 }
 
@@ -135,18 +136,18 @@ fn under_rule_a_put_has_to_beat_the_delete() {
 }
 
 #[test]
-fn under_manual_whatever_stands_stays_and_a_person_is_asked() {
+fn under_manual_the_record_stays_as_it_is_and_a_person_is_asked() {
     for (table, rule) in [("asked", "manual"), ("ruled_manual", "manual")] {
-        let mut log = met(table);
+        let mut log = deleted_unread(table);
         assert_eq!((log.shows(table, "r").as_str(), log.verdict(3)), ("body=a@2 title=a@2", Conflict), "{table}");
-        assert_eq!(log.rows(3), [format!("3. {rule} open: 2 over 3 deleted")]);
+        assert_eq!(log.conflicts(3), [format!("3. {rule} open: 2 over 3 deleted")]);
         log.resolve_by_delete("laptop", table, "r", "3.").base(1);
         assert_eq!((log.shows(table, "r").as_str(), log.closed(4)), ("deleted", vec!["3. resolved".to_owned()]));
 
         let mut log = deleted(table);
         log.put("tablet", table, "r", &[("title", "b")]).base(2);
         assert_eq!((log.shows(table, "r").as_str(), log.verdict(4)), ("deleted", Conflict), "{table}");
-        assert_eq!(log.rows(4), [format!("4.title {rule} open: 3 deleted over 4 b")]);
+        assert_eq!(log.conflicts(4), [format!("4.title {rule} open: 3 deleted over 4 b")]);
         log.resolve("laptop", table, "r", "4.title", &[("title", "b")]).base(1);
         assert_eq!((log.shows(table, "r").as_str(), log.closed(5)), ("title=b@5", vec!["4.title resolved".to_owned()]));
     }
@@ -154,9 +155,9 @@ fn under_manual_whatever_stands_stays_and_a_person_is_asked() {
 
 #[test]
 fn a_lost_delete_is_overtaken_by_a_delete_alone() {
-    let mut log = met("asked");
+    let mut log = deleted_unread("asked");
     log.put("laptop", "asked", "r", &[("title", "c")]);
-    assert_eq!(log.open("asked", "r"), ["3.: 2 stands, 3 lost"]);
+    assert_eq!(log.open("asked", "r"), ["3.: 2 won, 3 lost"]);
     log.delete("laptop", "asked", "r");
     assert_eq!((log.open("asked", "r"), log.closed(5)), (vec![], vec!["3. overtaken".to_owned()]));
 }

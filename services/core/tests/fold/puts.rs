@@ -1,4 +1,4 @@
-//! Puts: who wins a field.
+//! Puts: which write wins a field.
 
 use tidelog_core::op::Intent;
 use tidelog_core::value::{Fields, Value};
@@ -27,7 +27,7 @@ fn a_device_is_never_concurrent_with_itself() {
 }
 
 #[test]
-fn of_two_concurrent_puts_the_rule_says_who_wins() {
+fn the_rule_says_which_of_two_concurrent_puts_wins() {
     let (stays, wins) = (("title=a@2", Superseded), ("title=b@3", Applied));
     // The table, then role and clock of the writer (event 2, stored at 2,000 ms) and of the op (event 3, at 3,000 ms).
     for (table, (role, at), (op_role, op_at), expected) in [
@@ -38,10 +38,10 @@ fn of_two_concurrent_puts_the_rule_says_who_wins() {
         ("team", ("guest", 9_000), ("manager", 0), stays),
         ("forms", ("staff", 9_000), ("manager", 0), wins),
         ("forms", ("manager", 0), ("staff", 9_000), stays),
-        ("forms", ("staff", 9_000), ("staff", 0), wins), // of equals the later position
-        ("forms", ("staff", 0), ("guest", 9_000), stays), // who is not listed stands last
+        ("forms", ("staff", 9_000), ("staff", 0), wins), // equal roles: the later position wins
+        ("forms", ("staff", 0), ("guest", 9_000), stays), // an unlisted role comes last
         ("forms", ("guest", 0), ("staff", 0), wins),
-        ("forms", ("guest", 9_000), ("visitor", 0), wins), // all unlisted are equals
+        ("forms", ("guest", 9_000), ("visitor", 0), wins), // all unlisted roles are equal
         ("forms", ("visitor", 9_000), ("guest", 0), wins),
         ("plans", ("guest", 0), ("manager", 9_000), ("title=a@2", Conflict)),
     ] {
@@ -54,7 +54,7 @@ fn of_two_concurrent_puts_the_rule_says_who_wins() {
             (shows, verdict),
             "{table} {role} {op_role} {op_at}"
         );
-        assert_eq!(log.verdict(2), Applied, "a verdict is for ever");
+        assert_eq!(log.verdict(2), Applied, "a verdict never changes");
         assert_eq!(log.lost(3), if verdict == Applied { vec![] } else { vec!["3.title"] }, "{table}");
     }
 }
@@ -82,7 +82,7 @@ fn a_device_clock_counts_at_most_a_minute_ahead_of_the_server() {
     let mut log = Log::under(&RULES.replacen("[tables", "clock_skew_s = 0\n[tables", 1));
     log.put("phone", "readings", "r", &[("title", "a")]).at(TEN_YEARS);
     log.put("tablet", "readings", "r", &[("title", "b")]).base(1).at(2_000);
-    assert_eq!(log.shows("readings", "r"), "title=b@3", "the catalog says how far ahead");
+    assert_eq!(log.shows("readings", "r"), "title=b@3", "the catalog sets the skew");
 }
 
 #[test]
@@ -139,9 +139,9 @@ fn each_field_is_decided_by_itself_and_the_gravest_outcome_is_the_verdict() {
         log.put("phone", "plans", "p", &[("title", "x"), ("color", "x"), ("owner", "x")]);
         log.put("tablet", "plans", "p", given).base(1);
         assert_eq!((log.shows("plans", "p").as_str(), log.verdict(3)), (shows, verdict), "{given:?}");
-        let mut told = log.lost(3);
-        told.sort();
-        assert_eq!(told, lost, "{given:?}");
+        let mut ids = log.lost(3);
+        ids.sort();
+        assert_eq!(ids, lost, "{given:?}");
     }
 }
 

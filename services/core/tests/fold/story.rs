@@ -1,7 +1,7 @@
-//! Logs told in the words of the domain: who did what to which record, and how far the device had read by then.
+//! Builds logs in the words of the domain: who did what to which record, and how far the device had read by then.
 //!
-//! Position 1 is the catalog, so the first op of a story is event 2. What a story does not say is the plain case: a
-//! device that has read everything, has the role `staff` and a clock that is right. Events are a second apart.
+//! Position 1 is the catalog, so the first op of a story is event 2. By default the device of an event has read the
+//! whole log, has the role `staff`, and has a correct clock. Events are a second apart.
 
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::digest::Digest;
@@ -15,7 +15,7 @@ use tidelog_core::value::{Fields, Value};
 use tidelog_core::verdict::Verdict;
 use uuid::Uuid;
 
-/// A table for each rule.
+/// A catalog with a table for each rule.
 pub(crate) const RULES: &str = r#"
     roles = ["manager", "staff", "guest", "visitor"]
     [tables.notes]
@@ -32,7 +32,7 @@ pub(crate) const RULES: &str = r#"
     fields.owner = { rule = "first_write_wins" }
 "#;
 
-/// Tables of the rarer kinds: merges, whole records, what deletes meet.
+/// A catalog with tables of the rarer kinds: merges, granularity `record`, and every `on_delete`.
 pub(crate) const MORE_RULES: &str = r#"
     roles = ["manager", "staff"]
     [tables.counts]
@@ -61,10 +61,10 @@ pub(crate) const MORE_RULES: &str = r#"
     granularity = "record"
 "#;
 
-/// Its names.
+/// The names of the tables in [`RULES`].
 pub(crate) const TABLES: [&str; 5] = ["notes", "readings", "team", "forms", "plans"];
 
-/// The server's own device; every other name is an app's.
+/// The name of the system device. Every other name is a device of an app.
 pub(crate) const SERVER: &str = "server";
 
 pub(crate) fn device(name: &str) -> DeviceId {
@@ -77,7 +77,7 @@ pub(crate) fn fields(given: &[(&str, &str)]) -> Fields {
     given.iter().map(|&(name, value)| (name, Value::Text(value.to_owned()))).collect()
 }
 
-/// A log that a story tells event by event.
+/// A log that grows event by event.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     pub(crate) events: Vec<Event>,
@@ -90,21 +90,21 @@ impl Log {
         log
     }
 
-    pub(crate) fn catalog(&mut self, version: i64, text: &str) -> Last<'_> {
+    pub(crate) fn catalog(&mut self, version: i64, text: &str) -> LastEvent<'_> {
         let op = catalog_op(CatalogVersion(version), &Catalog::parse(text).unwrap(), false).unwrap();
         self.append(SERVER, "_catalog", "catalog", op.intent.unpack())
     }
 
-    pub(crate) fn put(&mut self, device: &str, table: &str, record: &str, given: &[(&str, &str)]) -> Last<'_> {
+    pub(crate) fn put(&mut self, device: &str, table: &str, record: &str, given: &[(&str, &str)]) -> LastEvent<'_> {
         self.append(device, table, record, Intent::Put(fields(given)))
     }
 
-    /// A put of values that are no texts, as JSON.
-    pub(crate) fn put_json(&mut self, device: &str, table: &str, record: &str, given: &str) -> Last<'_> {
+    /// A put of any values, given as JSON.
+    pub(crate) fn put_json(&mut self, device: &str, table: &str, record: &str, given: &str) -> LastEvent<'_> {
         self.append(device, table, record, Intent::Put(serde_json::from_str(given).unwrap()))
     }
 
-    pub(crate) fn delete(&mut self, device: &str, table: &str, record: &str) -> Last<'_> {
+    pub(crate) fn delete(&mut self, device: &str, table: &str, record: &str) -> LastEvent<'_> {
         self.append(device, table, record, Intent::Delete)
     }
 
@@ -115,24 +115,24 @@ impl Log {
         record: &str,
         id: &str,
         given: &[(&str, &str)],
-    ) -> Last<'_> {
+    ) -> LastEvent<'_> {
         let conflict = ConflictId::parse(id).unwrap();
         self.append(device, table, record, Intent::Resolve { conflict, put: Some(fields(given)) })
     }
 
-    pub(crate) fn resolve_by_delete(&mut self, device: &str, table: &str, record: &str, id: &str) -> Last<'_> {
+    pub(crate) fn resolve_by_delete(&mut self, device: &str, table: &str, record: &str, id: &str) -> LastEvent<'_> {
         let conflict = ConflictId::parse(id).unwrap();
         self.append(device, table, record, Intent::Resolve { conflict, put: None })
     }
 
-    pub(crate) fn append(&mut self, by: &str, table: &str, record: &str, intent: Intent) -> Last<'_> {
+    pub(crate) fn append(&mut self, author: &str, table: &str, record: &str, intent: Intent) -> LastEvent<'_> {
         let position = Position(self.events.len() as i64 + 1);
-        let earlier = self.events.iter().filter(|event| event.device == device(by)).count();
+        let earlier = self.events.iter().filter(|event| event.device == device(author)).count();
         let now = UnixMs(position.0 * 1_000);
         self.events.push(Event {
             position,
             batch: position,
-            device: device(by),
+            device: device(author),
             seq: Seq(earlier as i64 + 1),
             table: TableName::parse(table).unwrap(),
             record: RecordId::parse(record).unwrap(),
@@ -141,42 +141,43 @@ impl Log {
             base: Position(position.0 - 1),
             at: now,
             received_at: now,
-            role: if by == SERVER { Role::system() } else { Role::parse("staff").unwrap() },
+            role: if author == SERVER { Role::system() } else { Role::parse("staff").unwrap() },
             actor: Actor::nobody(),
             rejected: None,
             digest: Digest(0),
         });
-        Last(self.events.last_mut().unwrap())
+        LastEvent(self.events.last_mut().unwrap())
     }
 
     pub(crate) fn try_fold(&self) -> Result<(Folder, Vec<EventOutcome>), FoldError> {
         let mut folder = Folder::new();
-        let folded = self.events.iter().map(|event| folder.fold(event)).collect::<Result<_, _>>()?;
-        Ok((folder, folded))
+        let outcomes = self.events.iter().map(|event| folder.fold(event)).collect::<Result<_, _>>()?;
+        Ok((folder, outcomes))
     }
 
     pub(crate) fn verdict(&self, position: i64) -> Verdict {
-        self.folded(position).verdict
+        self.outcome(position).verdict
     }
 
-    /// The conflicts of what the event at `position` lost.
+    /// The ids of the conflicts that the event at `position` lost.
     pub(crate) fn lost(&self, position: i64) -> Vec<String> {
-        let rows = self.folded(position).conflicts;
-        rows.iter().filter(|row| row.loser.position.0 == position).map(|row| row.id.to_string()).collect()
+        let conflicts = self.outcome(position).conflicts;
+        let lost = conflicts.iter().filter(|conflict| conflict.loser.position.0 == position);
+        lost.map(|conflict| conflict.id.to_string()).collect()
     }
 
-    /// The rows that the event at `position` made, each in one line: `3.title manual open: 2 a over 3 b`.
-    pub(crate) fn rows(&self, position: i64) -> Vec<String> {
-        self.folded(position).conflicts.iter().map(row_in_words).collect()
+    /// The conflicts of the event at `position`, each in one line: `3.title manual open: 2 a over 3 b`.
+    pub(crate) fn conflicts(&self, position: i64) -> Vec<String> {
+        self.outcome(position).conflicts.iter().map(conflict_in_words).collect()
     }
 
-    /// The rows that it closed.
+    /// The earlier conflicts that the event at `position` closed, with their new status.
     pub(crate) fn closed(&self, position: i64) -> Vec<String> {
-        let closed = self.folded(position).closed;
+        let closed = self.outcome(position).closed;
         closed.iter().map(|it| format!("{} {}", it.id, it.status.as_str())).collect()
     }
 
-    pub(crate) fn folded(&self, position: i64) -> EventOutcome {
+    pub(crate) fn outcome(&self, position: i64) -> EventOutcome {
         self.try_fold().unwrap().1.swap_remove(position as usize - 1)
     }
 
@@ -188,7 +189,7 @@ impl Log {
         found.map(|(_, record)| record.clone())
     }
 
-    /// A record in one line: `title=b@3` is a field with its value and its writer's position.
+    /// A record in one line. `title=b@3` is a field with its value and the position of its writer.
     pub(crate) fn shows(&self, table: &str, record: &str) -> String {
         let Some(record) = self.record(table, record) else { return "never seen".to_owned() };
         let field = |name: &str, value: &Value, writer: i64| match value {
@@ -205,39 +206,39 @@ impl Log {
         }
     }
 
-    /// The open conflicts of a record: `3.title: 2 stands, 3 lost`.
+    /// The open conflicts of a record, each in one line: `3.title: 2 won, 3 lost`.
     pub(crate) fn open(&self, table: &str, record: &str) -> Vec<String> {
         let record = self.record(table, record).unwrap();
         let open = record.open_conflicts.iter();
-        open.map(|(id, it)| format!("{id}: {} stands, {} lost", it.winner.0, it.loser.0)).collect()
+        open.map(|(id, it)| format!("{id}: {} won, {} lost", it.winner.0, it.loser.0)).collect()
     }
 }
 
 /// A conflict in one line.
-pub(crate) fn row_in_words(row: &Conflict) -> String {
+pub(crate) fn conflict_in_words(conflict: &Conflict) -> String {
     let side = |side: &Side| match &side.content {
         Content::Value(Value::Text(text)) => format!("{} {text}", side.position),
         Content::Value(value) => format!("{} {}", side.position, serde_json::to_string(value).unwrap()),
         Content::Deleted => format!("{} deleted", side.position),
         Content::Nothing => side.position.to_string(),
     };
-    let winner = row.winner.as_ref().map_or("nothing".to_owned(), side);
-    let status = row.status.as_str();
-    assert_eq!(row.id.field(), Some(row.field.as_str()));
-    format!("{} {} {status}: {winner} over {}", row.id, row.rule, side(&row.loser))
+    let winner = conflict.winner.as_ref().map_or("nothing".to_owned(), side);
+    let status = conflict.status.as_str();
+    assert_eq!(conflict.id.field(), Some(conflict.field.as_str()));
+    format!("{} {} {status}: {winner} over {}", conflict.id, conflict.rule, side(&conflict.loser))
 }
 
-/// The event just told, for what is not plain about it.
-pub(crate) struct Last<'a>(&'a mut Event);
+/// The event that was just appended, to change what differs from the default.
+pub(crate) struct LastEvent<'a>(&'a mut Event);
 
-impl Last<'_> {
-    /// How far its device had read.
+impl LastEvent<'_> {
+    /// Sets the position up to which the device had read.
     pub(crate) fn base(self, position: i64) -> Self {
         self.0.base = Position(position);
         self
     }
 
-    /// What the clock of its device said.
+    /// Sets the time of the device's clock.
     pub(crate) fn at(self, ms: i64) -> Self {
         self.0.at = UnixMs(ms);
         self
@@ -248,7 +249,7 @@ impl Last<'_> {
         self
     }
 
-    /// When the server stored it.
+    /// Sets when the server stored the event.
     pub(crate) fn received_at(self, ms: i64) -> Self {
         self.0.received_at = UnixMs(ms);
         self
@@ -265,10 +266,10 @@ impl Last<'_> {
     }
 }
 
-/// How a story goes on.
-pub(crate) type Then = fn(&mut Log) -> Last<'_>;
+/// Appends the next event of a story.
+pub(crate) type Then = fn(&mut Log) -> LastEvent<'_>;
 
-/// Phone writes `a` (event 2); tablet, which has read only the catalog, writes `b` (event 3).
+/// Phone writes `a` (event 2). Tablet, which has read only the catalog, writes `b` (event 3).
 pub(crate) fn two_writers(table: &str) -> Log {
     let mut log = Log::under(RULES);
     log.put("phone", table, "r", &[("title", "a")]);

@@ -5,9 +5,6 @@ mod op;
 mod request;
 mod response;
 
-#[cfg(feature = "openapi")]
 pub use op::OpMembers;
-#[cfg(feature = "openapi")]
-pub use request::{PushMembers, SyncMembers};
-pub use request::{PushRequest, SyncRequest};
+pub use request::{PushMembers, PushRequest, SyncMembers, SyncRequest};
 pub use response::{OpStatus, Outcome, PushResponse, Rejected, Run, SyncResponse};
