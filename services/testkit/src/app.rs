@@ -1,30 +1,36 @@
-//! A whole server in the test's process, on a database of its own, behind real HTTP.
+//! A whole server in the test's process, on a database of its own, reached by real HTTP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tidelog::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
 use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::Resolvers;
-use tidelog_core::ids::{Role, Scopes, WorkspaceId};
+use tidelog_core::ids::{DeviceId, Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
+use tidelog_core::wire::{ConflictView, RecordView};
 use tidelog_gateway::{Clock, Random, Runtime, System};
 use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
 
+use crate::client::{Http, Phone, Reader, Response};
 use crate::cluster::TestDatabase;
-use crate::http::{Http, Response};
-use crate::phone::Phone;
+use crate::snapshot::Names;
+
+/// How long a test waits for what happens in the background.
+const WAIT_MS_MAX: i64 = 30_000;
 
 /// A running server with one workspace.
 pub struct TestApp {
-    /// Its database.
+    /// The server's database.
     pub database: TestDatabase,
-    /// Its workspace.
+    /// The workspace.
     pub workspace: WorkspaceId,
     server: Server,
     address: SocketAddr,
+    names: Names,
 }
 
-/// How a [`TestApp`] is set up.
+/// The settings of a [`TestApp`].
 pub struct TestAppBuilder {
     catalog: String,
     roles: Roles,
@@ -50,14 +56,16 @@ impl TestAppBuilder {
         self
     }
 
-    /// Starts it.
+    /// Starts the server and creates the workspace.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
         let server = start_server(&database, &self.catalog, self.roles, self.resolvers).await;
-        let address = server.address().expect("it has a gateway");
+        let address = server.address().expect("the server has a gateway");
         let workspace = WorkspaceId(System.uuid());
         server.store().create_workspace(workspace, "test", &[], System.now()).await.expect("a workspace");
-        TestApp { database, workspace, server, address }
+        let names = Names::default();
+        names.add_workspace(workspace, "workspace");
+        TestApp { database, workspace, server, address, names }
     }
 }
 
@@ -73,7 +81,7 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, reso
         append_workers: 2,
         group_workspaces: true,
         workers: 1,
-        allow_unsafe_durability: true, // the tests' cluster is not crashed
+        allow_unsafe_durability: true, // no test crashes the cluster
         shared_database: true,
         catalog: InitialCatalog {
             name: "the test's catalog".to_owned(),
@@ -82,7 +90,7 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, reso
         },
         runtime: Runtime::default(),
     };
-    Server::start(config).await.unwrap_or_else(|e| panic!("the server starts: {e}"))
+    Server::start(config).await.unwrap_or_else(|e| panic!("the server does not start: {e}"))
 }
 
 impl TestApp {
@@ -91,17 +99,17 @@ impl TestApp {
         Self::build().start().await
     }
 
-    /// A server to be set up.
+    /// The settings of a server, to be changed before it starts.
     pub fn build() -> TestAppBuilder {
         TestAppBuilder { catalog: DEFAULT_CATALOG.to_owned(), roles: Roles::ALL, resolvers: Resolvers::none() }
     }
 
-    /// The server's base address, like `http://127.0.0.1:1234`.
+    /// The server's base URL, like `http://127.0.0.1:1234`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -111,14 +119,14 @@ impl TestApp {
         self.server.store()
     }
 
-    /// Another server on the same database, with other roles perhaps.
+    /// Another server on the same database, with its own roles.
     pub async fn another_server(&self, roles: Roles) -> Server {
         start_server(&self.database, DEFAULT_CATALOG, roles, Resolvers::none()).await
     }
 
     /// Puts another catalog in force.
     pub async fn apply_catalog(&self, toml: &str) {
-        let catalog = Catalog::parse(toml).unwrap_or_else(|e| panic!("the test's catalog: {e}"));
+        let catalog = Catalog::parse(toml).unwrap_or_else(|e| panic!("the test's catalog is wrong: {e}"));
         self.store().apply_catalog(toml, &catalog, System.now()).await.expect("the catalog is applied");
     }
 
@@ -127,7 +135,7 @@ impl TestApp {
         self.key_with(role, scopes, |key| key).await
     }
 
-    /// A new enrollment key with limits.
+    /// A new enrollment key of the workspace, with limits.
     pub async fn key_with(
         &self,
         role: &str,
@@ -137,14 +145,14 @@ impl TestApp {
         self.key_of(self.workspace, role, scopes, limit).await
     }
 
-    /// A new workspace beside the first.
+    /// A new workspace beside the first one.
     pub async fn another_workspace(&self) -> WorkspaceId {
         let workspace = WorkspaceId(System.uuid());
         self.store().create_workspace(workspace, "another", &[], System.now()).await.expect("a workspace");
         workspace
     }
 
-    /// A new enrollment key of any workspace.
+    /// A new enrollment key of any workspace, with limits.
     pub async fn key_of(
         &self,
         workspace: WorkspaceId,
@@ -164,33 +172,42 @@ impl TestApp {
         credential.reveal()
     }
 
-    /// An analyst's client.
+    /// A client with a new analyst token.
     pub async fn analyst(&self) -> Http {
         let credential = Credential::new(CredentialKind::AnalystToken, self.workspace, System.uuid(), System.bytes());
         self.store().create_token(&credential, System.now()).await.expect("a token");
         Http::new(self.address, &credential.reveal())
     }
 
-    /// A client without or with any credential.
+    /// A client with any credential, or without one if it is empty.
     pub fn http(&self, credential: &str) -> Http {
         Http::new(self.address, credential)
     }
 
-    /// A registered device with the default catalog's role and every scope.
+    /// A new device with the default catalog's role and every scope.
     pub async fn phone(&self, name: &str) -> Phone {
         self.phone_as(name, "member", &["*"]).await
     }
 
-    /// A registered device of a role and scopes.
+    /// A new device with a role and scopes.
     pub async fn phone_as(&self, name: &str, role: &str, scopes: &[&str]) -> Phone {
-        let key = self.key(role, scopes).await;
-        Phone::register(self.address, &key, name).await
+        self.register(&self.key(role, scopes).await, name).await
     }
 
-    /// A registered device of another workspace.
+    /// A new device of another workspace, with every scope.
     pub async fn phone_of(&self, workspace: WorkspaceId, name: &str, role: &str) -> Phone {
-        let key = self.key_of(workspace, role, &["*"], |key| key).await;
-        Phone::register(self.address, &key, name).await
+        self.register(&self.key_of(workspace, role, &["*"], |key| key).await, name).await
+    }
+
+    async fn register(&self, key: &str, name: &str) -> Phone {
+        let phone = Phone::register(self.address, key, name).await;
+        self.name_device(phone.device, name);
+        phone
+    }
+
+    /// Sets the name by which a device that the test has registered itself appears in snapshots.
+    pub fn name_device(&self, device: DeviceId, name: &str) {
+        self.names.add_device(device, name);
     }
 
     /// Waits until everything appended so far is folded, at most 30 s.
@@ -198,20 +215,20 @@ impl TestApp {
         let started = System.now();
         while self.store().lagging().await.expect("the store answers").iter().any(|lag| lag.workspace == self.workspace)
         {
-            assert!(System.now().0 - started.0 < 30_000, "the projector does not catch up");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            assert!(System.now().0 - started.0 < WAIT_MS_MAX, "the projector does not catch up");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Waits until somebody waits in a long poll or reads a stream, at most 30 s.
+    /// Waits until a client waits in a long poll or reads a stream, at most 30 s.
     pub async fn has_open_stream(&self) {
         let started = System.now();
-        while !String::from_utf8_lossy(&self.get("/metrics").await.body).contains("\ntidelog_open_streams 1") {
-            assert!(System.now().0 - started.0 < 30_000, "nobody waits");
+        while !self.get("/metrics").await.text().contains("\ntidelog_open_streams 1") {
+            assert!(System.now().0 - started.0 < WAIT_MS_MAX, "no stream is open");
         }
     }
 
-    /// The time, as the server has it.
+    /// The server's clock.
     pub fn now(&self) -> UnixMs {
         System.now()
     }
@@ -219,5 +236,22 @@ impl TestApp {
     /// `GET` without a credential.
     pub async fn get(&self, path: &str) -> Response {
         self.http("").get(path).await
+    }
+
+    /// Every conflict of the workspace, once everything is folded.
+    pub async fn conflicts(&self) -> Vec<ConflictView> {
+        self.folded().await;
+        self.analyst().await.conflicts("").await
+    }
+
+    /// A record of the workspace, once everything is folded.
+    pub async fn record(&self, table: &str, record: &str) -> RecordView {
+        self.folded().await;
+        self.analyst().await.record(table, record).await
+    }
+
+    /// The settings with which [`assert_snapshot_of`](crate::assert_snapshot_of) writes a response.
+    pub fn snapshot_settings(&self) -> insta::Settings {
+        self.names.settings()
     }
 }

@@ -12,33 +12,33 @@ use tokio_postgres::{Client, Config, NoTls};
 
 const PREFIX: &str = "tidelog-test-";
 const TEMPLATE: &str = "template_tidelog";
-/// Every test opens some connections, and tests run side by side.
-const MAX_CONNECTIONS: u32 = 300;
+/// Every test opens some connections, and tests run in parallel.
+const CONNECTIONS_MAX: u32 = 300;
 
 struct Shared {
     cluster: Cluster,
-    /// One at a time: a template can be copied only while nobody is connected to it.
+    /// Held while a database is created: a template can be copied only while nothing is connected to it.
     creating: Mutex<()>,
     _dir: TempDir,
 }
 
 impl Shared {
     async fn maintain(&self, sql: &str) {
-        let _alone = self.creating.lock().await;
-        connect(&self.cluster.url("postgres")).await.batch_execute(sql).await.expect("the database is made");
+        let _guard = self.creating.lock().await;
+        connect(&self.cluster.url("postgres")).await.batch_execute(sql).await.expect("the database is created");
     }
 }
 
 static SHARED: OnceCell<Shared> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A database of one test, migrated. It goes with the cluster when the process ends.
+/// A migrated database for one test. It is removed with its cluster after the process has ended.
 pub struct TestDatabase {
     url: String,
 }
 
 impl TestDatabase {
-    /// A new one. Panics with the reason if there is no Postgres: a test that cannot run has failed.
+    /// A new migrated database. Panics with the reason if there is no Postgres: a test that cannot run has failed.
     pub async fn create() -> Self {
         let shared = SHARED.get_or_init(start).await;
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -46,7 +46,7 @@ impl TestDatabase {
         Self { url: shared.cluster.url(&name) }
     }
 
-    /// An empty one, without a schema.
+    /// A new database without a schema.
     pub async fn create_empty() -> Self {
         let shared = SHARED.get_or_init(start).await;
         let name = format!("empty_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -54,20 +54,21 @@ impl TestDatabase {
         Self { url: shared.cluster.url(&name) }
     }
 
-    /// Its URL, as its owner.
+    /// The database's URL, for its owner.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A connection as its owner, past the service: for looking at tables, and for breaking things.
+    /// A connection as the owner, which bypasses the service: to look at tables and to break things.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await
     }
 
-    /// Ends every connection to this database but those of its owner's own tools, as an operator or a failover would.
+    /// Ends every connection of servers to this database, as an operator or a failover would. Connections of the test
+    /// stay, since their `application_name` is another one.
     pub async fn kill_connections(&self) {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tidelog'";
-        self.connect().await.query(sql, &[]).await.expect("connections are ended");
+        self.connect().await.query(sql, &[]).await.expect("the connections are ended");
     }
 }
 
@@ -82,7 +83,7 @@ async fn start() -> Shared {
             data_dir: dir.path().to_path_buf(),
             pg_bin: std::env::var_os("TIDELOG_PG_BIN").map(PathBuf::from),
             durability: Durability::None,
-            max_connections: MAX_CONNECTIONS,
+            max_connections: CONNECTIONS_MAX,
         };
         let cluster = Cluster::start(&config).unwrap_or_else(|e| panic!("tests need Postgres: {e}"));
         (cluster, dir)
@@ -94,15 +95,15 @@ async fn start() -> Shared {
     shared
 }
 
-/// A connection of the test's own runtime, which is why none is shared: a test's runtime ends with it.
+/// A new connection on the runtime of the calling test. None is shared, since a test's runtime ends with the test.
 async fn connect(url: &str) -> Client {
-    let config: Config = url.parse().expect("a URL of our own");
+    let config: Config = url.parse().expect("a URL that this module made");
     let (client, connection) = config.connect(NoTls).await.expect("a connection");
     tokio::spawn(async move { drop(connection.await) });
     client
 }
 
-/// Removes what earlier processes left: a static is never dropped, so their directories stay when they end.
+/// Removes the directories of processes that have ended. A static is never dropped, so no process removes its own.
 fn sweep(temp: &Path) {
     let Ok(entries) = fs::read_dir(temp) else { return };
     for entry in entries.flatten() {

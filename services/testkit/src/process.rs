@@ -1,4 +1,4 @@
-//! The real binary as a process of its own, with an embedded Postgres: for what only a process can show.
+//! The real binary in a process of its own, with an embedded Postgres: for what only a process can show.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a server may take to end by itself: its connections have their time, and a machine under load has more to do.
-const END_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a server may take to end by itself. It gives its connections time to finish, and the machine may be busy.
+const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// A command of its own environment, whatever the caller's is.
+/// A `tidelog` command that no environment variable of the caller changes.
 pub fn tidelog_command(binary: &str, data_dir: &Path) -> Command {
     let mut command = Command::new(binary);
     for variable in ["DATABASE_URL", "TIDELOG_LISTEN", "TIDELOG_LOG", "TIDELOG_LOG_FORMAT"] {
@@ -22,41 +22,41 @@ pub fn tidelog_command(binary: &str, data_dir: &Path) -> Command {
     command
 }
 
-/// A server that is ready, and the lines it printed until then. Killed when dropped.
+/// A running server process. It is killed when dropped.
 pub struct Serving {
-    /// What it printed so far.
+    /// The lines that it has printed so far.
     pub lines: Vec<String>,
-    /// Where it listens, as `http://address`.
+    /// The base URL on which it listens.
     pub url: String,
     child: Child,
-    rest: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Serving {
-    /// Starts `tidelog serve` on a free port.
+    /// Starts `tidelog serve` on a free port and waits until it listens.
     pub fn start(binary: &str, data_dir: &Path, args: &[&str]) -> Self {
         let mut command = tidelog_command(binary, data_dir);
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
-        let rest = BufReader::new(child.stdout.take().expect("its output"));
-        let mut serving = Self { lines: Vec::new(), url: String::new(), child, rest };
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut serving = Self { lines: Vec::new(), url: String::new(), child, stdout };
         let line = serving.read_to("listening on ");
         line.trim_start_matches("listening on ").clone_into(&mut serving.url);
         serving
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.url.trim_start_matches("http://").parse().expect("an address")
     }
 
-    /// Reads on until a line that starts like this.
+    /// Reads lines until one starts with `start`, and returns that one.
     pub fn read_to(&mut self, start: &str) -> String {
         loop {
             let mut line = String::new();
-            if self.rest.read_line(&mut line).expect("its output") == 0 {
-                let said = self.said();
-                panic!("the server ended without {start:?}: {:?} {said}", self.lines);
+            if self.stdout.read_line(&mut line).expect("stdout is UTF-8") == 0 {
+                let log = self.read_log();
+                panic!("the server ended without a line {start:?}: {:?} {log}", self.lines);
             }
             self.lines.push(line.trim_end().to_owned());
             if line.starts_with(start) {
@@ -65,51 +65,51 @@ impl Serving {
         }
     }
 
-    fn said(&mut self) -> String {
-        let mut said = String::new();
+    fn read_log(&mut self) -> String {
+        let mut log = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut said).expect("its log");
+            stderr.read_to_string(&mut log).expect("the log is UTF-8");
         }
-        said
+        log
     }
 
-    /// Asks it to end, and asserts that it does so in order; what it logged.
+    /// Asks the server to shut down, asserts that it exits with success, and returns its log.
     pub fn stop(mut self) -> String {
-        kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), Signal::SIGTERM).expect("the server is there");
-        let said = self.said();
-        assert!(self.child.wait().expect("its end").success(), "{said}");
-        said
+        kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), Signal::SIGTERM).expect("the server runs");
+        let log = self.read_log();
+        assert!(self.child.wait().expect("an exit status").success(), "{log}");
+        log
     }
 
-    /// Waits until it has ended by itself, which nobody asked for, and asserts that its exit code says so; what it logged.
+    /// Waits until the server has ended by itself, asserts that its exit status is a failure, and returns its log.
     pub fn wait_failed(mut self) -> String {
-        let mut stderr = self.child.stderr.take().expect("its log");
-        // Beside the wait: a server whose log nobody reads would block on it.
+        let mut stderr = self.child.stderr.take().expect("stderr is piped");
+        // The log is read while the server runs: one whose log is not read would block on it.
         let reading = std::thread::spawn(move || {
-            let mut said = String::new();
-            stderr.read_to_string(&mut said).expect("its log");
-            said
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).expect("the log is UTF-8");
+            log
         });
         let began = Instant::now();
         let status = loop {
-            match self.child.try_wait().expect("its end") {
+            match self.child.try_wait().expect("an exit status") {
                 Some(status) => break status,
-                None if began.elapsed() > END_TIME_MAX => {
+                None if began.elapsed() > SHUTDOWN_TIME_MAX => {
                     let _ = self.child.kill();
-                    panic!("the server goes on without an end: {}", reading.join().expect("its log"));
+                    panic!("the server does not end: {}", reading.join().expect("the log is read"));
                 }
                 None => std::thread::park_timeout(Duration::from_millis(5)),
             }
         };
-        let said = reading.join().expect("its log");
-        assert!(!status.success(), "{said}");
-        said
+        let log = reading.join().expect("the log is read");
+        assert!(!status.success(), "{log}");
+        log
     }
 
-    /// Kills it with -9: its Postgres goes with it.
+    /// Kills the server with SIGKILL. Its Postgres ends with it.
     pub fn kill(mut self) {
-        self.child.kill().expect("the server is there");
-        self.child.wait().expect("its end");
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("an exit status");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Networks that break: a TCP proxy that cuts connections after a random number of bytes in either direction, so also
-//! between a commit and its answer, and one that cuts when it is told to.
+//! Networks that break. One TCP proxy cuts connections after a random number of bytes in either direction, so also between
+//! a commit and its response. The other one cuts when the test asks for it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use tokio_postgres::config::Host;
 
 use crate::cluster::TestDatabase;
 
-/// A proxy before a server. It stops when dropped.
+/// A proxy in front of a server. It stops when dropped.
 pub struct FaultProxy {
     address: SocketAddr,
     task: JoinHandle<()>,
@@ -36,7 +36,7 @@ impl FaultProxy {
         Self { address, task }
     }
 
-    /// Where clients connect.
+    /// The address to which clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -48,8 +48,8 @@ impl Drop for FaultProxy {
     }
 }
 
-/// A proxy before a test's database. What Postgres is doing when a connection is cut it goes on with, and nobody hears how
-/// it ended. It stops when dropped.
+/// A proxy in front of a test's database. When it cuts a connection, Postgres finishes the statement that it is running, and
+/// the client does not learn the outcome. The proxy stops when dropped.
 pub struct DatabaseProxy {
     url: String,
     cuts: watch::Sender<u64>,
@@ -57,11 +57,11 @@ pub struct DatabaseProxy {
 }
 
 impl DatabaseProxy {
-    /// One that passes everything on.
+    /// A proxy that passes everything on until [`DatabaseProxy::cut`].
     pub async fn start(database: &TestDatabase) -> Self {
-        let config: Config = database.url().parse().expect("a URL of our own");
-        let [Host::Unix(dir)] = config.get_hosts() else { panic!("the tests' cluster is reached by a socket") };
-        let port = config.get_ports().first().expect("it has a port");
+        let config: Config = database.url().parse().expect("the URL of a test database");
+        let [Host::Unix(dir)] = config.get_hosts() else { panic!("the tests' cluster has a Unix socket") };
+        let port = config.get_ports().first().expect("a port");
         let socket = dir.join(format!(".s.PGSQL.{port}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let (user, name) = (config.get_user().expect("a user"), config.get_dbname().expect("a database"));
@@ -70,7 +70,7 @@ impl DatabaseProxy {
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut cut = cut.clone();
-                // Those that were cut before are not meant.
+                // This connection is cut by later calls of `cut` alone.
                 cut.mark_unchanged();
                 tokio::spawn(pass_on(client, socket.clone(), cut));
             }
@@ -78,12 +78,12 @@ impl DatabaseProxy {
         Self { url, cuts, task }
     }
 
-    /// The database's URL by way of the proxy, as its owner.
+    /// The database's URL through the proxy, for its owner.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Cuts every connection there is. The next ones are passed on again.
+    /// Cuts every open connection. Later ones are passed on again.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -103,12 +103,12 @@ async fn pass_on(mut client: TcpStream, socket: PathBuf, mut cut: watch::Receive
     tokio::select! {
         () = copy(client_read, server_write, u64::MAX) => {}
         () = copy(server_read, client_write, u64::MAX) => {}
-        // An error: the proxy is gone.
+        // Also ends, by an error, when the proxy is dropped.
         _ = cut.changed() => {}
     }
 }
 
-/// Passes bytes both ways until one direction has passed its number of them.
+/// Passes bytes both ways until one direction has passed its limit.
 async fn pass(mut client: TcpStream, server: SocketAddr, up: u64, down: u64) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     let (client_read, client_write) = client.split();

@@ -1,4 +1,4 @@
-//! Logs past the service: written and cut as no service may, and read as they truly are.
+//! Logs as a database owner handles them: written and cut as the service role may not, and read as they are stored.
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::digest::Digest;
@@ -8,34 +8,34 @@ use uuid::Uuid;
 
 use crate::cluster::TestDatabase;
 
-/// What a test knows of an event in the log.
+/// The columns of a stored event that tests need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place.
+    /// The position.
     pub position: Position,
-    /// The first position of its batch.
+    /// The first position of the event's batch.
     pub batch: Position,
-    /// Its table.
+    /// The record's table.
     pub table: String,
-    /// Its scope.
+    /// The record's scope.
     pub scope: String,
-    /// Whether nobody pulls it.
+    /// Whether the op was rejected, so that no pull returns it.
     pub is_rejected: bool,
-    /// The packed fields; empty without.
+    /// The fields in MessagePack; empty if there are none.
     pub fields: Vec<u8>,
-    /// What its cursor is made of.
+    /// The op's digest, which is part of the cursor at this position.
     pub digest: Digest,
-    /// When it was stored.
+    /// When the server stored the event.
     pub received_at: UnixMs,
 }
 
 impl StoredEvent {
-    /// The cursor that names it.
+    /// The cursor of a client that has read everything up to this event.
     pub fn cursor(&self) -> Cursor {
         Cursor { position: self.position, check: CursorCheck::of(self.digest, self.received_at) }
     }
 
-    /// Whether somebody sees it who may see these tables and scopes (`None`: all).
+    /// Whether a reader of these tables and scopes sees the event; `None` stands for all.
     pub fn is_seen(&self, tables: Option<&[&str]>, scopes: Option<&[&str]>) -> bool {
         let has = |list: Option<&[&str]>, name: &str| list.is_none_or(|list| list.contains(&name));
         !self.is_rejected && (self.table == CATALOG_TABLE || (has(tables, &self.table) && has(scopes, &self.scope)))
@@ -43,7 +43,7 @@ impl StoredEvent {
 }
 
 impl TestDatabase {
-    /// Writes events into a log as `device`, whose seqs are their positions.
+    /// Writes events into a log as one device. Each event's seq equals its position.
     pub async fn write_log(&self, workspace: WorkspaceId, device: Uuid, events: &[StoredEvent]) {
         let owner = self.connect().await;
         for part in events.chunks(2_000) {
@@ -76,13 +76,13 @@ impl TestDatabase {
         }
     }
 
-    /// Takes all events after a position out of a log, as a restore from a backup does.
+    /// Removes all events after a position from a log, as a restore from a backup does.
     pub async fn cut_log(&self, workspace: WorkspaceId, after: Position) {
         let sql = "DELETE FROM tidelog.log WHERE workspace = $1 AND position > $2";
         self.connect().await.execute(sql, &[&workspace.0, &after.0]).await.expect("the log is cut");
     }
 
-    /// The log as it is.
+    /// The log as it is stored.
     pub async fn read_log(&self, workspace: WorkspaceId) -> Vec<StoredEvent> {
         let sql = "SELECT position, position - batch_offset AS batch, table_name, scope, rejected <> '' AS is_rejected,
                 fields, digest, received_at_ms FROM tidelog.log WHERE workspace = $1 ORDER BY position";

@@ -1,4 +1,4 @@
-//! The command line as an operator uses it: the real binary, an embedded Postgres, other commands beside a running server.
+//! The command line as an operator uses it: the real binary with an embedded Postgres, and commands beside a running server.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -13,7 +13,7 @@ use tidelog_testkit::{Serving, tidelog_command};
 
 const TIDELOG: &str = env!("CARGO_BIN_EXE_tidelog");
 
-/// A command of its own environment, whatever the caller's is.
+/// A command that no environment variable of the caller changes.
 fn tidelog(data_dir: &Path) -> Command {
     tidelog_command(TIDELOG, data_dir)
 }
@@ -30,6 +30,7 @@ fn run(command: &mut Command) -> Output {
     command.output().unwrap()
 }
 
+/// The output of a command that succeeds.
 #[track_caller]
 fn good(command: &mut Command) -> String {
     let output = run(command);
@@ -42,14 +43,14 @@ fn good_json(command: &mut Command) -> Json {
     serde_json::from_str(&good(command)).expect("JSON")
 }
 
-/// A failure says why, on one line.
+/// The message of a command that fails: one line.
 #[track_caller]
 fn bad(command: &mut Command) -> String {
     let output = run(command);
-    assert!(!output.status.success(), "it should fail: {}", String::from_utf8_lossy(&output.stdout));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
-    said
+    assert!(!output.status.success(), "it succeeds: {}", String::from_utf8_lossy(&output.stdout));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    message
 }
 
 fn shell(script: &str) -> String {
@@ -67,7 +68,8 @@ fn the_lines_of_the_demo_work_when_pasted() {
     let answers = shell(&lines.join("\necho\n"));
     let mut answers = answers.lines().filter(|line| !line.is_empty());
     let pushed: Json = serde_json::from_str(answers.next().unwrap()).unwrap();
-    assert_eq!((&pushed["last_seq"], pushed["rejected"].as_array().unwrap().len()), (&Json::from(1), 0));
+    assert_eq!(pushed["last_seq"], 1);
+    assert_eq!(pushed["rejected"], serde_json::json!([]));
     let pulled: Json = serde_json::from_str(answers.next().unwrap()).unwrap();
     assert_eq!(pulled["events"].as_array().unwrap().len(), 2);
     server.stop();
@@ -76,11 +78,8 @@ fn the_lines_of_the_demo_work_when_pasted() {
     let lines = ["TOKEN=", "curl -s", "curl -s"].map(|start| server.read_to(start));
     let answers = shell(&lines.join("\necho\n"));
     let pulled: Json = serde_json::from_str(answers.lines().last().unwrap()).unwrap();
-    assert_eq!(
-        pulled["events"].as_array().unwrap().len(),
-        3,
-        "a later start has a key too, and the data is still there"
-    );
+    let events = pulled["events"].as_array().unwrap().len();
+    assert_eq!(events, 3, "a later start has a key too, and the data is still there");
     server.stop();
 }
 
@@ -98,7 +97,7 @@ fn commands_reach_a_running_server_by_its_data_directory() {
     );
     let device: Json = serde_json::from_str(&shell(&register)).unwrap();
     let devices = good_json(tidelog(dir.path()).args(["--json", "device", "list", "--workspace", "acme"]));
-    assert_eq!(devices["devices"][0]["name"], "till", "global options stand before the subcommand too");
+    assert_eq!(devices["devices"][0]["name"], "till", "global options may precede the subcommand");
     let table = good(tidelog(dir.path()).args(["device", "list", "--workspace", &workspace]));
     assert!(table.contains("DEVICE") && table.contains("till") && table.contains("active"), "{table}");
     let id = device["device"].as_str().unwrap();
@@ -118,14 +117,15 @@ fn commands_reach_a_running_server_by_its_data_directory() {
     assert_eq!(keys[0]["registrations"], 1);
     let first = keys[0]["key"].as_str().unwrap();
     good(tidelog(dir.path()).args(["key", "revoke", first, "--workspace", "acme"]));
-    assert!(shell(&register).contains("token_invalid"), "a revoked key registers nobody");
+    assert!(shell(&register).contains("token_invalid"), "a revoked key registers no device");
     assert!(good(tidelog(dir.path()).args(["key", "list", "--workspace", "acme"])).contains("true"));
     assert!(good(tidelog(dir.path()).args(["key", "create", "--admin"])).starts_with("tldm_"));
     let status = good_json(tidelog(dir.path()).args(["status", "--json"]));
-    assert_eq!((&status["workspaces"][0]["name"], &status["catalog"]), (&Json::from("acme"), &Json::from(1)));
+    assert_eq!(status["workspaces"][0]["name"], "acme");
+    assert_eq!(status["catalog"], 1);
     server.stop();
     let status = good(tidelog(dir.path()).arg("status"));
-    assert!(status.contains("acme"), "and without a server the command starts Postgres meanwhile: {status}");
+    assert!(status.contains("acme"), "without a server the command starts Postgres for itself: {status}");
 }
 
 #[test]
@@ -136,33 +136,38 @@ fn the_catalog_in_force_stays_until_another_is_applied() {
     std::fs::write(&second, "roles = [\"staff\", \"boss\"]\n[tables.forms]\n").unwrap();
     let server = serve(dir.path(), &["--catalog", first.to_str().unwrap()]);
     assert!(good(tidelog(dir.path()).args(["catalog", "show"])).contains("[tables.forms]"));
-    let said = server.stop();
-    assert!(!said.contains("WARN"), "{said}");
+    let log = server.stop();
+    assert!(!log.contains("WARN"), "{log}");
     let server = serve(dir.path(), &["--catalog", second.to_str().unwrap()]);
     let created = good_json(tidelog(dir.path()).args(["workspace", "create", "x", "--json"]));
-    assert_eq!(created["keys"].as_object().unwrap().len(), 1, "the one in force stays");
+    assert_eq!(created["keys"].as_object().unwrap().len(), 1, "the catalog in force stays");
     let applied = good_json(tidelog(dir.path()).args(["catalog", "apply", second.to_str().unwrap(), "--json"]));
-    assert_eq!((&applied["version"], &applied["changed"]), (&Json::from(2), &Json::from(true)));
+    assert_eq!(applied["version"], 2);
+    assert_eq!(applied["changed"], true);
     let again = good_json(tidelog(dir.path()).args(["catalog", "apply", second.to_str().unwrap(), "--json"]));
-    assert_eq!((&again["version"], &again["changed"]), (&Json::from(2), &Json::from(false)));
-    let said = server.stop();
-    assert!(said.contains("WARN") && said.contains("second.toml"), "{said}");
+    assert_eq!(again["version"], 2);
+    assert_eq!(again["changed"], false);
+    let log = server.stop();
+    assert!(log.contains("WARN") && log.contains("second.toml"), "{log}");
 }
 
 #[test]
-fn faults_of_a_catalog_are_told_by_line_and_column() {
+fn faults_of_a_catalog_are_reported_by_line_and_column() {
     let dir = data_dir();
     let file = dir.path().join("bad.toml");
     let check = |text: &str| {
         std::fs::write(&file, text).unwrap();
         bad(tidelog(dir.path()).args(["catalog", "check"]).arg(&file))
     };
-    let said = check("roles = [\"staff\"]\n[tables.forms]\nwriet = [\"staff\"]\n");
-    assert!(said.contains("line 3, column 1") && said.contains("writet") | said.contains("writ"), "{said}");
-    let said = check("roles = [\"staff\"]\n[tables.forms]\nwrite = [\"boss\"]\n");
-    assert!(said.contains("line 3") && said.contains("boss"), "{said}");
-    let said = check("roles = [\"staff\"]\n[tables.forms.fields.n]\nrule = \"custom\"\nname = \"mine\"\n");
-    assert!(said.contains("no resolver named \"mine\""), "a rule that this program does not have is refused: {said}");
+    let message = check("roles = [\"staff\"]\n[tables.forms]\nwriet = [\"staff\"]\n");
+    assert!(message.contains("line 3, column 1") && message.contains("writ"), "{message}");
+    let message = check("roles = [\"staff\"]\n[tables.forms]\nwrite = [\"boss\"]\n");
+    assert!(message.contains("line 3") && message.contains("boss"), "{message}");
+    let message = check("roles = [\"staff\"]\n[tables.forms.fields.n]\nrule = \"custom\"\nname = \"mine\"\n");
+    assert!(
+        message.contains("no resolver named \"mine\""),
+        "a rule without a resolver in this program is refused: {message}"
+    );
     std::fs::write(&file, "roles = [\"staff\"]\n[tables.forms]\n").unwrap();
     assert!(good(tidelog(dir.path()).args(["catalog", "check"]).arg(&file)).starts_with("ok: 1 tables"));
 }
@@ -170,28 +175,29 @@ fn faults_of_a_catalog_are_told_by_line_and_column() {
 #[test]
 fn errors_are_one_line_that_names_the_way_out() {
     let dir = data_dir();
-    let said = bad(tidelog(dir.path()).arg("status"));
-    assert!(said.contains("tidelog serve") && said.contains("--database-url"), "{said}");
-    let said =
+    let message = bad(tidelog(dir.path()).arg("status"));
+    assert!(message.contains("tidelog serve") && message.contains("--database-url"), "{message}");
+    let message =
         bad(tidelog(dir.path()).args(["status", "--database-url", "postgresql://127.0.0.1:1/none?connect_timeout=2"]));
-    assert!(said.starts_with("tidelog: "), "{said}");
-    let said = bad(tidelog(dir.path()).args(["serve", "--catalog", "/nowhere.toml"]));
-    assert!(said.contains("/nowhere.toml"), "{said}");
+    assert!(message.starts_with("tidelog: "), "{message}");
+    let message = bad(tidelog(dir.path()).args(["serve", "--catalog", "/nowhere.toml"]));
+    assert!(message.contains("/nowhere.toml"), "{message}");
     let server = serve(dir.path(), &[]);
-    let said = bad(tidelog(dir.path()).args(["workspace", "create"]).args(["x"]).arg("--database-url").arg("nonsense"));
-    assert!(said.starts_with("tidelog: "), "{said}");
-    let said = bad(tidelog(dir.path()).args(["device", "list", "--workspace", "nobody"]));
-    assert!(said.contains("tidelog workspace list"), "{said}");
-    let said = bad(tidelog(dir.path()).args(["--log", "error", "serve", "--listen", "127.0.0.1:0"]));
-    assert!(said.contains("already") || said.contains("running"), "two servers on one directory: {said}");
+    let message =
+        bad(tidelog(dir.path()).args(["workspace", "create"]).args(["x"]).arg("--database-url").arg("nonsense"));
+    assert!(message.starts_with("tidelog: "), "{message}");
+    let message = bad(tidelog(dir.path()).args(["device", "list", "--workspace", "nobody"]));
+    assert!(message.contains("tidelog workspace list"), "{message}");
+    let message = bad(tidelog(dir.path()).args(["--log", "error", "serve", "--listen", "127.0.0.1:0"]));
+    assert!(message.contains("already") || message.contains("running"), "two servers on one directory: {message}");
     let error: Json =
         serde_json::from_str(&bad(tidelog(dir.path()).args(["device", "list", "--workspace", "nobody", "--json"])))
             .unwrap();
     assert!(error["error"].is_string());
     let other = data_dir();
     let address = server.url.strip_prefix("http://").unwrap();
-    let said = bad(tidelog(other.path()).args(["--log", "error", "serve", "--listen", address]));
-    assert!(said.contains("cannot listen") && said.contains("--listen"), "{said}");
+    let message = bad(tidelog(other.path()).args(["--log", "error", "serve", "--listen", address]));
+    assert!(message.contains("cannot listen") && message.contains("--listen"), "{message}");
     server.stop();
 }
 
@@ -228,16 +234,11 @@ fn options_and_variables_of_before_0_2_work_are_not_in_the_help_and_give_way_to_
 }
 
 #[test]
-fn a_database_that_is_not_durable_is_refused_unless_named_so() {
+fn a_database_that_is_not_durable_is_refused_without_the_option_for_it() {
     let dir = data_dir();
-    serve(dir.path(), &[]).stop();
-    // Behind the launcher's back, as an operator of an external database might have it.
-    let status = || bad(tidelog(dir.path()).args(["--log", "error", "serve", "--listen", "127.0.0.1:0"]));
-    let settings = dir.path().join("postgres/postgresql.auto.conf");
-    let output = run(tidelog(dir.path()).arg("status"));
-    assert!(output.status.success());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = serve(dir.path(), &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Set in the database and not by the launcher, as an operator of an external database might do.
     runtime.block_on(async {
         let cluster = tidelog_embedded::Cluster::attach(dir.path()).unwrap().unwrap();
         let config: tokio_postgres::Config = cluster.url("tidelog").parse().unwrap();
@@ -246,16 +247,14 @@ fn a_database_that_is_not_durable_is_refused_unless_named_so() {
         client.batch_execute("ALTER DATABASE tidelog SET synchronous_commit = off").await.unwrap();
     });
     server.stop();
-    let said = status();
-    assert!(
-        said.contains("synchronous_commit=off") && said.contains("--allow-unsafe-durability"),
-        "{said} {settings:?}"
-    );
+    let message = bad(tidelog(dir.path()).args(["--log", "error", "serve", "--listen", "127.0.0.1:0"]));
+    assert!(message.contains("synchronous_commit=off"), "{message}");
+    assert!(message.contains("--allow-unsafe-durability"), "{message}");
     serve(dir.path(), &["--allow-unsafe-durability"]).stop();
 }
 
 #[test]
-fn the_admin_listener_is_there_only_if_asked_for() {
+fn the_admin_listener_exists_only_with_its_option() {
     let dir = data_dir();
     let server = serve(dir.path(), &["--admin-listen", "127.0.0.1:0"]);
     let admin = server.lines.iter().find_map(|line| line.strip_prefix("admin on ")).unwrap().to_owned();
@@ -289,9 +288,9 @@ fn logs_are_json_lines_with_the_request_id_of_gateway_append_and_projector_and_n
         .replace("curl -s", "curl -s -H 'X-Request-Id: story-7'")
         .replace("\"fields\":{}", "\"fields\":{\"canary\":\"q7x\"}");
     shell(&format!("{line}\n{push}\nsleep 1"));
-    let said = server.stop();
+    let log = server.stop();
     let lines: Vec<Json> =
-        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect();
     let with_id = |target: &str| {
         lines
             .iter()
@@ -301,9 +300,9 @@ fn logs_are_json_lines_with_the_request_id_of_gateway_append_and_projector_and_n
         with_id("tidelog_gateway::http::middleware")
             && with_id("tidelog_gateway::push::append_worker")
             && with_id("tidelog_projector"),
-        "{said}"
+        "{log}"
     );
     for secret in ["tlk_", "tld_", "q7x"] {
-        assert!(!said.contains(secret), "{secret} is in the log");
+        assert!(!log.contains(secret), "{secret} is in the log");
     }
 }

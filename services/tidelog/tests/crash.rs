@@ -1,5 +1,5 @@
-//! LOG-1, LOG-2 over crashes: whatever was acknowledged before a kill -9 is in the log after it, once, and what was in
-//! doubt is settled by pushing it again.
+//! LOG-1, LOG-2 over crashes: what was acknowledged before a kill -9 is in the log after it, once, and what was in doubt
+//! is settled when it is pushed again.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, which prints its seed")]
 
@@ -12,11 +12,13 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value as Json, json};
 use tidelog_core::op::Op;
 use tidelog_core::wire::PushResponse;
-use tidelog_testkit::{Phone, Serving, tidelog_command};
+use tidelog_testkit::{Phone, Reader, Serving, fields, seed, tidelog_command};
+use tokio::sync::watch;
 
 const TIDELOG: &str = env!("CARGO_BIN_EXE_tidelog");
 const ROUNDS: usize = 6;
 const PHONES: usize = 4;
+const PUSH_OPS: usize = 3;
 
 fn key_of_new_workspace(data_dir: &Path) -> String {
     let mut command: Command = tidelog_command(TIDELOG, data_dir);
@@ -25,76 +27,88 @@ fn key_of_new_workspace(data_dir: &Path) -> String {
     created["keys"]["member"].as_str().unwrap().to_owned()
 }
 
-/// A phone that pushes until the server is gone: its unacknowledged ops stay in its outbox.
-async fn push_until_it_dies(phone: &mut Phone, outbox: &mut Vec<Op>, acknowledged: &mut i64) {
-    loop {
-        if outbox.is_empty() {
-            for _ in 0..3 {
-                let op = phone.put("notes", &format!("n{}", phone.next_seq % 50), json!({"seq": phone.next_seq}));
-                outbox.push(op);
+/// A phone whose ops stay in its outbox until they are acknowledged.
+struct Outbox {
+    phone: Phone,
+    ops: Vec<Op>,
+    acknowledged_seq: i64,
+}
+
+impl Outbox {
+    /// Pushes again and again until the server is gone. Counts the pushes that it acknowledges.
+    async fn push_until_it_dies(&mut self, acknowledged: &watch::Sender<u64>) {
+        loop {
+            while self.ops.len() < PUSH_OPS {
+                let seq = self.phone.next_seq;
+                self.ops.push(self.phone.put("notes", &format!("n{}", seq % 50), json!({"seq": seq})));
             }
-        }
-        match phone.http.try_post("/api/v1/sync/push", &phone.request(outbox)).await {
-            Ok(answer) if answer.status == 200 => {
-                *acknowledged = answer.good::<PushResponse>().last_seq;
-                outbox.clear();
+            match self.phone.http.try_post("/api/v1/sync/push", &self.phone.request(&self.ops)).await {
+                Ok(response) if response.status == 200 => {
+                    self.acknowledged_seq = response.good::<PushResponse>().last_seq;
+                    self.ops.clear();
+                    acknowledged.send_modify(|count| *count += 1);
+                }
+                Ok(response) => assert_eq!(response.status, 503, "{}", response.text()),
+                Err(_) => return,
             }
-            Ok(answer) => assert_eq!(answer.status, 503, "{}", String::from_utf8_lossy(&answer.body)),
-            Err(_) => return,
         }
     }
+}
+
+/// Lets all phones push, and kills the server at a moment that the seed draws: after so many acknowledged pushes, and then
+/// a part of the time that a push takes, so that kills come before, between and after commit and response.
+async fn push_and_kill(outboxes: Vec<Outbox>, server: Serving, random: &mut StdRng) -> Vec<Outbox> {
+    let (acknowledged, mut acknowledged_seen) = watch::channel(0);
+    let mut pushing = Vec::new();
+    for mut outbox in outboxes {
+        outbox.phone = outbox.phone.by_way_of(server.address());
+        let acknowledged = acknowledged.clone();
+        pushing.push(tokio::spawn(async move {
+            outbox.push_until_it_dies(&acknowledged).await;
+            outbox
+        }));
+    }
+    drop(acknowledged);
+    let (pushes, delay_us) = (random.random_range(20..200), random.random_range(0..5_000));
+    println!("a kill {delay_us} us after {pushes} acknowledged pushes");
+    acknowledged_seen.wait_for(|count| *count >= pushes).await.unwrap();
+    tokio::time::sleep(Duration::from_micros(delay_us)).await;
+    server.kill();
+    let mut outboxes = Vec::new();
+    for task in pushing {
+        outboxes.push(task.await.unwrap());
+    }
+    outboxes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_to_a_kill() {
-    let seed = rand::random::<u64>();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(seed());
     let dir = tempfile::Builder::new().prefix("tidelog-crash-").tempdir().unwrap();
     let mut server = Serving::start(TIDELOG, dir.path(), &[]);
     let key = key_of_new_workspace(dir.path());
-    let mut phones = Vec::new();
+    let mut outboxes = Vec::new();
     for number in 0..PHONES {
         let phone = Phone::register(server.address(), &key, &format!("phone {number}")).await;
-        phones.push((phone, Vec::new(), 0));
+        outboxes.push(Outbox { phone, ops: Vec::new(), acknowledged_seq: 0 });
     }
     for _ in 0..ROUNDS {
-        let mut pushing = Vec::new();
-        for (phone, mut outbox, mut acknowledged) in phones.drain(..) {
-            let mut phone = phone.by_way_of(server.address());
-            pushing.push(tokio::spawn(async move {
-                push_until_it_dies(&mut phone, &mut outbox, &mut acknowledged).await;
-                (phone, outbox, acknowledged)
-            }));
-        }
-        tokio::time::sleep(Duration::from_millis(random.random_range(150..500))).await;
-        server.kill();
-        for task in pushing {
-            phones.push(task.await.unwrap());
-        }
+        outboxes = push_and_kill(outboxes, server, &mut random).await;
         server = Serving::start(TIDELOG, dir.path(), &[]);
     }
     let mut total = 0;
-    for (phone, outbox, acknowledged) in &mut phones {
-        *phone = Phone { http: phone.http.clone().by_way_of(server.address()), cursor: None, ..clone_of(phone) };
-        let answer: PushResponse = phone.push(outbox).await.good();
-        assert!(answer.last_seq >= *acknowledged);
+    for Outbox { phone, ops, acknowledged_seq } in &mut outboxes {
+        *phone = phone.clone().by_way_of(server.address());
+        let response = phone.push(ops).await;
+        assert!(response.last_seq >= *acknowledged_seq);
         let own: Vec<_> = phone.pull().await.into_iter().filter(|event| event.device == phone.device).collect();
         let seqs: Vec<_> = own.iter().map(|event| event.seq.0).collect();
-        assert_eq!(seqs, (1..=answer.last_seq).collect::<Vec<_>>(), "each op once, none missing");
-        assert!(
-            own.iter()
-                .all(|event| event.fields.as_ref().unwrap() == &tidelog_testkit::op_fields(json!({"seq": event.seq})))
-        );
-        total += answer.last_seq;
+        assert_eq!(seqs, (1..=response.last_seq).collect::<Vec<_>>(), "each op once, none missing");
+        assert!(own.iter().all(|event| event.fields == Some(fields(json!({"seq": event.seq})))));
+        total += response.last_seq;
     }
     println!("{total} ops over {ROUNDS} kills");
     assert!(total > 100, "the phones pushed too little to prove anything");
-    let status: Json = phones[0].0.http.get("/api/v1/sync/status").await.good();
-    assert_eq!(status["head"], total + 1);
+    assert_eq!(outboxes[0].phone.status().await.head.0, total + 1);
     server.stop();
-}
-
-fn clone_of(phone: &Phone) -> Phone {
-    Phone { http: phone.http.clone(), device: phone.device, next_seq: phone.next_seq, cursor: phone.cursor }
 }

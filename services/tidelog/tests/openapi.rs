@@ -1,7 +1,7 @@
-//! schema/openapi.json is generated from the code, and never stale.
+//! schema/openapi.json equals the document that the code generates.
 
 #[test]
-fn the_stored_document_is_the_codes() {
+fn the_stored_document_is_up_to_date() {
     let stored = include_str!("../../../schema/openapi.json");
     assert!(stored == tidelog_gateway::openapi_json(), "schema/openapi.json is stale: run `make schema`");
 }
@@ -31,5 +31,5 @@ fn every_route_is_in_the_document() {
     ] {
         assert!(paths.contains(&path.to_owned()), "{path} is missing from {paths:?}");
     }
-    assert_eq!(paths.len(), 17, "a path that is no route");
+    assert_eq!(paths.len(), 17, "a path without a route");
 }

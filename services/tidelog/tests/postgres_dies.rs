@@ -1,5 +1,5 @@
-//! The embedded Postgres dies under a running server, as by the kernel's out-of-memory killer: the server does not go on
-//! without it, says so, and the next one recovers.
+//! The embedded Postgres dies under a running server, as when the kernel runs out of memory: the server ends as well, says
+//! why, and the next server recovers.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -27,14 +27,14 @@ fn end_postgres(data_dir: &Path, signal: Signal) {
     kill(Pid::from_raw(file.lines().next().unwrap().parse().unwrap()), signal).unwrap();
 }
 
-/// The one line that says why the server failed: its last.
+/// The line that says why the server failed. It is the last line of the log, and there is no other one.
 #[track_caller]
-fn reason(said: &str) -> &str {
-    let reasons: Vec<_> = said.lines().filter(|line| line.starts_with("tidelog: ")).collect();
-    assert_eq!(reasons.len(), 1, "{said}");
-    assert_eq!(said.lines().last(), Some(reasons[0]), "{said}");
-    let errors = said.lines().filter(|line| line.contains("the embedded Postgres is gone"));
-    assert_eq!(errors.count(), 1, "{said}");
+fn reason(log: &str) -> &str {
+    let reasons: Vec<_> = log.lines().filter(|line| line.starts_with("tidelog: ")).collect();
+    assert_eq!(reasons.len(), 1, "{log}");
+    assert_eq!(log.lines().last(), Some(reasons[0]), "{log}");
+    let errors = log.lines().filter(|line| line.contains("the embedded Postgres is gone"));
+    assert_eq!(errors.count(), 1, "{log}");
     reasons[0]
 }
 
@@ -48,24 +48,24 @@ async fn a_server_whose_postgres_is_killed_ends_and_the_next_one_recovers() {
     }
     let before = phone.pull().await.len();
     end_postgres(dir.path(), Signal::SIGKILL);
-    let said = tokio::task::spawn_blocking(|| server.wait_failed()).await.unwrap();
-    let reason = reason(&said);
+    let log = tokio::task::spawn_blocking(|| server.wait_failed()).await.unwrap();
+    let reason = reason(&log);
     assert!(reason.contains("SIGKILL") && reason.contains("postgres.log"), "{reason}");
 
     let server = Serving::start(TIDELOG, dir.path(), &[]);
     let mut phone = Phone { cursor: None, ..phone.by_way_of(server.address()) };
     phone.saves("notes", "n3", json!({"n": 3})).await;
-    assert_eq!(phone.pull().await.len(), before + 1, "what was acknowledged is there, and it serves");
+    assert_eq!(phone.pull().await.len(), before + 1, "what was acknowledged is there, and the server works");
     server.stop();
 }
 
 #[test]
-fn a_postgres_that_somebody_stops_in_order_fails_the_server_as_well() {
+fn an_orderly_stop_of_postgres_fails_the_server_as_well() {
     let dir = data_dir();
     let server = Serving::start(TIDELOG, dir.path(), &[]);
     // What `pg_ctl stop` does.
     end_postgres(dir.path(), Signal::SIGINT);
-    let said = server.wait_failed();
-    assert!(reason(&said).contains("Postgres ended by itself, exit status: 0"), "{said}");
+    let log = server.wait_failed();
+    assert!(reason(&log).contains("Postgres ended by itself, exit status: 0"), "{log}");
     Serving::start(TIDELOG, dir.path(), &[]).stop();
 }

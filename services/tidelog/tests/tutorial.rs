@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tidelog_testkit::TestApp;
+use tidelog_testkit::{Reader, TestApp};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 

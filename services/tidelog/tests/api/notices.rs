@@ -1,4 +1,4 @@
-//! What servers tell one another of a workspace, as one more of them hears it.
+//! The wake-up hints that servers send one another about a workspace, as another server receives them.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use tokio::time::timeout;
 
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Everything that is told from now on.
+/// A receiver of every hint that is sent from now on.
 pub(crate) struct Notices {
     workspace: WorkspaceId,
-    heard: Receiver<HeadNotice>,
+    received: Receiver<HeadNotice>,
     listening: AbortHandle,
 }
 
 impl Notices {
     pub(crate) async fn of(app: &TestApp) -> Self {
-        let (sender, mut heard) = mpsc::channel(64);
+        let (sender, mut received) = mpsc::channel(64);
         let store = app.store().clone();
         let listening = tokio::spawn(async move { listen(&store, &sender).await }).abort_handle();
-        // Heard at last, so it listens by then.
+        // Once a hint has arrived, the listener is connected.
         let probe = HeadNotice::Folded(app.workspace, Position::START);
-        let mut is_heard = async || {
+        let mut is_received = async || {
             app.store().notify(std::slice::from_ref(&probe)).await.unwrap();
-            timeout(Duration::from_millis(100), heard.recv()).await.is_ok()
+            timeout(Duration::from_millis(100), received.recv()).await.is_ok()
         };
-        timeout(WAIT_MAX, async { while !is_heard().await {} }).await.unwrap();
-        Self { workspace: app.workspace, heard, listening }
+        timeout(WAIT_MAX, async { while !is_received().await {} }).await.unwrap();
+        Self { workspace: app.workspace, received, listening }
     }
 
-    /// Waits until somebody says that the log has grown to there.
+    /// Waits until a hint says that the log has grown up to `head`.
     pub(crate) async fn wait_for_head(&mut self, head: Position) {
-        let told = async {
+        let notified = async {
             loop {
-                match self.heard.recv().await.unwrap() {
+                match self.received.recv().await.unwrap() {
                     HeadNotice::Appended(workspace, to, _) if to == head => break workspace,
                     _ => {}
                 }
             }
         };
-        assert_eq!(timeout(WAIT_MAX, told).await.unwrap(), self.workspace);
+        assert_eq!(timeout(WAIT_MAX, notified).await.unwrap(), self.workspace);
     }
 }
 

@@ -1,53 +1,54 @@
-//! The examples: who did what, knowing of which events. The catalog is event 1; it comes with the first push.
+//! The examples: which device made which op, and which events it knew. Event 1 is the catalog, which comes with the first
+//! push.
 
 use serde_json::{Value as Json, json};
 
 /// A rule with its example.
 pub(crate) struct Example {
-    /// The heading.
+    /// The heading of its section.
     pub(crate) title: &'static str,
     /// What the rule says.
-    pub(crate) says: &'static str,
-    /// The table `t` of the catalog.
+    pub(crate) text: &'static str,
+    /// The lines of the table `t` in the catalog.
     pub(crate) table: &'static str,
-    /// What happens.
+    /// The ops, in the order of their pushes.
     pub(crate) steps: Vec<Step>,
 }
 
-/// An op.
+/// An op of an example.
 #[derive(Clone)]
 pub(crate) struct Step {
-    /// Whose; also the name of its device.
-    pub(crate) who: &'static str,
-    /// Whether the device is a manager's.
+    /// The name of the device.
+    pub(crate) device: &'static str,
+    /// Whether the device has the role `manager`.
     pub(crate) is_manager: bool,
-    /// Up to which event the device had read.
+    /// The position up to which the device had read everything.
     pub(crate) knows: i64,
-    /// What its own clock says, in minutes from noon; the server's where nothing is said.
-    pub(crate) clock: Option<i64>,
-    /// What it does.
-    pub(crate) deed: Deed,
+    /// The op's `at` in minutes after noon; `None` for an op without it.
+    pub(crate) minutes: Option<i64>,
+    /// What the op does.
+    pub(crate) action: Action,
 }
 
 /// What an op does.
 #[derive(Clone)]
-pub(crate) enum Deed {
+pub(crate) enum Action {
     Put(Json),
     Delete,
-    /// Names a conflict, and sets fields.
+    /// Resolves a conflict by a put.
     Resolve(&'static str, Json),
 }
 
-fn put(who: &'static str, knows: i64, fields: Json) -> Step {
-    Step { who, is_manager: false, knows, clock: None, deed: Deed::Put(fields) }
+fn put(device: &'static str, knows: i64, fields: Json) -> Step {
+    Step { device, is_manager: false, knows, minutes: None, action: Action::Put(fields) }
 }
 
-fn delete(who: &'static str, knows: i64) -> Step {
-    Step { who, is_manager: false, knows, clock: None, deed: Deed::Delete }
+fn delete(device: &'static str, knows: i64) -> Step {
+    Step { device, is_manager: false, knows, minutes: None, action: Action::Delete }
 }
 
-fn resolve(who: &'static str, knows: i64, conflict: &'static str, fields: Json) -> Step {
-    Step { who, is_manager: false, knows, clock: None, deed: Deed::Resolve(conflict, fields) }
+fn resolve(device: &'static str, knows: i64, conflict: &'static str, fields: Json) -> Step {
+    Step { device, is_manager: false, knows, minutes: None, action: Action::Resolve(conflict, fields) }
 }
 
 impl Step {
@@ -56,7 +57,7 @@ impl Step {
     }
 
     fn clock(self, minutes: i64) -> Self {
-        Self { clock: Some(minutes), ..self }
+        Self { minutes: Some(minutes), ..self }
     }
 }
 
@@ -72,20 +73,20 @@ fn rules() -> Vec<Example> {
     vec![
         Example {
             title: "`last_write_wins`, by the server's clock",
-            says: "The later position wins. This is what a table does that says nothing.",
+            text: "The write with the later position wins. This is the default of a table.",
             table: "",
             steps: vec![put("phone", 0, json!({"title": "a"})), put("tablet", 1, json!({"title": "b"}))],
         },
         Example {
             title: "Who knew",
-            says: "The same two writes, but tablet had read phone's: nothing is concurrent, no rule is asked, nothing is lost.",
+            text: "The same two writes, but the tablet had read the phone's. They are not concurrent, so no rule is applied and nothing is lost.",
             table: "",
             steps: vec![put("phone", 0, json!({"title": "a"})), put("tablet", 2, json!({"title": "b"}))],
         },
         Example {
             title: "`last_write_wins`, by the device's clock",
-            says: "The later effective time wins, whoever syncs first: an op's `at`, at most `clock_skew_s` after it was stored. \
-                A tie goes to the later position.",
+            text: "The write with the later effective time wins, in whichever order the devices sync. The effective time is the op's `at`, \
+                but at most `clock_skew_s` after the time when the op was stored. Of equal times the later position wins.",
             table: "clock = \"device\"",
             steps: vec![
                 put("phone", 0, json!({"title": "a", "body": "a"})).clock(-10),
@@ -95,7 +96,7 @@ fn rules() -> Vec<Example> {
         },
         Example {
             title: "`first_write_wins`",
-            says: "What is stored stays.",
+            text: "The stored value stays.",
             table: "rule = \"first_write_wins\"",
             steps: vec![
                 put("phone", 0, json!({"name": "Ana"})),
@@ -104,7 +105,7 @@ fn rules() -> Vec<Example> {
         },
         Example {
             title: "`role_priority`",
-            says: "The writer whose role stands first in the list wins, of equal roles the later position.",
+            text: "The writer whose role comes first in the list wins. Of equal roles the later position wins.",
             table: "rule = \"role_priority\"",
             steps: vec![
                 put("manager", 0, json!({"title": "a"})).manager(),
@@ -115,7 +116,7 @@ fn rules() -> Vec<Example> {
         },
         Example {
             title: "`manual`",
-            says: "What is stored stays, and a conflict is open until a person settles it.",
+            text: "The stored value stays, and the conflict is open until a person resolves it.",
             table: "rule = \"manual\"",
             steps: vec![
                 put("phone", 0, json!({"text": "milk"})),
@@ -125,7 +126,7 @@ fn rules() -> Vec<Example> {
         },
         Example {
             title: "A field with a rule of its own",
-            says: "Of one op each field is decided by itself.",
+            text: "Each field of an op is decided by its own rule.",
             table: "rule = \"manual\"\nfields.color = { rule = \"last_write_wins\" }\nfields.owner = { rule = \"first_write_wins\" }",
             steps: vec![
                 put("phone", 0, json!({"text": "a", "color": "red", "owner": "Ana"})),
@@ -139,7 +140,7 @@ fn merges_and_whole_records() -> Vec<Example> {
     vec![
         Example {
             title: "`merge = \"sum\"`",
-            says: "Every put is a contribution; nobody loses.",
+            text: "Every put adds to the sum. No put loses.",
             table: "fields.stock = { merge = \"sum\" }",
             steps: vec![
                 put("phone", 0, json!({"stock": 10})),
@@ -149,7 +150,7 @@ fn merges_and_whole_records() -> Vec<Example> {
         },
         Example {
             title: "`merge = \"union\"`",
-            says: "Each element once, in order of arrival.",
+            text: "The array has each element once, in the order of arrival.",
             table: "fields.tags = { merge = \"union\" }",
             steps: vec![
                 put("phone", 0, json!({"tags": ["red", "round"]})),
@@ -158,7 +159,7 @@ fn merges_and_whole_records() -> Vec<Example> {
         },
         Example {
             title: "`granularity = \"record\"`",
-            says: "An op is judged against every writer it did not know of, in whichever field, and loses whole if it loses once.",
+            text: "An op is judged against every writer that it did not know, of any field. If it loses to one of them, it loses as a whole.",
             table: "rule = \"first_write_wins\"\ngranularity = \"record\"",
             steps: vec![
                 put("phone", 0, json!({"street": "Main St 1"})),
@@ -181,31 +182,31 @@ fn deletes() -> Vec<Example> {
     vec![
         Example {
             title: "`on_delete = \"delete_wins\"`: a delete that did not know of a put",
-            says: "The default. The record is deleted; what it took is in the conflicts.",
+            text: "The default. The record is deleted, and each value that it had is the loser of a conflict.",
             table: "",
             steps: met(),
         },
         Example {
             title: "`on_delete = \"delete_wins\"`: a put that did not know of the delete",
-            says: "It loses whole. Whoever knows of the delete brings the record back, with the given fields alone.",
+            text: "It loses as a whole. A put that knows of the delete creates the record again, with the given fields alone.",
             table: "",
             steps: [late(), vec![put("watch", 4, json!({"title": "c"}))]].concat(),
         },
         Example {
             title: "`on_delete = \"update_wins\"`: a delete that did not know of a put",
-            says: "The record lives. A delete that lost has a row without a field.",
+            text: "The record stays. The conflict of a delete that lost has no field.",
             table: "on_delete = \"update_wins\"",
             steps: met(),
         },
         Example {
             title: "`on_delete = \"update_wins\"`: a put that did not know of the delete",
-            says: "It undoes the delete: the fields come back with their writers, and then it is judged field by field.",
+            text: "It undoes the delete: the fields come back with their writers, and then the put is judged field by field.",
             table: "on_delete = \"update_wins\"",
             steps: late(),
         },
         Example {
             title: "`on_delete = \"rule\"`",
-            says: "A delete is a write, and the table's rule decides. Here a manager's delete beats a put, and a put of staff does not beat it.",
+            text: "A delete is a write like any other, and the table's rule decides. Here a manager's delete wins over a put, and a later put of staff loses to it.",
             table: "rule = \"role_priority\"\non_delete = \"rule\"",
             steps: vec![
                 put("phone", 0, json!({"title": "a"})),
@@ -215,7 +216,7 @@ fn deletes() -> Vec<Example> {
         },
         Example {
             title: "`on_delete = \"manual\"`",
-            says: "Whatever stands stays, and a person is asked.",
+            text: "What is stored stays, and a person decides.",
             table: "on_delete = \"manual\"",
             steps: met(),
         },
@@ -227,13 +228,13 @@ fn resolves() -> Vec<Example> {
     vec![
         Example {
             title: "A loser restored",
-            says: "A resolve of an `automatic` row brings its value back.",
+            text: "A resolve of an `automatic` conflict brings the loser's value back.",
             table: "",
             steps: [two(), vec![resolve("phone", 3, "3.title", json!({"title": "a"}))]].concat(),
         },
         Example {
-            title: "Two people settle the same conflict",
-            says: "The first resolve closes it. The second one comes to a settled row: what it wanted is in the conflicts.",
+            title: "Two people resolve the same conflict",
+            text: "The first resolve closes the conflict. The second one loses, and its value is the loser of a new conflict.",
             table: "rule = \"manual\"",
             steps: [
                 two(),
@@ -246,7 +247,7 @@ fn resolves() -> Vec<Example> {
         },
         Example {
             title: "A conflict overtaken",
-            says: "Somebody who knew both events wrote the field again.",
+            text: "A device that knew both events wrote the field again, so there is nothing left to choose.",
             table: "rule = \"manual\"",
             steps: [two(), vec![put("watch", 3, json!({"title": "c"}))]].concat(),
         },

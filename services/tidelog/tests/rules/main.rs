@@ -1,6 +1,6 @@
-//! docs/RULES.md: each rule told by a run of the real server, and held against it.
+//! docs/RULES.md: each rule with an example that a real server plays.
 //!
-//! `TIDELOG_WRITE_RULES=1 cargo test -p tidelog --test rules` writes the page anew.
+//! `TIDELOG_WRITE_RULES=1 cargo test -p tidelog --test rules` writes the page.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -12,14 +12,19 @@ use std::path::PathBuf;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_of_rules_says_what_a_server_does() {
-    let told = page::of(&examples::all()).await;
+    let expected = page::of(&examples::all()).await;
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/RULES.md");
     if std::env::var_os("TIDELOG_WRITE_RULES").is_some() {
-        std::fs::write(&file, &told).unwrap();
+        std::fs::write(&file, &expected).unwrap();
     }
     let written = std::fs::read_to_string(&file).unwrap();
-    for (number, (told, written)) in told.lines().zip(written.lines()).enumerate() {
-        assert_eq!(told, written, "line {} of docs/RULES.md; see the head of this test", number + 1);
+    for (number, (expected, written)) in expected.lines().zip(written.lines()).enumerate() {
+        assert_eq!(
+            expected,
+            written,
+            "line {} of docs/RULES.md; the head of this test says how to write it",
+            number + 1
+        );
     }
-    assert_eq!(told.lines().count(), written.lines().count());
+    assert_eq!(expected.lines().count(), written.lines().count());
 }

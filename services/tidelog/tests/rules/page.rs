@@ -1,21 +1,22 @@
-//! The page, in Markdown.
+//! The page in Markdown.
 
 use std::fmt::Write;
 
-use serde_json::Value as Json;
+use tidelog_core::wire::{ConflictView, SideView};
+use tidelog_testkit::json_of;
 
-use crate::examples::{Deed, Example, Step};
+use crate::examples::{Action, Example, Step};
 use crate::run::{Outcome, run};
 
 const HEAD: &str = "\
-# The rules, each by a run
+# The rules, each with an example
 
-This page is made by the real server: `services/tidelog/tests/rules` plays each example over HTTP, and fails where what is
-written here is not what came out. [MODEL.md](MODEL.md) has the words.
+A test writes this page by running a real server: `services/tidelog/tests/rules` plays each example over HTTP, and fails
+where the page differs from the outcome. [MODEL.md](MODEL.md) explains the words.
 
-In every example the roles are `manager` and `staff`, the table is `t`, the record `r`. Event 1 is the catalog. *Knows*
-is the op's base: the position up to which its device had read everything. A conflict names the two events and
-their values; the op in its id is the one that met the other.
+In every example the roles are `manager` and `staff`, the table is `t`, and the record is `r`. Event 1 is the catalog.
+*Knows* is the op's base: the position up to which its device had read everything. A conflict names two events and their
+values. Its id begins with the position of the later one.
 ";
 
 pub(crate) async fn of(examples: &[Example]) -> String {
@@ -28,27 +29,25 @@ pub(crate) async fn of(examples: &[Example]) -> String {
 }
 
 fn section(page: &mut String, example: &Example, outcome: &Outcome) {
-    write!(page, "\n## {}\n\n{}\n\n", example.title, example.says).unwrap();
+    write!(page, "\n## {}\n\n{}\n\n", example.title, example.text).unwrap();
     write!(page, "```toml\n[tables.t]\n{}```\n\n", lines(example.table)).unwrap();
     page.push_str("| event | device | knows | op | verdict |\n|---|---|---|---|---|\n");
-    for (step, status) in example.steps.iter().zip(&outcome.verdicts) {
-        let verdict = status.verdict.as_str();
-        writeln!(page, "| {} | {} | {} | {} | {verdict} |", status.position, device(step), step.knows, deed(step))
-            .unwrap();
+    for (step, status) in example.steps.iter().zip(&outcome.ops) {
+        let (verdict, action) = (status.verdict.as_str(), action(step));
+        writeln!(page, "| {} | {} | {} | {action} | {verdict} |", status.position, device(step), step.knows).unwrap();
     }
     let record = &outcome.record;
-    let state = if record["deleted"] == true { "deleted".to_owned() } else { format!("`{}`", record["fields"]) };
+    let state = if record.deleted { "deleted".to_owned() } else { format!("`{}`", json_of(&record.fields)) };
     write!(page, "\nThe record afterwards: {state}. ").unwrap();
     if outcome.conflicts.is_empty() {
-        page.push_str("The conflicts is empty.\n");
+        page.push_str("There is no conflict.\n");
         return;
     }
     page.push_str("The conflicts:\n\n| conflict | rule | status | winner | loser |\n|---|---|---|---|---|\n");
     for row in &outcome.conflicts {
-        let text = |member: &str| row[member].as_str().unwrap().to_owned();
-        let (winner, loser) = (side(&row["winner"], outcome), side(&row["loser"], outcome));
-        let rows = format!("| `{}` | `{}` | {} |", text("conflict"), text("rule"), status(row));
-        writeln!(page, "{rows} {winner} | {loser} |").unwrap();
+        let (winner, loser) = (row.winner.as_ref().map(|winner| side(winner, outcome)), side(&row.loser, outcome));
+        let winner = winner.unwrap_or_default();
+        writeln!(page, "| `{}` | `{}` | {} | {winner} | {loser} |", row.conflict, row.rule, status(row)).unwrap();
     }
 }
 
@@ -57,33 +56,31 @@ fn lines(text: &str) -> String {
 }
 
 fn device(step: &Step) -> String {
-    let clock = step.clock.map(|minutes| format!(", its clock {} min before noon", -minutes)).unwrap_or_default();
-    format!("{}{clock}", step.who)
+    let clock = step.minutes.map(|minutes| format!(", its clock {} min before noon", -minutes)).unwrap_or_default();
+    format!("{}{clock}", step.device)
 }
 
-fn deed(step: &Step) -> String {
-    match &step.deed {
-        Deed::Put(fields) => format!("put `{fields}`"),
-        Deed::Delete => "delete".to_owned(),
-        Deed::Resolve(conflict, fields) => format!("resolve `{conflict}`: `{fields}`"),
+fn action(step: &Step) -> String {
+    match &step.action {
+        Action::Put(fields) => format!("put `{fields}`"),
+        Action::Delete => "delete".to_owned(),
+        Action::Resolve(conflict, fields) => format!("resolve `{conflict}`: `{fields}`"),
     }
 }
 
-fn status(row: &Json) -> String {
-    let status = row["status"].as_str().unwrap();
-    match row["resolved_by"].as_i64() {
-        Some(position) => format!("{status} by {position}"),
-        None => status.to_owned(),
+fn status(row: &ConflictView) -> String {
+    match row.resolved_by {
+        Some(position) => format!("{} by {position}", row.status),
+        None => row.status.clone(),
     }
 }
 
-fn side(side: &Json, outcome: &Outcome) -> String {
-    let name =
-        side["device"].as_str().map_or("the server", |device| outcome.names.get(device).copied().unwrap_or(device));
-    let content = match (&side["deleted"], side.get("value")) {
-        (Json::Bool(true), _) => ": deleted".to_owned(),
-        (_, Some(value)) => format!(": `{value}`"),
-        _ => String::new(),
+fn side(side: &SideView, outcome: &Outcome) -> String {
+    let name = outcome.names.get(&side.device).copied().unwrap_or("the server");
+    let content = match &side.value {
+        _ if side.deleted => ": deleted".to_owned(),
+        Some(value) => format!(": `{}`", json_of(value)),
+        None => String::new(),
     };
-    format!("{} ({name}){content}", side["position"])
+    format!("{} ({name}){content}", side.position)
 }

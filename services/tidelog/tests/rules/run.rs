@@ -2,25 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value as Json;
-use tidelog_core::ids::{ConflictId, Position};
+use tidelog_core::ids::{ConflictId, DeviceId, Position};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::OpStatus;
-use tidelog_testkit::{Phone, TestApp, op_fields};
+use tidelog_core::wire::{ConflictView, OpStatus, RecordView};
+use tidelog_testkit::{Phone, Reader, TestApp, fields};
 
-use crate::examples::{Deed, Example, Step};
+use crate::examples::{Action, Example, Step};
 
-/// What came of an example.
+const MINUTE_MS: i64 = 60_000;
+
+/// What an example comes to.
 pub(crate) struct Outcome {
-    /// The verdict of each op.
-    pub(crate) verdicts: Vec<OpStatus>,
-    /// The record as it is read.
-    pub(crate) record: Json,
-    /// The conflicts, as `GET /conflicts` has it.
-    pub(crate) conflicts: Vec<Json>,
-    /// Device ids by name.
-    pub(crate) names: BTreeMap<String, &'static str>,
+    /// The status of each op.
+    pub(crate) ops: Vec<OpStatus>,
+    /// The record after all ops.
+    pub(crate) record: RecordView,
+    /// The conflicts after all ops.
+    pub(crate) conflicts: Vec<ConflictView>,
+    /// The names of the devices.
+    pub(crate) names: BTreeMap<DeviceId, &'static str>,
 }
 
 pub(crate) async fn run(example: &Example) -> Outcome {
@@ -28,41 +29,35 @@ pub(crate) async fn run(example: &Example) -> Outcome {
     let app = TestApp::build().catalog(&catalog).start().await;
     let noon = app.now();
     let mut phones: BTreeMap<&str, Phone> = BTreeMap::new();
-    let (mut names, mut made) = (BTreeMap::new(), Vec::new());
+    let (mut names, mut pushed) = (BTreeMap::new(), Vec::new());
     for step in &example.steps {
-        if !phones.contains_key(step.who) {
+        if !phones.contains_key(step.device) {
             let role = if step.is_manager { "manager" } else { "staff" };
-            phones.insert(step.who, app.phone_as(step.who, role, &["*"]).await);
+            phones.insert(step.device, app.phone_as(step.device, role, &["*"]).await);
         }
-        let phone = phones.get_mut(step.who).unwrap();
-        names.insert(phone.device.to_string(), step.who);
+        let phone = phones.get_mut(step.device).unwrap();
+        names.insert(phone.device, step.device);
         let op = op_of(step, phone, noon);
         phone.pull().await;
-        made.push((step.who, op.seq));
+        pushed.push((step.device, op.seq));
         phone.push_and_wait(&[op]).await;
     }
-    let mut verdicts = Vec::new();
-    for (who, seq) in made {
-        verdicts.push(phones[who].http.get(&format!("/api/v1/sync/ops/{seq}")).await.good());
+    let mut ops = Vec::new();
+    for (device, seq) in pushed {
+        ops.push(phones[device].op_status(seq.0).await);
     }
-    let analyst = app.analyst().await;
-    let record = analyst.get("/api/v1/records/t/r").await.good::<Json>();
-    let conflicts: Json = analyst.get("/api/v1/conflicts").await.good();
-    let conflicts = conflicts["conflicts"].as_array().unwrap().clone();
-    Outcome { verdicts, record, conflicts, names }
+    Outcome { ops, record: app.record("t", "r").await, conflicts: app.conflicts().await, names }
 }
 
 fn op_of(step: &Step, phone: &mut Phone, noon: UnixMs) -> Op {
-    let intent = match &step.deed {
-        Deed::Put(fields) => Intent::Put(op_fields(fields.clone())),
-        Deed::Delete => Intent::Delete,
-        Deed::Resolve(conflict, fields) => {
+    let intent = match &step.action {
+        Action::Put(given) => Intent::Put(fields(given.clone())),
+        Action::Delete => Intent::Delete,
+        Action::Resolve(conflict, given) => {
             let conflict = ConflictId::parse(*conflict).unwrap();
-            Intent::Resolve { conflict, put: Some(op_fields(fields.clone())) }
+            Intent::Resolve { conflict, put: Some(fields(given.clone())) }
         }
     };
-    let mut op = phone.op("t", "r", intent);
-    op.base = Some(Position(step.knows));
-    op.at = step.clock.map(|minutes| UnixMs(noon.0 + minutes * 60_000));
-    op
+    let at = step.minutes.map(|minutes| UnixMs(noon.0 + minutes * MINUTE_MS));
+    Op { base: Some(Position(step.knows)), at, ..phone.op("t", "r", intent) }
 }

@@ -1,4 +1,4 @@
-//! docs/ANALYSTS.md: every query in it runs as the analysts' role, and finds something where there is something to find.
+//! docs/ANALYSTS.md: every query in it runs under the analysts' role, and finds at least one row.
 
 use serde_json::json;
 use tidelog_core::ids::Actor;
@@ -9,13 +9,13 @@ use tidelog_testkit::{Phone, TestApp};
 const GUIDE: &str = include_str!("../../../../../docs/ANALYSTS.md");
 const CATALOG: &str = include_str!("../../../../../schema/catalogs/field-report.toml");
 
-/// Ops that a person made some time ago.
-fn by(who: &str, made_at: UnixMs, ops: Vec<Op>) -> Vec<Op> {
-    let actor = Actor::parse(who).unwrap();
+/// Ops of a person, made at some time.
+fn by(actor: &str, made_at: UnixMs, ops: Vec<Op>) -> Vec<Op> {
+    let actor = Actor::parse(actor).unwrap();
     ops.into_iter().map(|op| Op { actor: actor.clone(), at: Some(made_at), ..op }).collect()
 }
 
-/// A worker without a network and a coordinator in the office have the same activity in hand.
+/// A worker without a network and a coordinator in the office edit the same activity.
 async fn a_day_in_the_field(app: &TestApp, worker: &mut Phone, coordinator: &mut Phone) {
     let now = app.now();
     let activity = json!({"worker": "u-1", "kind": "visit", "started_at": now.to_string(), "hours": 2.5, "contacts": ["c-1"],
@@ -35,7 +35,7 @@ async fn a_day_in_the_field(app: &TestApp, worker: &mut Phone, coordinator: &mut
         coordinator.delete("contacts", "c-1"),
     ];
     coordinator.push_and_wait(&by("u-9", now, ops)).await;
-    // Made an hour before, on the road.
+    // Made an hour earlier, on the road.
     let ops = vec![
         worker.put("activities", "visit-1", json!({"summary": "from the road", "hours": 2})),
         worker.put("expenses", "e-2", json!({"unknown": true})),
@@ -52,9 +52,9 @@ async fn every_query_of_the_guide_runs_and_finds_something() {
     let client = app.database.connect().await;
     client.batch_execute("SET ROLE tidelog_analyst").await.unwrap();
     let queries: Vec<&str> = GUIDE.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert!(queries.len() >= 12, "a dozen at least: {}", queries.len());
+    assert!(queries.len() >= 12, "the guide has {} queries", queries.len());
     for query in queries {
         let rows = client.query(query, &[]).await.unwrap_or_else(|e| panic!("{:?}\n{query}", e.as_db_error()));
-        assert!(!rows.is_empty(), "it finds nothing:\n{query}");
+        assert!(!rows.is_empty(), "it finds no row:\n{query}");
     }
 }

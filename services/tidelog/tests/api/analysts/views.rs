@@ -1,9 +1,9 @@
-//! What analysts read by SQL: typed views, exact values, and nothing beside them.
+//! What analysts read by SQL: typed views with exact values, and no other relation.
 
 use serde_json::{Value as Json, json};
 use tidelog_core::ids::Position;
 use tidelog_postgres::views::{self, ViewsOutcome};
-use tidelog_testkit::TestApp;
+use tidelog_testkit::{Reader, TestApp};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -26,7 +26,7 @@ total = { merge = "sum" }
 "we\"ird'\\ näme" = { type = "string" }
 "#;
 
-/// A connection as the analysts' role, past the service.
+/// A connection under the analysts' role.
 async fn analyst(app: &TestApp) -> Client {
     let client = app.database.connect().await;
     client.batch_execute("SET ROLE tidelog_analyst").await.unwrap();
@@ -96,7 +96,7 @@ async fn only_what_lives_in_the_live_generation_is_shown() {
     phone.push_and_wait(&[op]).await;
     let client = analyst(&app).await;
     assert_eq!(texts(&client, "SELECT title FROM tables.forms").await, [Some("a".to_owned())]);
-    // Another generation, as a rebuild leaves it, in which the record has another title.
+    // A second generation, as a rebuild leaves it, in which the record has another title.
     let owner = app.database.connect().await;
     owner.batch_execute("INSERT INTO tidelog.checkpoints (workspace, position, catalog_position, generation, table_set, live)
             SELECT workspace, position, catalog_position, generation + 1, 1 - table_set, false FROM tidelog.checkpoints;
@@ -122,7 +122,7 @@ async fn views_follow_the_catalog() {
     let ops: Vec<_> = ops.collect();
     phone.push_and_wait(&ops).await;
     let url = app.database.url();
-    assert_eq!(views::apply(url).await.unwrap(), ViewsOutcome::default(), "what is so already is left alone");
+    assert_eq!(views::apply(url).await.unwrap(), ViewsOutcome::default(), "views that are up to date stay");
     app.apply_catalog(
         "roles = [\"staff\"]\n[tables.a.fields]\nx = { type = \"time\" }\ny = { type = \"integer\" }\n[tables.c]",
     )
@@ -132,11 +132,11 @@ async fn views_follow_the_catalog() {
     let client = analyst(&app).await;
     let sql = "SELECT (x AT TIME ZONE 'UTC')::text FROM tables.a ORDER BY record";
     let expected = [None, Some("2026-11-20 08:00:00".to_owned()), None];
-    assert_eq!(texts(&client, sql).await, expected, "a value of before that is no time is none");
+    assert_eq!(texts(&client, sql).await, expected, "an older value that is no time is NULL");
     let sql = "SELECT fields ->> 'x' FROM tables.a WHERE x IS NULL AND fields ? 'x'";
-    assert_eq!(texts(&client, sql).await, [Some("now".to_owned())], "and is there for who looks");
-    let said = client.query("SELECT FROM tables.b", &[]).await.unwrap_err();
-    assert_eq!(said.code(), Some(&SqlState::UNDEFINED_TABLE));
+    assert_eq!(texts(&client, sql).await, [Some("now".to_owned())], "and remains readable in `fields`");
+    let error = client.query("SELECT FROM tables.b", &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNDEFINED_TABLE));
 }
 
 #[tokio::test]
@@ -147,29 +147,30 @@ async fn the_command_that_applies_a_catalog_makes_its_views() {
     std::fs::write(&file, "roles = [\"staff\"]\n[tables.next]").unwrap();
     let owner = app.database.connect().await;
     let views = "SELECT string_agg(viewname, ' ' ORDER BY viewname) FROM pg_views WHERE schemaname = 'tables'";
-    assert_eq!(text(&owner, views).await.unwrap(), "forms order", "the server's start made these");
+    assert_eq!(text(&owner, views).await.unwrap(), "forms order", "the server made these when it started");
     let tidelog = |args: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidelog"));
         let output = command.args(["--database-url", app.database.url()]).args(args).output().unwrap();
         (output.status.success(), String::from_utf8(output.stderr).unwrap())
     };
     owner.batch_execute("CREATE VIEW public.mine AS SELECT record FROM tables.forms").await.unwrap();
-    let (is_good, said) = tidelog(&["catalog", "apply", file.to_str().unwrap()]);
-    assert!(!is_good && said.contains("catalog 2 is in force") && said.contains("view mine depends"), "{said}");
+    let (succeeded, message) = tidelog(&["catalog", "apply", file.to_str().unwrap()]);
+    assert!(!succeeded && message.contains("catalog 2 is in force"), "{message}");
+    assert!(message.contains("view mine depends"), "{message}");
     owner.batch_execute("DROP VIEW public.mine").await.unwrap();
     assert!(tidelog(&["migrate"]).0);
     assert_eq!(text(&owner, views).await.unwrap(), "next");
 }
 
 #[tokio::test]
-async fn a_view_that_somebody_builds_on_is_told_and_all_stay_as_they_were() {
+async fn a_view_that_another_view_depends_on_is_reported_and_no_view_changes() {
     let app =
         TestApp::build().catalog("roles = [\"staff\"]\n[tables.a.fields]\nx = { type = \"string\" }").start().await;
     let owner = app.database.connect().await;
     owner.batch_execute("CREATE VIEW public.mine AS SELECT x FROM tables.a").await.unwrap();
     app.apply_catalog("roles = [\"staff\"]\n[tables.a.fields]\nx = { type = \"integer\" }\n[tables.z]").await;
-    let said = views::apply(app.database.url()).await.unwrap_err().to_string();
-    assert!(said.contains("mine") && said.contains("tidelog catalog apply"), "{said}");
+    let message = views::apply(app.database.url()).await.unwrap_err().to_string();
+    assert!(message.contains("mine") && message.contains("tidelog catalog apply"), "{message}");
     assert_eq!(text(&owner, "SELECT to_regclass('tables.z')::text").await, None);
     owner.batch_execute("DROP VIEW public.mine").await.unwrap();
     views::apply(app.database.url()).await.unwrap();
@@ -189,7 +190,7 @@ async fn a_role_that_was_made_later_is_granted_what_it_may_read() {
 }
 
 #[tokio::test]
-async fn eight_that_make_the_views_at_once_make_them_once() {
+async fn eight_processes_that_apply_the_views_at_once_create_them_once() {
     let app = TestApp::build().catalog(CATALOG).start().await;
     app.apply_catalog("roles = [\"staff\"]\n[tables.a]\n[tables.b]").await;
     let runs = futures_util::future::join_all((0..8).map(|_| views::apply(app.database.url()))).await;
@@ -198,13 +199,14 @@ async fn eight_that_make_the_views_at_once_make_them_once() {
 }
 
 #[tokio::test]
-async fn every_column_says_what_it_is() {
+async fn every_column_has_a_comment() {
     let app = TestApp::build().catalog(CATALOG).start().await;
     let owner = app.database.connect().await;
     let columns = "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
         WHERE c.relnamespace IN ('tables'::regnamespace, 'log'::regnamespace) AND a.attnum > 0";
-    let silent = format!("SELECT c.relname || '.' || a.attname {columns} AND col_description(c.oid, a.attnum) IS NULL");
-    assert_eq!(texts(&owner, &silent).await, []);
+    let undocumented =
+        format!("SELECT c.relname || '.' || a.attname {columns} AND col_description(c.oid, a.attnum) IS NULL");
+    assert_eq!(texts(&owner, &undocumented).await, []);
     let count: i64 = owner.query_one(&format!("SELECT count(*) {columns}"), &[]).await.unwrap().get(0);
     assert!(count > 50);
 }
@@ -215,8 +217,8 @@ async fn the_analysts_role_sees_the_views_and_nothing_else() {
     let owner = app.database.connect().await;
     let relations = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')";
-    let may = "(has_table_privilege('tidelog_analyst', c.oid, 'SELECT') OR has_any_column_privilege('tidelog_analyst', c.oid, 'SELECT'))";
-    let seen = texts(&owner, &format!("{relations} AND {may} ORDER BY 1")).await;
+    let readable = "(has_table_privilege('tidelog_analyst', c.oid, 'SELECT') OR has_any_column_privilege('tidelog_analyst', c.oid, 'SELECT'))";
+    let seen = texts(&owner, &format!("{relations} AND {readable} ORDER BY 1")).await;
     let expected = ["log.conflicts", "log.events", "tables.\"order\"", "tables.forms"];
     assert_eq!(seen.into_iter().map(Option::unwrap).collect::<Vec<_>>(), expected);
     let writes =
@@ -229,8 +231,8 @@ async fn the_analysts_role_sees_the_views_and_nothing_else() {
 
     let client = analyst(&app).await;
     for table in texts(&owner, &format!("{relations} AND n.nspname = 'tidelog'")).await.into_iter().flatten() {
-        let said = client.query(&format!("SELECT * FROM {table}"), &[]).await.unwrap_err();
-        assert_eq!(said.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{table}: {said}");
+        let error = client.query(&format!("SELECT * FROM {table}"), &[]).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{table}: {error}");
     }
     for refused in [
         "SELECT tidelog.append_catalog(1, gen_random_uuid())",
@@ -249,14 +251,14 @@ async fn the_analysts_role_sees_the_views_and_nothing_else() {
         "INSERT INTO log.events (workspace) VALUES (gen_random_uuid())",
         "GRANT tidelog_service TO tidelog_analyst",
     ] {
-        let said = client.batch_execute(refused).await.unwrap_err();
-        let is_refused = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];
-        assert!(said.code().is_some_and(|code| is_refused.contains(code)), "{refused}: {said}");
+        let error = client.batch_execute(refused).await.unwrap_err();
+        let expected = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];
+        assert!(error.code().is_some_and(|code| expected.contains(code)), "{refused}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_function_of_an_analysts_own_is_shown_no_more_than_the_view() {
+async fn a_function_that_an_analyst_defines_sees_no_more_than_the_view() {
     let app = TestApp::build().catalog(CATALOG).start().await;
     let mut phone = app.phone_as("phone", "staff", &["*"]).await;
     let ops = ["seen", "secret"].map(|record| phone.put("forms", record, json!({})));
@@ -270,13 +272,10 @@ async fn a_function_of_an_analysts_own_is_shown_no_more_than_the_view() {
     client.batch_execute(leak).await.unwrap();
     let seen = texts(&client, "SELECT record FROM tables.forms WHERE pg_temp.leak(record)").await;
     assert_eq!(seen, [Some("seen".to_owned())]);
-    // A view that is no barrier would show it.
+    // The control: a view that is no security barrier shows the record to the function.
     let owner = app.database.connect().await;
     owner.batch_execute("CREATE VIEW log.leaky AS SELECT r.record FROM tidelog.records r WHERE r.table_name || r.deleted::text = 'formsfalse';
         GRANT SELECT ON log.leaky TO tidelog_analyst").await.unwrap();
-    let said = client.query("SELECT record FROM log.leaky WHERE pg_temp.leak(record)", &[]).await.unwrap_err();
-    assert!(
-        said.to_string().contains("leaked") || said.as_db_error().is_some_and(|said| said.message() == "leaked"),
-        "{said}"
-    );
+    let error = client.query("SELECT record FROM log.leaky WHERE pg_temp.leak(record)", &[]).await.unwrap_err();
+    assert_eq!(error.as_db_error().map(|error| error.message()), Some("leaked"), "{error}");
 }

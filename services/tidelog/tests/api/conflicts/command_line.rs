@@ -1,25 +1,26 @@
-//! `tidelog conflicts` on the conflicts of a running server, by its database alone.
+//! `tidelog conflicts` beside a running server, of which it knows the database alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tidelog::{Roles, Server};
 use tidelog_core::ids::{ConflictId, Position};
 use tidelog_core::op::Intent;
-use tidelog_core::wire::{ConflictView, PushResponse};
-use tidelog_testkit::tidelog_command;
+use tidelog_core::wire::ConflictView;
+use tidelog_testkit::{assert_snapshot_of, fields, tidelog_command};
 use tokio::time::timeout;
 
-use crate::conflicts::world::{IntoValue, World, fields};
+use crate::conflicts::world::World;
 use crate::notices::Notices;
 
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Runs `tidelog conflicts`, its words parted by `|`: whether it ended well, and what it said.
-fn tidelog(world: &World, line: &str) -> (bool, String) {
+/// Runs `tidelog conflicts` with arguments that are separated by `|`. Returns whether it succeeded, and its whole output.
+fn tidelog(world: &World, arguments: &str) -> (bool, String) {
     let dir = tempfile::tempdir().unwrap();
     let mut command = tidelog_command(env!("CARGO_BIN_EXE_tidelog"), dir.path());
-    command.args(["--database-url", world.app.database.url(), "conflicts"]).args(line.split('|'));
+    command.args(["--database-url", world.app.database.url(), "conflicts"]).args(arguments.split('|'));
     let output = command.args(["--workspace", &world.app.workspace.to_string()]).output().unwrap();
     (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
 }
@@ -28,13 +29,11 @@ async fn projector(world: &World) -> Server {
     world.app.another_server(Roles { gateway: false, projector: true }).await
 }
 
-/// A world whose projector has ended, with an open conflict.
-async fn unfolded_world() -> (World, ConflictId) {
+/// A world with an open conflict, whose projector has ended.
+async fn world_without_projector() -> (World, ConflictId) {
     let mut world = World::start_without_projector().await;
     let projector = projector(&world).await;
-    let note = |text: &str| json!({"text": text});
-    let outcome =
-        world.meet(|office| office.put("notes", "n", note("a")), |tablet| tablet.put("notes", "n", note("b"))).await;
+    let outcome = world.meet_by_puts("notes", "n", json!({"text": "a"}), json!({"text": "b"})).await;
     projector.stop().await;
     (world, outcome.conflicts[0].clone())
 }
@@ -47,72 +46,70 @@ async fn head(world: &World) -> Position {
 async fn an_operator_lists_shows_and_resolves_from_the_command_line() {
     let mut world = World::start().await;
     let note = |text: &str| json!({"text": text, "ink": {"$binary": "AAE="}});
-    let outcome = world
-        .meet(|office| office.put("notes", "n", note("office's")), |tablet| tablet.put("notes", "n", note("tablet's")))
-        .await;
+    let outcome = world.meet_by_puts("notes", "n", note("office's"), note("tablet's")).await;
     let id = outcome.conflicts[0].to_string();
-    let run = |line: &str| tidelog(&world, line);
-    let (good, said) = run("list|--status|open");
-    assert!(good && said.contains(&id) && said.contains("notes/n") && said.contains("office's"), "{said}");
-    let (good, said) = run(&format!("show|{id}"));
-    assert!(
-        good && said.contains("WINNER") && said.contains("\"office's\"") && said.contains("\"tablet's\""),
-        "{said}"
-    );
-    assert!(said.contains(&world.office.device.to_string()) && said.contains("manager"), "{said}");
-    let (good, said) = run(&format!("show|{id}|--json"));
-    let row: ConflictView = serde_json::from_str(&said).unwrap();
-    assert!(good && row.conflict.to_string() == id);
-    let (good, said) = run(&format!("resolve|{id}|--value|\"merged by hand\"|--actor|ada"));
-    assert!(good && said.starts_with(&format!("resolved {id} by the event at")), "{said}");
-    assert_eq!(world.record("notes", "n").await.fields.0["text"], "merged by hand".into_value());
+    let run = |arguments: &str| tidelog(&world, arguments);
+    let (succeeded, output) = run("list|--status|open");
+    assert!(succeeded && output.contains(&id), "{output}");
+    assert!(output.contains("notes/n") && output.contains("office's"), "{output}");
+    let (succeeded, output) = run(&format!("show|{id}"));
+    assert!(succeeded && output.contains("WINNER"), "{output}");
+    assert!(output.contains("\"office's\"") && output.contains("\"tablet's\""), "{output}");
+    assert!(output.contains(&world.office.device.to_string()) && output.contains("manager"), "{output}");
+    let (succeeded, output) = run(&format!("show|{id}|--json"));
+    assert!(succeeded, "{output}");
+    assert_snapshot_of!(world.app, serde_json::from_str::<ConflictView>(&output).unwrap());
+    let (succeeded, output) = run(&format!("resolve|{id}|--value|\"merged by hand\"|--actor|ada"));
+    assert!(succeeded && output.starts_with(&format!("resolved {id} by the event at")), "{output}");
+    assert_eq!(world.fields("notes", "n").await["text"], "merged by hand");
     let by = world.conflict(&id).await.resolved_by.unwrap();
     let event = world.app.store().event_at(world.app.workspace, by).await.unwrap().unwrap();
     assert_eq!((event.actor.as_str(), event.role.as_str()), ("ada", ""));
-    let (good, said) = run(&format!("resolve|{id}|--choose|loser"));
-    assert!(!good && said.contains("resolved already"), "{said}");
-    let (good, said) = run("show|77.text");
-    assert!(!good && said.contains("tidelog conflicts list"), "{said}");
-    let (good, _) = run(&format!("resolve|{id}"));
-    assert!(!good, "a choice is asked for");
+    let (succeeded, output) = run(&format!("resolve|{id}|--choose|loser"));
+    assert!(!succeeded && output.contains("resolved already"), "{output}");
+    let (succeeded, output) = run("show|77.text");
+    assert!(!succeeded && output.contains("tidelog conflicts list"), "{output}");
+    let (succeeded, _) = run(&format!("resolve|{id}"));
+    assert!(!succeeded, "a choice is missing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_that_nobody_folds_is_told_as_such_and_hinted_to_whoever_does() {
-    let (world, id) = unfolded_world().await;
+async fn a_choice_that_nobody_folds_is_reported_as_pending_and_other_servers_are_notified() {
+    let (world, id) = world_without_projector().await;
     let mut notices = Notices::of(&world.app).await;
-    let (good, said) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0|--json"));
-    let told: Json = serde_json::from_str(&said).unwrap();
+    let (succeeded, output) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0|--json"));
+    let reported: Json = serde_json::from_str(&output).unwrap();
     let position = head(&world).await;
-    assert!(good, "{said}");
+    assert!(succeeded, "{output}");
     assert_eq!(
-        told,
+        reported,
         json!({"conflict": id, "position": position, "seq": 2, "verdict": "pending", "conflicts": [], "status": "open"})
     );
     notices.wait_for_head(position).await;
-    let (good, said) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0"));
-    assert!(good && said.contains("not folded yet: is a projector running?"), "{said}");
+    let (succeeded, output) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0"));
+    assert!(succeeded && output.contains("not folded yet: is a projector running?"), "{output}");
 }
 
-/// A choice is not what counts before the fold has judged it: here somebody was faster.
+/// A choice is in force once the fold has judged it. Here somebody else chose first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_that_came_too_late_is_told_as_superseded() {
-    let (mut world, id) = unfolded_world().await;
+async fn a_choice_that_came_too_late_is_reported_as_superseded() {
+    let (mut world, id) = world_without_projector().await;
     let put = Some(fields(json!({"text": "the office's"})));
     let op = world.office.op("notes", "n", Intent::Resolve { conflict: id.clone(), put });
-    world.office.push(&[op]).await.good::<PushResponse>();
+    world.office.push(&[op]).await;
     let first = head(&world).await;
-    let (world, line) = (std::sync::Arc::new(world), format!("resolve|{id}|--value|\"late\"|--wait|60|--json"));
-    let running = std::sync::Arc::clone(&world);
-    let running = tokio::task::spawn_blocking(move || tidelog(&running, &line));
+    let (world, arguments) = (Arc::new(world), format!("resolve|{id}|--value|\"late\"|--wait|60|--json"));
+    let of_command = Arc::clone(&world);
+    let command = tokio::task::spawn_blocking(move || tidelog(&of_command, &arguments));
     timeout(WAIT_MAX, async { while head(&world).await == first {} }).await.unwrap();
     let projector = projector(&world).await;
-    let (good, said) = running.await.unwrap();
-    assert!(good, "{said}");
-    let told: Json = serde_json::from_str(&said).unwrap();
+    let (succeeded, output) = command.await.unwrap();
+    assert!(succeeded, "{output}");
+    let reported: Json = serde_json::from_str(&output).unwrap();
     let late = head(&world).await;
-    assert_eq!((&told["verdict"], &told["conflicts"]), (&json!("superseded"), &json!([format!("{late}.text")])));
-    assert_eq!((&told["status"], &told["resolved_by"]), (&json!("resolved"), &json!(first)));
-    assert_eq!(world.record("notes", "n").await.fields.0["text"], "the office's".into_value());
+    assert_eq!(reported["verdict"], "superseded");
+    assert_eq!(reported["conflicts"], json!([format!("{late}.text")]));
+    assert_eq!((&reported["status"], &reported["resolved_by"]), (&json!("resolved"), &json!(first)));
+    assert_eq!(world.fields("notes", "n").await["text"], "the office's");
     projector.stop().await;
 }

@@ -1,85 +1,86 @@
 //! The list of conflicts: by filters, in pages, and nothing of what the caller may not see.
 
 use serde_json::json;
-use tidelog_core::ids::Scope;
+use tidelog_core::ids::{ConflictId, Scope};
 use tidelog_core::op::Op;
-use tidelog_core::wire::{ConflictView, ResolveResponse};
+use tidelog_core::wire::ConflictView;
+use tidelog_testkit::{Reader, assert_snapshot_of};
 
-use crate::conflicts::world::{World, ids, list, resolve};
+use crate::conflicts::world::World;
+
+fn ids(conflicts: &[ConflictView]) -> Vec<ConflictId> {
+    conflicts.iter().map(|row| row.conflict.clone()).collect()
+}
 
 #[tokio::test]
 async fn nobody_sees_or_settles_what_they_may_not() {
     let mut world = World::start().await;
-    let scoped = |op: Op| Op { scope: Scope::parse("store-12").unwrap(), ..op };
-    let mut rows = Vec::new();
+    let mut made = Vec::new();
     for (table, scope) in [("secrets", ""), ("fixed", ""), ("forms", "store-12"), ("forms", "")] {
-        let place = |op: Op| if scope.is_empty() { op } else { scoped(op) };
+        let in_scope = |op: Op| Op { scope: Scope::parse(scope).unwrap(), ..op };
         let outcome = world
             .meet(
-                |office| place(office.put(table, "r", json!({"canary": "q7x"}))),
-                |tablet| place(tablet.put(table, "r", json!({"canary": "q7y"}))),
+                |office| in_scope(office.put(table, "r", json!({"canary": "q7x"}))),
+                |tablet| in_scope(tablet.put(table, "r", json!({"canary": "q7y"}))),
             )
             .await;
-        rows.push(outcome.conflicts[0].to_string());
+        made.push(outcome.conflicts[0].clone());
     }
-    let [secret, fixed, of_store, open_to_all] = rows.try_into().unwrap();
+    let [secret, fixed, of_store_12, of_everyone] = made.try_into().unwrap();
     let staff = world.app.phone_as("staff", "staff", &["store-13"]).await;
-    assert_eq!(ids(&list(&staff.http, "").await), [fixed.clone(), open_to_all.clone()]);
+    let visible = staff.conflicts("").await;
+    assert_eq!(ids(&visible), [fixed.clone(), of_everyone.clone()]);
+    assert_snapshot_of!(world.app, "conflicts_that_staff_of_another_store_sees", visible);
     for query in
-        ["?table=secrets", "?table=secrets&record=r&scope=", "?scope=store-12", "?table=forms&record=r&scope=store-12"]
+        ["table=secrets", "table=secrets&record=r&scope=", "scope=store-12", "table=forms&record=r&scope=store-12"]
     {
-        assert_eq!(ids(&list(&staff.http, query).await), [""; 0], "{query}");
+        assert_eq!(staff.conflicts(query).await, [], "{query}");
     }
     let choice = json!({"choose": "loser"});
-    for hidden in [&secret, &of_store] {
+    for hidden in [&secret, &of_store_12] {
         staff.http.get(&format!("/api/v1/conflicts/{hidden}")).await.refused(404, "not_found");
-        resolve(&staff.http, hidden, &choice).await.refused(404, "not_found");
+        staff.try_resolve(hidden, &choice).await.refused(404, "not_found");
     }
-    resolve(&staff.http, &fixed, &choice).await.refused(403, "role_forbidden");
+    staff.try_resolve(&fixed, &choice).await.refused(403, "role_forbidden");
     assert_eq!(world.conflict(&fixed).await.status, "automatic");
 
     let analyst = world.app.analyst().await;
-    assert_eq!(list(&analyst, "").await.conflicts.len(), 4);
-    resolve(&analyst, &open_to_all, &choice).await.refused(403, "forbidden");
+    assert_eq!(analyst.conflicts("").await.len(), 4);
+    analyst.try_resolve(&of_everyone, &choice).await.refused(403, "forbidden");
     let other = world.app.another_workspace().await;
     let stranger = world.app.phone_of(other, "there", "manager").await;
     stranger.http.get("/api/v1/conflicts/2.canary").await.refused(404, "not_found");
-    resolve(&stranger.http, &open_to_all, &choice).await.refused(404, "not_found");
-    assert_eq!(list(&stranger.http, "").await.conflicts.len(), 0);
+    stranger.try_resolve(&of_everyone, &choice).await.refused(404, "not_found");
+    assert_eq!(stranger.conflicts("").await, []);
     for id in ["never", "1.x", "99999.canary", "."] {
         world.office.http.get(&format!("/api/v1/conflicts/{id}")).await.refused(404, "not_found");
     }
-    resolve(&staff.http, &open_to_all, &choice).await.good::<ResolveResponse>();
+    staff.resolve(&of_everyone, &choice).await;
     world.app.http("").get("/api/v1/conflicts").await.refused(401, "auth_missing");
 }
 
+/// Whether a conflict is one that a query asks for.
+fn fits(query: &str, row: &ConflictView) -> bool {
+    query.split('&').all(|part| match part.split_once('=').unwrap() {
+        ("status", status) => row.status == status,
+        ("table", table) => row.table.as_str() == table,
+        ("record", record) => row.record.as_str() == record,
+        (_, scope) => row.scope.as_str() == scope,
+    })
+}
+
 #[tokio::test]
-async fn the_conflicts_is_read_by_filters_and_in_pages() {
+async fn conflicts_are_read_by_filters_and_in_pages() {
     let mut world = World::start().await;
     for number in 0..12 {
         let (table, record) = (if number % 3 == 0 { "notes" } else { "forms" }, format!("r{}", number % 4));
-        let value = |who: &str| json!({"a": format!("{who} {number}"), "b": format!("{who} {number}")});
-        world
-            .meet(
-                |office| office.put(table, &record, value("office")),
-                |tablet| tablet.put(table, &record, value("tablet")),
-            )
-            .await;
+        let by = |name: &str| json!({"a": format!("{name} {number}"), "b": format!("{name} {number}")});
+        world.meet_by_puts(table, &record, by("office"), by("tablet")).await;
     }
-    let http = &world.office.http;
-    let all = list(http, "").await;
-    assert!(!all.more && all.conflicts.len() >= 24, "{}", all.conflicts.len());
-    let in_order =
-        |rows: &[ConflictView]| rows.windows(2).all(|pair| pair[0].conflict.parts() < pair[1].conflict.parts());
-    assert!(in_order(&all.conflicts));
-    let fits = |query: &str, row: &ConflictView| {
-        query.split('&').all(|part| match part.split_once('=').unwrap() {
-            ("status", status) => row.status == status,
-            ("table", table) => row.table.as_str() == table,
-            ("record", record) => row.record.as_str() == record,
-            (_, scope) => row.scope.as_str() == scope,
-        })
-    };
+    let office = &world.office;
+    let all = office.conflicts("").await;
+    assert!(all.len() >= 24, "{}", all.len());
+    assert!(all.is_sorted_by(|one, next| one.conflict.parts() < next.conflict.parts()));
     for query in [
         "status=open",
         "status=automatic",
@@ -91,11 +92,11 @@ async fn the_conflicts_is_read_by_filters_and_in_pages() {
         "status=open&record=r0",
         "status=resolved",
     ] {
-        let wanted: Vec<_> = all.conflicts.iter().filter(|row| fits(query, row)).cloned().collect();
-        assert!(!wanted.is_empty() || query == "status=resolved", "{query} picks something");
+        let expected: Vec<_> = all.iter().filter(|row| fits(query, row)).cloned().collect();
+        assert!(!expected.is_empty() || query == "status=resolved", "{query} finds something");
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
-            let mut page = list(http, &format!("?{query}&limit=3{after}")).await;
+            let mut page = office.conflicts_page(&format!("{query}&limit=3{after}")).await;
             assert!(page.conflicts.len() <= 3);
             found.append(&mut page.conflicts);
             if !page.more {
@@ -103,10 +104,10 @@ async fn the_conflicts_is_read_by_filters_and_in_pages() {
             }
             after = format!("&after={}", page.cursor.unwrap());
         }
-        assert_eq!(found, wanted, "{query}");
+        assert_eq!(found, expected, "{query}");
     }
-    http.get("/api/v1/conflicts?status=lost").await.refused(422, "query_invalid");
-    http.get("/api/v1/conflicts?table=_catalog%20x").await.refused(422, "query_invalid");
-    http.get("/api/v1/conflicts?after=nonsense").await.refused(400, "cursor_invalid");
-    http.get("/api/v1/conflicts?limit=0").await.refused(422, "query_invalid");
+    office.http.get("/api/v1/conflicts?status=lost").await.refused(422, "query_invalid");
+    office.http.get("/api/v1/conflicts?table=_catalog%20x").await.refused(422, "query_invalid");
+    office.http.get("/api/v1/conflicts?after=nonsense").await.refused(400, "cursor_invalid");
+    office.http.get("/api/v1/conflicts?limit=0").await.refused(422, "query_invalid");
 }

@@ -1,10 +1,11 @@
-//! Two managers' devices on a catalog with every kind of table, and the calls that read and settle conflicts.
+//! Two managers' devices that write the same records without knowing of each other.
+
+use std::fmt::Display;
 
 use serde_json::Value as Json;
 use tidelog_core::op::Op;
-use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::{ConflictView, ConflictsResponse, Outcome, RecordView, ResolveResponse};
-use tidelog_testkit::{Http, Phone, TestApp};
+use tidelog_core::wire::{ConflictView, Outcome, RecordView, ResolveResponse};
+use tidelog_testkit::{Phone, Reader, TestApp};
 
 const CATALOG: &str = r#"
 roles = ["manager", "staff"]
@@ -35,24 +36,24 @@ impl World {
         Self::on(TestApp::build().catalog(CATALOG).start().await).await
     }
 
-    /// With nobody beside the server who folds, but whoever is started for it.
+    /// The server folds nothing. The test starts a projector when it wants one.
     pub(crate) async fn start_without_projector() -> Self {
         Self::on(TestApp::build().catalog(CATALOG).without_projector().start().await).await
     }
 
     async fn on(app: TestApp) -> Self {
-        let (office, tablet) =
-            (app.phone_as("office", "manager", &["*"]).await, app.phone_as("tablet", "manager", &["*"]).await);
+        let office = app.phone_as("office", "manager", &["*"]).await;
+        let tablet = app.phone_as("tablet", "manager", &["*"]).await;
         Self { app, office, tablet }
     }
 
-    /// What both know before they go offline.
+    /// Both devices pull everything, so that their next ops know of it.
     pub(crate) async fn both_pull(&mut self) {
         self.office.pull().await;
         self.tablet.pull().await;
     }
 
-    /// The office writes, then the tablet, which does not know: what became of the tablet's op.
+    /// The office writes, then the tablet, which does not know of the office's op. Returns what became of the tablet's op.
     pub(crate) async fn meet(
         &mut self,
         office: impl FnOnce(&mut Phone) -> Op,
@@ -65,45 +66,29 @@ impl World {
         self.tablet.push_and_wait(&[op]).await.outcomes.unwrap().remove(0)
     }
 
-    pub(crate) async fn conflict(&self, id: &impl std::fmt::Display) -> ConflictView {
-        self.office.http.get(&format!("/api/v1/conflicts/{id}")).await.good()
+    /// Two puts of one record that do not know of each other. Returns what became of the tablet's.
+    pub(crate) async fn meet_by_puts(&mut self, table: &str, record: &str, office: Json, tablet: Json) -> Outcome {
+        self.meet(|phone| phone.put(table, record, office), |phone| phone.put(table, record, tablet)).await
     }
 
-    /// Settles a conflict and sees it settled.
-    pub(crate) async fn settle(&self, id: &impl std::fmt::Display, body: Json) -> ResolveResponse {
-        let answer: ResolveResponse = resolve(&self.office.http, id, &body).await.good();
-        let row = self.conflict(id).await;
-        assert_eq!((row.status.as_str(), row.resolved_by), ("resolved", Some(answer.position)));
-        answer
+    pub(crate) async fn conflict(&self, id: &impl Display) -> ConflictView {
+        self.office.conflict(id).await
+    }
+
+    /// Resolves a conflict, and asserts that it is resolved by the event that the response names.
+    pub(crate) async fn settle(&self, id: &impl Display, choice: Json) -> ResolveResponse {
+        let response = self.office.resolve(id, &choice).await;
+        let conflict = self.conflict(id).await;
+        assert_eq!((conflict.status.as_str(), conflict.resolved_by), ("resolved", Some(response.position)));
+        response
     }
 
     pub(crate) async fn record(&self, table: &str, record: &str) -> RecordView {
-        self.office.http.get(&format!("/api/v1/records/{table}/{record}")).await.good()
+        self.office.record(table, record).await
     }
-}
 
-pub(crate) async fn resolve(http: &Http, id: &impl std::fmt::Display, body: &Json) -> tidelog_testkit::Response {
-    http.post(&format!("/api/v1/conflicts/{id}/resolve?wait=10000"), body).await
-}
-
-pub(crate) async fn list(http: &Http, query: &str) -> ConflictsResponse {
-    http.get(&format!("/api/v1/conflicts{query}")).await.good()
-}
-
-pub(crate) fn fields(json: Json) -> Fields {
-    serde_json::from_value(json).unwrap()
-}
-
-pub(crate) fn ids(answer: &ConflictsResponse) -> Vec<String> {
-    answer.conflicts.iter().map(|row| row.conflict.to_string()).collect()
-}
-
-pub(crate) trait IntoValue {
-    fn into_value(self) -> Value;
-}
-
-impl IntoValue for &str {
-    fn into_value(self) -> Value {
-        Value::Text(self.to_owned())
+    /// The fields of a record as JSON.
+    pub(crate) async fn fields(&self, table: &str, record: &str) -> Json {
+        self.office.fields(table, record).await
     }
 }

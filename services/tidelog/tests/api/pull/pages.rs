@@ -1,36 +1,41 @@
-//! PULL-1: whole batches, in order, each once; and what a cursor is good for.
+//! PULL-1: pages have whole batches, in order, each event once. And which cursors a pull accepts.
 
 use serde_json::json;
 use tidelog_core::cursor::Cursor;
-use tidelog_core::wire::{PullResponse, PushResponse, SyncResponse};
-use tidelog_testkit::TestApp;
+use tidelog_core::op::Op;
+use tidelog_core::wire::{EventView, PullEnd, PullResponse, SyncResponse};
+use tidelog_testkit::{Phone, Reader, TestApp, assert_snapshot_of};
+
+/// So many puts of notes.
+fn notes(phone: &mut Phone, count: usize) -> Vec<Op> {
+    (0..count).map(|number| phone.put("notes", &format!("n{number}"), json!({"n": number}))).collect()
+}
 
 #[tokio::test]
 async fn a_page_may_pass_its_limit_but_never_splits_a_batch() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     for size in [1, 5, 2, 9, 1, 1, 30] {
-        let ops: Vec<_> = (0..size).map(|number| phone.put("notes", &format!("n{number}"), json!({}))).collect();
-        phone.push(&ops).await.good::<PushResponse>();
+        let ops = notes(&mut phone, size);
+        phone.push(&ops).await;
     }
     for limit in [1, 2, 3, 7, 10, 100] {
-        let (mut after, mut seen, mut pages) = (String::new(), Vec::new(), 0);
+        let (mut after, mut pulled, mut pages) = (String::new(), Vec::<EventView>::new(), 0);
         loop {
-            let page: PullResponse = phone.http.get(&format!("/api/v1/sync/pull?limit={limit}{after}")).await.good();
-            let last = page.events.last().map(|event| (event.batch, event.position));
-            let next_batch = seen.last().map(|event: &tidelog_core::wire::EventView| event.batch);
-            assert!(next_batch != page.events.first().map(|event| event.batch), "a batch over two pages");
-            let without_last = page.events.iter().filter(|event| Some(event.batch) != last.map(|last| last.0)).count();
-            assert!(without_last < limit, "the page went on after its limit");
-            assert_eq!(Some(page.position), last.map(|last| last.1));
+            let page = phone.pull_page(&format!("limit={limit}{after}")).await;
+            let (first, last) = (page.events.first().unwrap(), page.events.last().unwrap());
+            assert!(pulled.last().is_none_or(|event| event.batch != first.batch), "two pages share a batch");
+            let before_last_batch = page.events.iter().filter(|event| event.batch != last.batch).count();
+            assert!(before_last_batch < limit, "the page has a batch beyond its limit");
+            assert_eq!(page.position, last.position);
             after = format!("&after={}", page.cursor);
-            seen.extend(page.events);
+            pulled.extend(page.events);
             pages += 1;
             if !page.more {
                 break;
             }
         }
-        let positions: Vec<_> = seen.iter().map(|event| event.position.0).collect();
+        let positions: Vec<_> = pulled.iter().map(|event| event.position.0).collect();
         assert_eq!(positions, (1..=50).collect::<Vec<_>>(), "{pages} pages of {limit}");
     }
 }
@@ -39,8 +44,9 @@ async fn a_page_may_pass_its_limit_but_never_splits_a_batch() {
 async fn an_empty_log_has_a_cursor_too() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
-    let page: PullResponse = phone.http.get("/api/v1/sync/pull").await.good();
-    assert_eq!((page.events.len(), page.cursor, page.position.0, page.more), (0, Cursor::START, 0, false));
+    let page = phone.pull_page("").await;
+    assert_eq!((page.events.as_slice(), page.cursor), (&[][..], Cursor::START));
+    assert!(page.position.0 == 0 && !page.more);
     phone.cursor = Some(page.cursor);
     phone.saves("notes", "a", json!({})).await;
     assert_eq!(phone.pull().await.len(), 2);
@@ -53,17 +59,17 @@ async fn a_filtered_page_moves_the_cursor() {
     phone.saves("notes", "a", json!({})).await;
     phone.saves("tasks", "b", json!({})).await;
     phone.saves("notes", "c", json!({})).await;
-    let page: PullResponse = phone.http.get("/api/v1/sync/pull?tables=tasks").await.good();
+    let page = phone.pull_page("tables=tasks").await;
     let tables: Vec<_> = page.events.iter().map(|event| event.table.as_str()).collect();
-    assert_eq!((tables, page.position.0, page.more), (vec!["_catalog", "tasks"], 4, false));
-    let page: PullResponse = phone.http.get("/api/v1/sync/pull?tables=tasks&limit=1").await.good();
-    let next: PullResponse =
-        phone.http.get(&format!("/api/v1/sync/pull?tables=tasks&after={}", page.cursor)).await.good();
-    assert_eq!(next.events.len(), 1);
+    assert_eq!(tables, ["_catalog", "tasks"]);
+    assert!(page.position.0 == 4 && !page.more, "the cursor is at the head");
+    let first = phone.pull_page("tables=tasks&limit=1").await;
+    let second = phone.pull_page(&format!("tables=tasks&after={}", first.cursor)).await;
+    assert_eq!(second.events.len(), 1);
 }
 
 #[tokio::test]
-async fn cursors_that_are_none_are_told_apart_from_those_of_another_log() {
+async fn a_cursor_that_is_none_and_a_cursor_of_another_log_have_different_codes() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
@@ -78,38 +84,37 @@ async fn cursors_that_are_none_are_told_apart_from_those_of_another_log() {
     ] {
         pull(after).await.refused(status, code);
     }
-    assert_eq!(pull("").await.good::<PullResponse>().events.len(), 2, "no cursor is the start");
+    assert_eq!(pull("").await.good::<PullResponse>().events.len(), 2, "an empty cursor is the start");
 }
 
 #[tokio::test]
-async fn a_long_poll_answers_as_soon_as_there_is_something() {
+async fn a_long_poll_responds_as_soon_as_there_is_an_event() {
     let app = TestApp::start().await;
     let (mut reader, mut writer) = (app.phone("reader").await, app.phone("writer").await);
     writer.saves("notes", "a", json!({})).await;
     reader.pull().await;
-    let path = format!("/api/v1/sync/pull?wait=20000&after={}", reader.cursor.unwrap());
-    let (page, _) = tokio::join!(reader.http.get(&path), async {
+    let query = format!("wait=20000&after={}", reader.cursor.unwrap());
+    let (page, _) = tokio::join!(reader.pull_page(&query), async {
         app.has_open_stream().await;
         writer.saves("notes", "b", json!({})).await
     });
-    let page: PullResponse = page.good();
     assert_eq!(page.events[0].record.as_str(), "b");
-    let path = format!("/api/v1/sync/pull?wait=100&after={}", page.cursor);
-    assert_eq!(reader.http.get(&path).await.good::<PullResponse>().events, [], "or when the time is over");
+    let page = reader.pull_page(&format!("wait=100&after={}", page.cursor)).await;
+    assert_eq!(page.events, [], "or when the time is over");
 }
 
 #[tokio::test]
-async fn a_long_poll_hears_of_pushes_through_another_server() {
+async fn a_long_poll_is_woken_by_pushes_through_another_server() {
     let app = TestApp::start().await;
     let other = app.another_server(tidelog::Roles { gateway: true, projector: false }).await;
-    let (mut reader, mut writer) = (app.phone("reader").await, app.phone("writer").await);
-    writer = writer.by_way_of(other.address().unwrap());
+    let (mut reader, writer) = (app.phone("reader").await, app.phone("writer").await);
+    let mut writer = writer.by_way_of(other.address().unwrap());
     reader.pull().await;
-    let (page, _) = tokio::join!(reader.http.get("/api/v1/sync/pull?wait=20000"), async {
+    let (page, _) = tokio::join!(reader.pull_page("wait=20000"), async {
         app.has_open_stream().await;
         writer.saves("notes", "b", json!({})).await
     });
-    assert_eq!(page.good::<PullResponse>().events.len(), 2);
+    assert_eq!(page.events.len(), 2);
     other.stop().await;
 }
 
@@ -118,32 +123,36 @@ async fn lines_stream_everything_and_end_with_the_cursor() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     for _ in 0..3 {
-        let ops: Vec<_> =
-            (0..700).map(|number| phone.put("notes", &format!("n{number}"), json!({"n": number}))).collect();
-        phone.push(&ops).await.good::<PushResponse>();
+        let ops = notes(&mut phone, 700);
+        phone.push(&ops).await;
     }
-    let all = phone.http.lines("/api/v1/sync/pull").await;
-    let (end, events) = all.split_last().unwrap();
+    // The events of a pull as lines, and its last line.
+    let lines = async |query: &str| {
+        let mut lines = phone.http.lines(&format!("/api/v1/sync/pull?{query}")).await;
+        let end: PullEnd = serde_json::from_value(lines.pop().unwrap()).unwrap();
+        (lines, end)
+    };
+    let (events, end) = lines("").await;
     assert_eq!(events.len(), 2_101);
     assert!(events.iter().enumerate().all(|(index, event)| event["position"] == json!(index + 1)));
-    assert_eq!((&end["position"], &end["more"]), (&json!(2_101), &json!(false)));
-    let first = phone.http.lines("/api/v1/sync/pull?limit=5").await;
-    let (end, events) = first.split_last().unwrap();
-    assert_eq!((events.len(), &end["more"]), (701, &json!(true)), "whole batches until the limit");
-    let rest = phone.http.lines(&format!("/api/v1/sync/pull?after={}", end["cursor"].as_str().unwrap())).await;
-    assert_eq!(rest.len(), 1_401);
+    assert!(end.position.0 == 2_101 && !end.more);
+    let (events, end) = lines("limit=5").await;
+    assert_eq!(events.len(), 701, "whole batches up to the limit");
+    assert!(end.more);
+    let (rest, _) = lines(&format!("after={}", end.cursor)).await;
+    assert_eq!(rest.len(), 1_400);
 }
 
 #[tokio::test]
-async fn push_and_pull_go_together() {
+async fn one_request_pushes_and_pulls() {
     let app = TestApp::start().await;
     let mut phone = app.phone("phone").await;
     app.phone("other").await.saves("notes", "theirs", json!({})).await;
     let op = phone.put("notes", "mine", json!({}));
-    let answer: SyncResponse = phone.http.post("/api/v1/sync", &json!({"ops": [op], "limit": 100})).await.good();
-    assert_eq!(answer.push.last_seq, 1);
-    let records: Vec<_> = answer.pull.events.iter().map(|event| event.record.as_str()).collect();
-    assert_eq!(records, ["catalog", "theirs", "mine"]);
+    let response: SyncResponse = phone.http.post("/api/v1/sync", &json!({"ops": [op], "limit": 100})).await.good();
+    let mut pulled = response.clone();
+    assert_eq!(pulled.pull.events.remove(0).record.as_str(), "catalog");
+    assert_snapshot_of!(app, pulled);
 }
 
 #[tokio::test]

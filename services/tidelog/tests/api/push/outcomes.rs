@@ -1,12 +1,12 @@
-//! OUT-2: what a push is told: verdicts, rejections, and refusals of the whole push.
+//! OUT-2: what the response to a push says: verdicts, rejected ops, and refusals of the whole push.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
 use tidelog_core::op::Op;
 use tidelog_core::verdict::Verdict;
-use tidelog_core::wire::{OpStatus, PushRequest, PushResponse};
-use tidelog_testkit::TestApp;
+use tidelog_core::wire::{PushRequest, PushResponse};
+use tidelog_testkit::{Reader, TestApp, assert_snapshot_of};
 
 #[tokio::test]
 async fn a_rejected_op_takes_its_place_and_blocks_nothing() {
@@ -21,22 +21,18 @@ async fn a_rejected_op_takes_its_place_and_blocks_nothing() {
         phone.put("notes", "a", json!({"n": 7})),
         phone.put("notes", "b", json!({"n": "x".repeat(300_000)})),
     ];
-    let answer = phone.push_and_wait(&ops).await;
-    let codes: Vec<_> = answer.rejected.iter().map(|rejected| rejected.code.as_str()).collect();
+    let response = phone.push_and_wait(&ops).await;
+    let codes: Vec<_> = response.rejected.iter().map(|rejected| rejected.code.as_str()).collect();
     assert_eq!(codes, ["table_unknown", "field_type", "field_null", "field_unknown", "fields_too_large"]);
-    assert_eq!(answer.last_seq, 6);
-    let rejected = answer.outcomes.unwrap();
-    assert!(rejected.iter().all(|outcome| outcome.verdict == Verdict::Rejected) && rejected.len() == 5);
+    assert_snapshot_of!(app, "a_push_with_five_rejected_ops", response);
     assert_eq!(phone.pull_ops().await.len(), 1);
-    assert_eq!(phone.cursor.unwrap().position.0, answer.head.0, "the cursor passes the rejected ones");
-    let status: OpStatus = phone.http.get("/api/v1/sync/ops/2").await.good();
-    assert_eq!((status.verdict, status.code.as_deref()), (Verdict::Rejected, Some("field_type")));
-    let again = phone.push(&ops).await.good::<PushResponse>();
-    assert_eq!((again.duplicates, again.rejected.len()), (6, 5), "the too large one included");
-    let kept = app.database.connect().await;
-    let kept =
-        kept.query("SELECT fields = '' FROM tidelog.log WHERE rejected <> '' ORDER BY position", &[]).await.unwrap();
-    let dropped: Vec<bool> = kept.iter().map(|row| row.get(0)).collect();
+    assert_eq!(phone.position(), response.head, "the cursor passes the rejected ones");
+    assert_snapshot_of!(app, "the_status_of_a_rejected_op", phone.op_status(2).await);
+    let again = phone.push(&ops).await;
+    assert_eq!((again.duplicates, again.rejected.len()), (6, 5), "the one that is too large as well");
+    let owner = app.database.connect().await;
+    let sql = "SELECT fields = '' FROM tidelog.log WHERE rejected <> '' ORDER BY position";
+    let dropped: Vec<bool> = owner.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(dropped, [false, false, false, false, true], "an operator can readmit what was not too large");
 }
 
@@ -46,13 +42,12 @@ async fn a_base_past_what_was_read_is_refused() {
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
     let op = Op { base: Some(Position(9)), ..phone.put("notes", "b", json!({})) };
-    assert_eq!(phone.push(std::slice::from_ref(&op)).await.refused(422, "base_ahead")["op_index"], 0);
+    assert_eq!(phone.try_push(std::slice::from_ref(&op)).await.refused(422, "base_ahead").op_index, Some(0));
     phone.pull().await;
     let op = Op { base: Some(Position(3)), ..op };
-    phone.push(&[op]).await.refused(422, "base_ahead");
+    phone.try_push(&[op]).await.refused(422, "base_ahead");
     phone.next_seq = 2;
-    let answer = phone.saves("notes", "b", json!({})).await;
-    assert_eq!(answer.last_seq, 2);
+    assert_eq!(phone.saves("notes", "b", json!({})).await.last_seq, 2);
 }
 
 #[tokio::test]
@@ -61,14 +56,15 @@ async fn a_cursor_of_another_log_is_noticed_by_a_push() {
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
     let op = Op { base: None, ..phone.put("notes", "b", json!({})) };
-    let with = |position, check| PushRequest {
+    let request = |position, check, ops: &[Op]| PushRequest {
         cursor: Some(Cursor { position: Position(position), check: CursorCheck(check) }),
-        ..phone.request(std::slice::from_ref(&op))
+        ..phone.request(ops)
     };
-    phone.http.post("/api/v1/sync/push", &with(2, 7)).await.refused(409, "cursor_diverged");
-    phone.http.post("/api/v1/sync/push", &with(99, 7)).await.refused(409, "cursor_ahead");
-    let empty = PushRequest { ops: Vec::new(), ..with(2, 7) };
-    phone.http.post("/api/v1/sync/push", &empty).await.refused(409, "cursor_diverged");
+    let push = async |request: PushRequest| phone.http.post("/api/v1/sync/push", &request).await;
+    let ops = std::slice::from_ref(&op);
+    push(request(2, 7, ops)).await.refused(409, "cursor_diverged");
+    push(request(99, 7, ops)).await.refused(409, "cursor_ahead");
+    push(request(2, 7, &[])).await.refused(409, "cursor_diverged");
 }
 
 #[tokio::test]
@@ -77,10 +73,10 @@ async fn an_empty_push_only_acknowledges() {
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
     phone.pull().await;
-    let answer: PushResponse = phone.push(&[]).await.good();
-    assert_eq!((answer.last_seq, answer.head, answer.runs.len()), (1, Position(2), 0));
-    let device: Json = phone.http.get(&format!("/api/v1/devices/{}", phone.device)).await.good();
-    assert_eq!((&device["behind"], &device["app"]), (&json!(0), &json!("1.0")));
+    let response = phone.push(&[]).await;
+    assert_eq!((response.last_seq, response.head, response.runs.as_slice()), (1, Position(2), &[][..]));
+    let device = phone.device(phone.device).await;
+    assert_eq!((device.behind, device.app.as_deref()), (0, Some("1.0")));
 }
 
 #[tokio::test]
@@ -89,21 +85,20 @@ async fn verdicts_come_with_the_push_and_stay() {
     let app = TestApp::build().catalog(catalog).start().await;
     let (mut ann, mut ben) = (app.phone("ann").await, app.phone("ben").await);
     let ops = [ann.put("team", "t", json!({"name": "Ann"})), ann.put("notes", "n", json!({"text": "a"}))];
-    assert_eq!(ann.push_and_wait(&ops).await.outcomes, Some(vec![]), "what simply applied is not told");
+    assert_eq!(ann.push_and_wait(&ops).await.outcomes, Some(vec![]), "an op that simply applied is left out");
     let ops = [
         ben.put("team", "t", json!({"name": "Ben"})),
         ben.put("team", "t", json!({"name": "Ben", "phone": 7})),
         ben.put("notes", "n", json!({"text": "b"})),
     ];
-    let outcomes = ben.push_and_wait(&ops).await.outcomes.unwrap();
-    let verdicts: Vec<_> = outcomes.iter().map(|outcome| (outcome.seq.0, outcome.verdict)).collect();
-    assert_eq!(verdicts, [(1, Verdict::Superseded), (2, Verdict::Merged), (3, Verdict::Conflict)]);
-    assert_eq!(outcomes[2].conflicts[0].as_str(), "6.text");
-    let status: OpStatus = ben.http.get("/api/v1/sync/ops/3").await.good();
+    let response = ben.push_and_wait(&ops).await;
+    let verdicts: Vec<_> = response.outcomes.iter().flatten().map(|outcome| outcome.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Superseded, Verdict::Merged, Verdict::Conflict]);
+    let status = ben.op_status(3).await;
     assert_eq!((status.verdict, status.conflicts.len()), (Verdict::Conflict, 1));
-    let status: Json = ann.http.get("/api/v1/sync/status").await.good();
-    assert_eq!(status["open_conflicts"], 1);
+    assert_eq!(ann.status().await.open_conflicts, 1);
     ben.http.get("/api/v1/sync/ops/4").await.refused(404, "not_found");
+    assert_snapshot_of!(app, response);
 }
 
 #[tokio::test]
@@ -111,9 +106,8 @@ async fn without_a_projector_a_push_that_waits_says_what_it_does_not_know() {
     let app = TestApp::build().without_projector().start().await;
     let mut phone = app.phone("phone").await;
     let op = phone.put("notes", "a", json!({}));
-    let answer: PushResponse = phone.http.post("/api/v1/sync/push?wait=50", &phone.request(&[op])).await.good();
-    assert_eq!(answer.folded, Some(false));
-    assert_eq!(answer.outcomes.unwrap()[0].verdict, Verdict::Pending);
-    let status: OpStatus = phone.http.get("/api/v1/sync/ops/1").await.good();
-    assert_eq!(status.verdict, Verdict::Pending);
+    let response: PushResponse = phone.http.post("/api/v1/sync/push?wait=50", &phone.request(&[op])).await.good();
+    assert_eq!(response.folded, Some(false));
+    assert_eq!(response.outcomes.unwrap()[0].verdict, Verdict::Pending);
+    assert_eq!(phone.op_status(1).await.verdict, Verdict::Pending);
 }

@@ -1,14 +1,15 @@
-//! Rejected ops: listed, shown, and given a second chance once. An app that was shipped before its catalog loses nothing.
+//! Rejected ops: listed, shown, and readmitted once. An app that was shipped before its catalog loses nothing.
 
 use std::process::{Command, Output};
 
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use tidelog_core::ids::{Actor, DeviceId, Position};
+use tidelog_core::ids::{Actor, DeviceId, Position, Scope};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
 use tidelog_postgres::{ReadmitOutcome, RejectedEvent, RejectedFilter};
-use tidelog_testkit::TestApp;
+use tidelog_testkit::{Reader, TestApp, assert_snapshot_of, json_of};
 
 use crate::notices::Notices;
 
@@ -16,20 +17,42 @@ const BEFORE: &str = "roles = [\"staff\", \"guest\"]\n[tables.notes]\n[tables.pl
 const AFTER: &str = "roles = [\"staff\", \"guest\"]\n[tables.notes]\n[tables.plans]\nwrite = [\"staff\"]
     [tables.drawings.fields]\nstrokes = { type = \"binary\" }";
 
+/// What `tidelog rejected list --json` says of an op.
+#[derive(Deserialize)]
+struct Listed {
+    position: Position,
+    at: UnixMs,
+    fields: Json,
+}
+
+/// What `tidelog rejected readmit --json` says of an op.
+#[derive(Deserialize)]
+struct Readmitted {
+    outcome: String,
+    code: Option<String>,
+    readmitted: Option<Position>,
+}
+
+/// Runs `tidelog rejected`.
 fn run(app: &TestApp, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidelog"));
     command.args(["--log", "error", "--database-url", app.database.url(), "rejected"]).args(args);
     command.args(["--workspace", &app.workspace.to_string()]).output().unwrap()
 }
 
-fn good(app: &TestApp, args: &[&str]) -> String {
+/// The output of a command that succeeds.
+fn output(app: &TestApp, args: &[&str]) -> String {
     let output = run(app, args);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn good_json(app: &TestApp, args: &[&str]) -> Json {
-    serde_json::from_str(&good(app, &[args, &["--json"]].concat())).unwrap()
+fn output_json(app: &TestApp, args: &[&str]) -> Json {
+    serde_json::from_str(&output(app, &[args, &["--json"]].concat())).unwrap()
+}
+
+fn readmit(app: &TestApp, args: &[&str]) -> Vec<Readmitted> {
+    serde_json::from_value(output_json(app, &[&["readmit"], args].concat())).unwrap()
 }
 
 async fn all(app: &TestApp) -> Vec<RejectedEvent> {
@@ -43,61 +66,52 @@ async fn an_app_that_was_shipped_before_its_catalog_loses_nothing() {
     phone.saves("notes", "n", json!({})).await;
     phone.pull().await;
     let (made_at, actor) = (UnixMs(app.now().0 - 3_600_000), Actor::parse("ana").unwrap());
-    let strokes = [json!({"strokes": {"$binary": "AAH/"}, "n": i64::MAX}), json!({"strokes": {"$binary": "AAI="}})];
-    let ops = strokes.clone().map(|fields| Op {
+    let given = [json!({"strokes": {"$binary": "AAH/"}, "n": i64::MAX}), json!({"strokes": {"$binary": "AAI="}})];
+    let ops = given.clone().map(|fields| Op {
         at: Some(made_at),
         actor: actor.clone(),
         ..phone.put("drawings", "d", fields)
     });
-    let answer = phone.push_and_wait(&ops).await;
-    assert_eq!(answer.rejected.len(), 2);
+    assert_eq!(phone.push_and_wait(&ops).await.rejected.len(), 2);
     let base = phone.position();
 
-    let listed = good_json(&app, &["list"]);
-    let [first, second] = listed.as_array().unwrap().as_slice() else { panic!("{listed}") };
-    assert_eq!(
-        (&first["code"], &first["table"], &first["record"]),
-        (&json!("table_unknown"), &json!("drawings"), &json!("d"))
-    );
-    assert_eq!((&first["actor"], &first["role"], &first["at"]), (&json!("ana"), &json!("staff"), &json!(made_at)));
-    assert_eq!((&first["fields"], &second["fields"], &first["readmitted"]), (&strokes[0], &strokes[1], &Json::Null));
-    let position = first["position"].to_string();
-    let shown = good(&app, &["show", &position]);
-    assert!(
-        shown.contains("table_unknown") && shown.contains("9223372036854775807") && shown.contains("AAH/"),
-        "{shown}"
-    );
+    let list = output_json(&app, &["list"]);
+    assert_snapshot_of!(app, "rejected_ops_as_an_operator_lists_them", list);
+    let listed: Vec<Listed> = serde_json::from_value(list).unwrap();
+    assert!(listed.iter().all(|op| op.at == made_at));
+    assert_eq!(listed.iter().map(|op| op.fields.clone()).collect::<Vec<_>>(), given);
+    let position = listed[0].position.to_string();
+    let shown = output(&app, &["show", &position]);
+    for expected in ["table_unknown", "9223372036854775807", "AAH/"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
 
-    let told = good_json(&app, &["readmit", &position]);
-    assert_eq!((&told[0]["outcome"], &told[0]["code"]), (&json!("refused"), &json!("table_unknown")), "still bad");
+    let refused = readmit(&app, &[&position]);
+    assert_eq!(refused[0].outcome, "refused", "the table is still unknown");
+    assert_eq!(refused[0].code.as_deref(), Some("table_unknown"));
     let head = app.store().head(app.workspace, Position::START).await.unwrap().unwrap().head;
 
     app.apply_catalog(AFTER).await;
     let mut notices = Notices::of(&app).await;
-    let told = good_json(&app, &["readmit", "--all", "--code", "table_unknown", "--table", "drawings"]);
-    assert_eq!(
-        told.as_array().unwrap().iter().map(|told| told["outcome"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["readmitted"; 2]
-    );
+    let readmitted = readmit(&app, &["--all", "--code", "table_unknown", "--table", "drawings"]);
+    assert!(readmitted.iter().all(|op| op.outcome == "readmitted"));
     let events = phone.pull_ops().await;
-    assert_eq!(events.len(), 2);
-    for event in &events {
+    assert_eq!((events.len(), readmitted.len()), (2, 2));
+    for (event, (readmitted, given)) in events.iter().zip(readmitted.iter().zip(&given)) {
         notices.wait_for_head(event.position).await;
-    }
-    for (event, (told, fields)) in events.iter().zip(told.as_array().unwrap().iter().zip(strokes)) {
         assert_eq!((event.device, event.role.as_str(), event.actor.as_str()), (DeviceId::SYSTEM, "staff", "ana"));
-        assert_eq!((event.base, event.at, &told["readmitted"]), (base, made_at, &json!(event.position)));
-        assert_eq!(serde_json::to_value(&event.fields).unwrap(), fields);
+        assert_eq!((event.base, event.at, readmitted.readmitted), (base, made_at, Some(event.position)));
+        assert_eq!(json_of(&event.fields), *given);
         assert!(event.position > head && event.received_at > made_at);
     }
     app.folded().await;
-    let drawing = phone.records().await.into_iter().find(|record| record.record.as_str() == "d").unwrap();
-    assert_eq!(serde_json::to_value(&drawing.fields).unwrap(), json!({"strokes": {"$binary": "AAI="}, "n": i64::MAX}));
+    let drawing = json!({"strokes": {"$binary": "AAI="}, "n": i64::MAX});
+    assert_eq!(phone.fields("drawings", "d").await, drawing);
 
-    let again = good(&app, &["readmit", &position]);
+    let again = output(&app, &["readmit", &position]);
     assert!(again.contains("already") && again.contains("0 readmitted, 1 had been, 0 refused"), "{again}");
     assert_eq!(phone.pull_ops().await, []);
-    assert!(good(&app, &["list"]).contains(&format!("at {}", events[0].position)));
+    assert!(output(&app, &["list"]).contains(&format!("at {}", events[0].position)));
 }
 
 #[tokio::test]
@@ -110,52 +124,43 @@ async fn of_many_that_readmit_one_at_once_one_does() {
     let readmit = || app.store().readmit(app.workspace, &rejected, app.now());
     let outcomes = futures_util::future::join_all((0..8).map(|_| readmit())).await;
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
-    let first = outcomes.iter().find_map(|outcome| match outcome {
+    let position = outcomes.iter().find_map(|outcome| match outcome {
         ReadmitOutcome::Readmitted(position) => Some(*position),
         _ => None,
     });
-    let first = first.expect("one does");
-    assert_eq!(
-        outcomes.iter().filter(|outcome| **outcome == ReadmitOutcome::Already(first)).count(),
-        7,
-        "{outcomes:?}"
-    );
+    let position = position.expect("one of them readmits the op");
+    let too_late = outcomes.iter().filter(|outcome| **outcome == ReadmitOutcome::Already(position));
+    assert_eq!(too_late.count(), 7, "{outcomes:?}");
     assert_eq!(phone.pull_ops().await.len(), 1);
-    assert_eq!(all(&app).await[0].readmitted, Some(first));
+    assert_eq!(all(&app).await[0].readmitted, Some(position));
 }
 
 #[tokio::test]
 async fn a_readmitted_op_is_judged_against_what_came_since_its_base() {
-    let app = TestApp::build()
-        .catalog("roles = [\"staff\"]\n[tables.notes]\nwrite = []\nrule = \"first_write_wins\"")
-        .start()
-        .await;
+    let closed = "roles = [\"staff\"]\n[tables.notes]\nwrite = []\nrule = \"first_write_wins\"";
+    let app = TestApp::build().catalog(closed).start().await;
     let mut phone = app.phone_as("phone", "staff", &["*"]).await;
-    phone.saves("notes", "n", json!({"title": "of before"})).await;
+    phone.saves("notes", "n", json!({"title": "rejected"})).await;
     app.apply_catalog("roles = [\"staff\"]\n[tables.notes]\nrule = \"first_write_wins\"").await;
     let mut other = app.phone_as("other", "staff", &["*"]).await;
-    other.saves("notes", "n", json!({"title": "of meanwhile"})).await;
+    other.saves("notes", "n", json!({"title": "stored since"})).await;
     let rejected = all(&app).await.remove(0);
-    let ReadmitOutcome::Readmitted(position) = app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap()
-    else {
-        panic!("it is allowed now")
-    };
+    let outcome = app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap();
+    let ReadmitOutcome::Readmitted(position) = outcome else { panic!("the catalog allows it now: {outcome:?}") };
     app.folded().await;
-    assert_eq!(serde_json::to_value(&other.records().await[0].fields).unwrap(), json!({"title": "of meanwhile"}));
+    assert_eq!(other.fields("notes", "n").await, json!({"title": "stored since"}));
     let verdicts = app.store().verdicts(app.workspace, position, position).await.unwrap();
-    assert_eq!(verdicts[0].conflicts[0].to_string(), format!("{position}.title"), "its value is in the conflicts");
+    assert_eq!(verdicts[0].conflicts[0].to_string(), format!("{position}.title"), "its value is a conflict's loser");
 }
 
 #[tokio::test]
 async fn what_its_device_may_not_do_stays_rejected() {
     let app = TestApp::build().catalog(BEFORE).start().await;
     let mut guest = app.phone_as("guest", "guest", &["store-1"]).await;
-    let elsewhere = guest.put("notes", "n", json!({}));
-    let elsewhere = Op { scope: tidelog_core::ids::Scope::parse("store-2").unwrap(), ..elsewhere };
-    let ops = [guest.put("plans", "p", json!({})), elsewhere];
-    let ops = [ops[1].clone(), ops[0].clone()];
+    let elsewhere = Op { scope: Scope::parse("store-2").unwrap(), ..guest.put("notes", "n", json!({})) };
+    let plan = guest.put("plans", "p", json!({}));
     let large = guest.put("notes", "large", json!({"text": "x".repeat(300_000)}));
-    guest.push_and_wait(&[ops[0].clone(), ops[1].clone(), large]).await;
+    guest.push_and_wait(&[elsewhere, plan, large]).await;
     let mut outcomes = Vec::new();
     for rejected in all(&app).await {
         outcomes.push(app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap());
@@ -170,11 +175,11 @@ async fn what_its_device_may_not_do_stays_rejected() {
 }
 
 #[tokio::test]
-async fn what_is_no_rejected_op_is_told() {
+async fn what_is_no_rejected_op_is_refused_with_a_way_out() {
     let app = TestApp::build().catalog(BEFORE).start().await;
     let mut phone = app.phone_as("phone", "staff", &["*"]).await;
     phone.saves("notes", "n", json!({})).await;
-    for (args, said) in [
+    for (args, message) in [
         (&["show", "2"][..], "no rejected op at position 2"),
         (&["readmit", "99"], "tidelog rejected list"),
         (&["readmit"], "--all"),
@@ -183,15 +188,14 @@ async fn what_is_no_rejected_op_is_told() {
     ] {
         let output = run(&app, args);
         assert!(!output.status.success(), "{args:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains(message),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    assert_eq!(good_json(&app, &["list"]), json!([]));
-    assert_eq!(
-        app.store()
-            .rejected(app.another_workspace().await, Position::START, &RejectedFilter::default())
-            .await
-            .unwrap()
-            .next,
-        None
-    );
+    assert_eq!(output_json(&app, &["list"]), json!([]));
+    let other = app.another_workspace().await;
+    let page = app.store().rejected(other, Position::START, &RejectedFilter::default()).await.unwrap();
+    assert_eq!(page.next, None);
 }

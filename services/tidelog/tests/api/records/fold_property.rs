@@ -1,5 +1,5 @@
-//! FOLD-1, FOLD-3: records and conflicts as they are served equal core's fold of the pulled log, for random ops of three devices
-//! under every rule.
+//! FOLD-1, FOLD-3: the records and conflicts that a server serves equal core's fold of the pulled log, for random ops of
+//! three devices under every rule.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use tidelog_core::fold::{Content, Folder, Side};
 use tidelog_core::ids::{ConflictId, Position, Scope};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{ConflictsResponse, EventView, PushResponse, RecordView, SideView};
-use tidelog_testkit::{Phone, TestApp, op_fields};
+use tidelog_core::wire::{EventView, RecordView, SideView};
+use tidelog_testkit::{Phone, Reader, TestApp, fields};
 
 const CATALOG: &str = "
 roles = [\"boss\", \"staff\"]
@@ -45,6 +45,7 @@ granularity = \"record\"
 ";
 const TABLES: [&str; 11] =
     ["server", "device", "first", "ranked", "manual", "mixed", "sums", "updates", "ruled", "asked", "whole"];
+/// Random logs that the test plays.
 const CASES: u32 = 60;
 
 /// One step of a device.
@@ -95,16 +96,16 @@ fn name(field: bool) -> &'static str {
 }
 
 fn op_of(phone: &mut Phone, change: &Change, now: UnixMs) -> Op {
-    let fields = |given: &[(bool, i64)]| {
+    let fields_of = |given: &[(bool, i64)]| {
         let given = given.iter().map(|(field, value)| (name(*field).to_owned(), json!(value)));
-        op_fields(serde_json::Value::Object(given.collect()))
+        fields(Json::Object(given.collect()))
     };
     let intent = match &change.what {
-        What::Put(given) => Intent::Put(fields(given)),
+        What::Put(given) => Intent::Put(fields_of(given)),
         What::Delete => Intent::Delete,
         What::Resolve(position, field) => Intent::Resolve {
             conflict: ConflictId::of(Position(*position), name(*field)),
-            put: Some(fields(&[(*field, 9)])),
+            put: Some(fields_of(&[(*field, 9)])),
         },
     };
     let base = Position((phone.position().0 - change.behind).max(0));
@@ -113,7 +114,7 @@ fn op_of(phone: &mut Phone, change: &Change, now: UnixMs) -> Op {
     Op { base: Some(base), at: change.clock_ms.map(|ms| UnixMs(now.0 + ms)), scope, ..op }
 }
 
-/// Folds pulled events as a replica does, and keeps a conflicts: each row in the words of the protocol.
+/// Folds pulled events as a replica does, and keeps every conflict in the words of the protocol.
 fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
     let (mut folder, mut conflicts) = (Folder::new(), BTreeMap::new());
     for event in events {
@@ -141,11 +142,11 @@ fn side(side: &Side) -> Json {
     }
 }
 
-/// The whole conflicts as it is served, page by page, in the same words.
+/// Every conflict as the server serves it, page by page, in the same words.
 async fn conflicts(reader: &Phone) -> BTreeMap<ConflictId, Json> {
     let (mut conflicts, mut after) = (BTreeMap::new(), String::new());
     loop {
-        let page: ConflictsResponse = reader.http.get(&format!("/api/v1/conflicts?limit=3{after}")).await.good();
+        let page = reader.conflicts_page(&format!("limit=3{after}")).await;
         for row in page.conflicts {
             let mut view = json!({"field": row.field, "rule": row.rule, "status": row.status});
             view["record"] = json!([row.table, row.scope, row.record]);
@@ -167,8 +168,18 @@ async fn conflicts(reader: &Phone) -> BTreeMap<ConflictId, Json> {
     }
 }
 
-/// Plays the steps of three devices in turn on a server; its records and its own fold.
-async fn play(app: &TestApp, steps: &[(u8, Step)]) -> (Vec<RecordView>, Vec<RecordView>, Vec<RecordView>) {
+/// Records of one workspace with all of their state, in the order of their addresses.
+#[derive(Debug, PartialEq)]
+struct Played {
+    /// As the server serves them.
+    served: Vec<RecordView>,
+    /// As a replica has folded them.
+    folded: Vec<RecordView>,
+}
+
+/// Plays the steps of three devices in turn on a server. Compares the conflicts and the plain records, and returns the full
+/// ones.
+async fn play(app: &TestApp, steps: &[(u8, Step)]) -> Played {
     let workspace = app.another_workspace().await;
     let mut phones = Vec::new();
     for role in ["boss", "staff", "staff"] {
@@ -181,25 +192,27 @@ async fn play(app: &TestApp, steps: &[(u8, Step)]) -> (Vec<RecordView>, Vec<Reco
             Step::Pull => drop(phone.pull_in_pages_of(3).await),
             Step::Push(changes) => {
                 let ops: Vec<_> = changes.iter().map(|change| op_of(phone, change, now)).collect();
-                assert_eq!(phone.push(&ops).await.good::<PushResponse>().rejected, []);
+                assert_eq!(phone.push(&ops).await.rejected, []);
             }
         }
     }
     let mut reader = app.phone_of(workspace, "reader", "staff").await;
     let (folder, expected) = replica(&reader.pull_in_pages_of(7).await);
+    // Once the marker is folded, so is everything before it.
     let marker = reader.put("server", "marker", json!({}));
     reader.push_and_wait(&[marker]).await;
-    assert_eq!(conflicts(&reader).await, expected, "the conflicts is the replica's");
-    let mut stored = reader.records_in_pages_of(5, "&state=full").await.0;
-    stored.retain(|record| record.record.as_str() != "marker");
-    stored.sort_by(|a, b| (&a.table, &a.scope, &a.record).cmp(&(&b.table, &b.scope, &b.record)));
-    let mut plain = reader.records_in_pages_of(4, "").await.0;
-    plain.retain(|record| record.record.as_str() != "marker");
-    plain.sort_by(|a, b| (&a.table, &a.scope, &a.record).cmp(&(&b.table, &b.scope, &b.record)));
-    let folded: Vec<_> = folder.views(true).collect();
-    let live = folder.views(false).filter(|record| !record.deleted).collect::<Vec<_>>();
-    assert_eq!(plain, live, "the plain records are the live ones");
-    (stored, folded, live)
+    assert_eq!(conflicts(&reader).await, expected, "the server's conflicts are the replica's");
+    let live: Vec<_> = folder.views(false).filter(|record| !record.deleted).collect();
+    assert_eq!(served(&reader, 4, "").await, live, "the plain records are the live ones");
+    Played { served: served(&reader, 5, "&state=full").await, folded: folder.views(true).collect() }
+}
+
+/// The records that the server serves in pages of `limit`, without the marker.
+async fn served(reader: &Phone, limit: usize, query: &str) -> Vec<RecordView> {
+    let (mut records, _) = reader.records_in_pages_of(limit, query).await;
+    records.retain(|record| record.record.as_str() != "marker");
+    records.sort_by(|a, b| (&a.table, &a.scope, &a.record).cmp(&(&b.table, &b.scope, &b.record)));
+    records
 }
 
 #[test]
@@ -213,20 +226,18 @@ fn records_equal_the_fold_of_the_pulled_log() {
     let steps = prop::collection::vec((0..3u8, step()), 5..40);
     runner
         .run(&steps, |steps| {
-            let (stored, folded, _) = runtime.block_on(play(&app, &steps));
-            reached_cell.borrow_mut().note(&folded);
-            prop_assert_eq!(stored, folded);
+            let played = runtime.block_on(play(&app, &steps));
+            reached_cell.borrow_mut().note(&played.folded);
+            prop_assert_eq!(played.served, played.folded);
             Ok(())
         })
         .unwrap();
-    assert!(
-        reached.deleted && reached.conflict && reached.reborn && reached.scoped,
-        "the generator misses: {reached:?}"
-    );
+    let has_reached_all = reached.deleted && reached.conflict && reached.reborn && reached.scoped;
+    assert!(has_reached_all, "the generator misses a case: {reached:?}");
     drop(app);
 }
 
-/// What the generated logs led to, over the run: a test whose generator misses a branch proves nothing of it.
+/// Which cases the generated logs have reached. A test whose generator misses a case proves nothing about it.
 #[derive(Debug, Default)]
 struct Reached {
     deleted: bool,

@@ -1,25 +1,23 @@
-//! A record's past over HTTP: its events with what became of them, and what it was at any place in the log.
+//! A record's past over HTTP: its events with what became of them, and the record as of any position or time.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Folder, RecordKey};
-use tidelog_core::ids::{Position, RecordId, Scope, TableName};
+use tidelog_core::fold::{Folder, Record};
+use tidelog_core::ids::{Position, Scope};
+use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::{EventView, RecordView};
-use tidelog_testkit::{Phone, TestApp};
+use tidelog_testkit::{Reader, TestApp, assert_snapshot_of, json_of};
 
 const CATALOG: &str = "roles = [\"member\"]\n[tables.notes]\n[tables.drafts]\nrule = \"manual\"";
 const LATER_CATALOG: &str =
     "roles = [\"member\"]\n[tables.notes]\nrule = \"first_write_wins\"\n[tables.drafts]\nrule = \"manual\"";
 
-async fn history(phone: &Phone, query: &str) -> Json {
-    phone.http.get(&format!("/api/v1/records/{query}")).await.good()
-}
-
 #[tokio::test]
-async fn a_history_tells_every_event_with_what_became_of_it() {
+async fn a_history_has_every_event_with_what_became_of_it() {
     let app = TestApp::build().catalog(CATALOG).start().await;
     let (mut phone, mut tablet) = (app.phone("phone").await, app.phone("tablet").await);
     let op = phone.put("drafts", "d", json!({"a": 1, "b": 1}));
@@ -32,31 +30,18 @@ async fn a_history_tells_every_event_with_what_became_of_it() {
     let op = phone.delete("drafts", "d");
     phone.push_and_wait(&[op]).await;
 
-    let told = history(&phone, "drafts/d/history").await;
-    let events = told["events"].as_array().unwrap();
-    let of: Vec<_> =
-        events.iter().map(|event| (event["kind"].as_str().unwrap(), event["verdict"].as_str().unwrap())).collect();
-    assert_eq!(of, [("put", "applied"), ("put", "conflict"), ("delete", "applied")], "rejected ones are not in it");
-    assert_eq!(events[1]["conflicts"], json!([format!("{}.a", events[1]["position"])]));
-    assert_eq!((&events[1]["fields"], &events[1]["device"]), (&json!({"a": 2, "c": 2}), &json!(tablet.device)));
-    assert_eq!(told["more"], false);
+    let history: Json = phone.http.get("/api/v1/records/drafts/d/history").await.good();
+    assert_snapshot_of!(app, "a_history_without_the_rejected_op", history);
     phone.http.get("/api/v1/records/drafts/never/history").await.refused(404, "not_found");
     phone.http.get("/api/v1/records/drafts/d/history?after=x").await.refused(400, "cursor_invalid");
+
     let store_13 = app.phone_as("13", "member", &["store-13"]).await;
-    let op = Op::in_scope(phone.put("drafts", "s", json!({"n": 1})));
+    let op = Op { scope: Scope::parse("store-12").unwrap(), ..phone.put("drafts", "s", json!({"n": 1})) };
     phone.push_and_wait(&[op]).await;
     for path in ["drafts/s/history?scope=store-12", "drafts/s?scope=store-12&as_of=1", "nothing/s/history"] {
         store_13.http.get(&format!("/api/v1/records/{path}")).await.refused(404, "not_found");
     }
-    history(&phone, "drafts/s/history?scope=store-12").await;
-}
-
-struct Op;
-
-impl Op {
-    fn in_scope(op: tidelog_core::op::Op) -> tidelog_core::op::Op {
-        tidelog_core::op::Op { scope: Scope::parse("store-12").unwrap(), ..op }
-    }
+    assert_eq!(phone.history("drafts", "s", "scope=store-12").await.events.len(), 1);
 }
 
 #[tokio::test]
@@ -72,32 +57,33 @@ async fn a_long_history_is_read_in_pages() {
     for limit in [1_000, 64, 63, 41] {
         let (mut numbers, mut after, mut pages) = (Vec::new(), String::new(), 0);
         loop {
-            let page = history(&phone, &format!("notes/n/history?limit={limit}{after}")).await;
-            let events = page["events"].as_array().unwrap();
-            assert!(events.len() <= limit);
-            numbers.extend(events.iter().map(|event| event["fields"]["n"].as_i64().unwrap()));
-            after = format!("&after={}", page["cursor"].as_str().unwrap());
+            let page = phone.history("notes", "n", &format!("limit={limit}{after}")).await;
+            assert!(page.events.len() <= limit);
+            let of_page = page.events.iter().map(|event| json_of(&event.event.fields)["n"].as_i64().unwrap());
+            numbers.extend(of_page);
+            after = format!("&after={}", page.cursor);
             pages += 1;
-            if page["more"] == false {
+            if !page.more {
                 break;
             }
         }
         assert_eq!(numbers, (0..210).collect::<Vec<_>>(), "by {limit}");
         assert_eq!(pages, 210_usize.div_ceil(limit).max(1));
-        let rest = history(&phone, &format!("notes/n/history?limit={limit}{after}")).await;
-        assert_eq!((&rest["events"], &rest["more"]), (&json!([]), &json!(false)));
+        let rest = phone.history("notes", "n", &format!("limit={limit}{after}")).await;
+        assert_eq!((rest.events.as_slice(), rest.more), (&[][..], false));
     }
 }
 
-fn as_they_were(events: &[EventView]) -> BTreeMap<(i64, String), RecordView> {
-    let (mut folder, mut were) = (Folder::new(), BTreeMap::new());
+/// Each record as it was after each position.
+fn records_by_position(events: &[EventView]) -> BTreeMap<(i64, String), RecordView> {
+    let (mut folder, mut records) = (Folder::new(), BTreeMap::new());
     for event in events {
         folder.fold(&Event::try_from(event.clone()).unwrap()).unwrap();
         for view in folder.views(false) {
-            were.insert((event.position.0, view.record.to_string()), view);
+            records.insert((event.position.0, view.record.to_string()), view);
         }
     }
-    were
+    records
 }
 
 #[tokio::test]
@@ -127,29 +113,27 @@ async fn a_record_as_of_any_position_is_the_fold_of_the_log_up_to_there() {
     }
     let mut reader = app.phone("reader").await;
     let events = reader.pull().await;
-    let were = as_they_were(&events);
+    let records = records_by_position(&events);
+    let assert_as_of = async |record: &str, as_of: String, position: i64| {
+        let response = reader.http.get(&format!("/api/v1/records/notes/{record}?as_of={as_of}")).await;
+        match records.get(&(position, record.to_owned())) {
+            Some(expected) => assert_eq!(&response.good::<RecordView>(), expected, "{record} as of {as_of}"),
+            None => drop(response.refused(404, "not_found")),
+        }
+    };
     for position in 0..=events.len() as i64 {
         for record in ["m", "n"] {
-            let answer = reader.http.get(&format!("/api/v1/records/notes/{record}?as_of={position}")).await;
-            match were.get(&(position, record.to_owned())) {
-                Some(was) => assert_eq!(&answer.good::<RecordView>(), was, "{record} at {position}"),
-                None => drop(answer.refused(404, "not_found")),
-            }
+            assert_as_of(record, position.to_string(), position).await;
         }
     }
-    // Each time names the last event that was stored by then.
+    // A time stands for the last event that was stored by then.
     for event in events.iter().skip(1).step_by(7) {
         let last = events.iter().rev().find(|other| other.received_at <= event.received_at).unwrap();
-        let answer = reader.http.get(&format!("/api/v1/records/notes/o?as_of={}", event.received_at)).await;
-        match were.get(&(last.position.0, "o".to_owned())) {
-            Some(was) => assert_eq!(&answer.good::<RecordView>(), was, "at {}", event.received_at),
-            None => drop(answer.refused(404, "not_found")),
-        }
+        assert_as_of("o", event.received_at.to_string(), last.position.0).await;
     }
     let before = UnixMs(events[0].received_at.0 - 1);
     reader.http.get(&format!("/api/v1/records/notes/n?as_of={before}")).await.refused(404, "not_found");
-    let now: RecordView = reader.http.get(&format!("/api/v1/records/notes/n?as_of={}", app.now())).await.good();
-    assert_eq!(now, were[&(events.len() as i64, "n".to_owned())]);
+    assert_as_of("n", app.now().to_string(), events.len() as i64).await;
 }
 
 #[tokio::test]
@@ -162,7 +146,7 @@ async fn what_is_no_place_in_the_log_is_refused() {
         phone.http.get(&format!("/api/v1/records/notes/n?as_of={as_of}")).await.refused(422, "query_invalid");
     }
     phone.http.get("/api/v1/records/notes/n?as_of=1").await.refused(404, "not_found");
-    phone.http.get("/api/v1/records/notes/n?as_of=2").await.good::<RecordView>();
+    assert_eq!(phone.fields("notes", "n?as_of=2").await, json!({"n": 1}));
 }
 
 #[tokio::test]
@@ -176,28 +160,19 @@ async fn after_a_refold_the_past_is_what_its_rules_make_of_it() {
     app.apply_catalog(LATER_CATALOG).await;
     let op = phone.put("notes", "other", json!({}));
     phone.push_and_wait(&[op]).await;
-    let by = async || {
-        let was: RecordView = phone.http.get("/api/v1/records/notes/n?as_of=3").await.good();
-        serde_json::to_value(&was.fields).unwrap()["by"].clone()
-    };
-    assert_eq!(by().await, "tablet", "by the rules of its time the last write won");
-    // What a refold leaves: the live records say under which catalog they were folded.
+    let past = async || phone.fields("notes", "n?as_of=3").await;
+    assert_eq!(past().await, json!({"by": "tablet"}), "by the rules of its time the last write won");
+    // What a refold leaves: the live generation names the catalog under which it was folded.
     let owner = app.database.connect().await;
     owner.execute("UPDATE tidelog.checkpoints SET refold_position = 4", &[]).await.unwrap();
-    assert_eq!(by().await, "phone", "by the refold's the first one has");
+    assert_eq!(past().await, json!({"by": "phone"}), "by the refold's rules the first write won");
 }
 
-/// Prints what the target is about: history and as-of of a record with 100 events within 10 ms at p99, in a log of a
-/// million (`TIDELOG_HISTORY_EVENTS=1000000`, alone, with `--nocapture`).
-#[tokio::test]
-async fn a_hundred_events_among_many_are_read_by_their_places() {
-    let events: i64 = std::env::var("TIDELOG_HISTORY_EVENTS").map_or(20_000, |events| events.parse().unwrap());
-    let (stride, rounds) = (events / 100, if events < 1_000_000 { 20 } else { 500 });
-    let app = TestApp::build().catalog(CATALOG).without_projector().start().await;
-    let mut phone = app.phone("phone").await;
-    phone.saves("notes", "hot", json!({"n": 0, "text": "x".repeat(200)})).await;
+/// Fills the log up to `events` events behind the one that a phone has pushed, evenly between the record `hot` and ten
+/// thousand other records. Returns the positions of the events of `hot`.
+async fn fill_log(app: &TestApp, events: i64) -> Vec<Position> {
+    let stride = events / 100;
     let owner = app.database.connect().await;
-    // Beside the one record ten thousand others, its events evenly among theirs.
     let sql = format!(
         "INSERT INTO tidelog.log SELECT l.workspace, l.device, p, p - 1, p - 1, l.at_ms + p, l.received_at_ms + p, p, 0::smallint, 1::smallint, 'notes',
             CASE WHEN p % {stride} = 7 THEN 'hot' ELSE 'r' || p % 9973 END, '', l.role, '', '', '', l.fields
@@ -205,19 +180,23 @@ async fn a_hundred_events_among_many_are_read_by_their_places() {
     );
     owner.batch_execute(&sql).await.unwrap();
     owner.batch_execute("VACUUM ANALYZE tidelog.log").await.unwrap();
+    [2].into_iter().chain((0..99).map(|n| n * stride + 7)).map(Position).collect()
+}
+
+/// Folds the catalog and these events, which are all of one record.
+async fn fold_record(app: &TestApp, positions: &[Position]) -> Record {
     let (store, workspace) = (app.store(), app.workspace);
-    let positions: Vec<_> = [2].into_iter().chain((0..99).map(|n| n * stride + 7)).map(Position).collect();
-    let key = RecordKey {
-        table: TableName::parse("notes").unwrap(),
-        scope: Scope::everyone(),
-        record: RecordId::parse("hot").unwrap(),
-    };
     let mut folder = Folder::new();
     folder.fold(&store.event_at(workspace, Position(1)).await.unwrap().unwrap()).unwrap();
-    for event in store.events_at(workspace, &positions).await.unwrap() {
+    for event in store.events_at(workspace, positions).await.unwrap() {
         folder.fold(&event).unwrap();
     }
-    let (_, record) = folder.take_changed().remove(0);
+    folder.take_changed().remove(0).1
+}
+
+/// Writes a folded record as the projector would, and moves the checkpoint to the head.
+async fn write_record(app: &TestApp, record: &Record, head: i64) {
+    let owner = app.database.connect().await;
     let (mut fields, mut state) = (Vec::new(), Vec::new());
     record.write_fields(&mut fields);
     record.write_state(&mut state);
@@ -228,32 +207,47 @@ async fn a_hundred_events_among_many_are_read_by_their_places() {
         let sql = "INSERT INTO tidelog.record_events SELECT workspace, table_set, $1, 'notes', '', 'hot', $2 FROM tidelog.checkpoints";
         owner.execute(sql, &[&(*block as i32), &positions]).await.unwrap();
     }
-    owner.execute("UPDATE tidelog.checkpoints SET position = $1, catalog_position = 1", &[&events]).await.unwrap();
+    owner.execute("UPDATE tidelog.checkpoints SET position = $1, catalog_position = 1", &[&head]).await.unwrap();
+}
 
-    assert_eq!(history(&phone, "notes/hot/history").await["events"].as_array().unwrap().len(), 100);
+/// Prints the quantiles of what some calls took.
+fn print_quantiles(what: &str, mut took: Vec<u128>) {
+    took.sort_unstable();
+    let (p50, p99, max) = (took[took.len() / 2], took[took.len() * 99 / 100], took[took.len() - 1]);
+    println!("{what}: p50 {p50} us, p99 {p99} us, max {max} us");
+}
+
+/// Prints what the target is about: history and as-of of a record with 100 events within 10 ms at p99, in a log of a
+/// million (`TIDELOG_HISTORY_EVENTS=1000000`, alone, with `--nocapture`).
+#[tokio::test]
+async fn a_hundred_events_among_many_are_read_by_their_places() {
+    let events: i64 = std::env::var("TIDELOG_HISTORY_EVENTS").map_or(20_000, |events| events.parse().unwrap());
+    let rounds = if events < 1_000_000 { 20 } else { 500 };
+    let app = TestApp::build().catalog(CATALOG).without_projector().start().await;
+    let mut phone = app.phone("phone").await;
+    phone.saves("notes", "hot", json!({"n": 0, "text": "x".repeat(200)})).await;
+    let positions = fill_log(&app, events).await;
+    let record = fold_record(&app, &positions).await;
+    write_record(&app, &record, events).await;
+    assert_eq!(phone.history("notes", "hot", "").await.events.len(), 100);
+
+    let (store, workspace) = (app.store(), app.workspace);
     let time = UnixMs(store.event_at(workspace, Position(events)).await.unwrap().unwrap().received_at.0 - 1);
-    println!("the time {time} is at {:?}; {key:?}", store.position_at(workspace, time).await.unwrap());
+    println!("the time {time} is at {:?}", store.position_at(workspace, time).await.unwrap());
     for path in ["notes/hot/history".to_owned(), format!("notes/hot?as_of={events}"), "notes/hot".to_owned()] {
         let mut took = Vec::new();
         for _ in 0..rounds {
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             phone.http.get(&format!("/api/v1/records/{path}")).await.good::<Json>();
             took.push(began.elapsed().as_micros());
         }
-        took.sort_unstable();
-        println!(
-            "{path}: p50 {} us, p99 {} us, max {} us",
-            took[rounds / 2],
-            took[rounds * 99 / 100],
-            took[rounds - 1]
-        );
+        print_quantiles(&path, took);
     }
     let mut took = Vec::new();
     for n in 0..rounds {
-        let began = std::time::Instant::now();
-        store.position_at(workspace, UnixMs(time.0 - n as i64 * 1_999)).await.unwrap();
+        let began = Instant::now();
+        store.position_at(workspace, UnixMs(time.0 - n * 1_999)).await.unwrap();
         took.push(began.elapsed().as_micros());
     }
-    took.sort_unstable();
-    println!("position of a time: p50 {} us, p99 {} us", took[rounds / 2], took[rounds * 99 / 100]);
+    print_quantiles("the position of a time", took);
 }

@@ -1,4 +1,4 @@
-//! Whole tables as they were: `tidelog replay` against what a replica has folded up to the same place.
+//! `tidelog replay` prints whole tables as they were: what a replica has folded up to the same place.
 
 use std::process::{Command, Output};
 
@@ -7,27 +7,30 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
 use tidelog_core::fold::Folder;
 use tidelog_core::wire::{EventView, RecordView};
-use tidelog_testkit::{Phone, TestApp};
+use tidelog_testkit::{Phone, TestApp, json_of};
 
+/// Runs `tidelog replay`.
 fn run(app: &TestApp, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidelog"));
     command.args(["--log", "error", "--database-url", app.database.url(), "replay"]).args(args);
     command.args(["--workspace", &app.workspace.to_string()]).output().unwrap()
 }
 
+/// The output of a command that succeeds.
 fn good(app: &TestApp, args: &[&str]) -> String {
     let output = run(app, args);
     assert!(output.status.success(), "{args:?} {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The message of a command that fails.
 fn bad(app: &TestApp, args: &[&str]) -> String {
     let output = run(app, args);
     assert!(!output.status.success(), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// The records that it prints as lines.
+/// The records that the command prints as lines.
 fn records(app: &TestApp, args: &[&str]) -> Vec<RecordView> {
     let lines = good(app, &[args, &["--format", "ndjson"]].concat());
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -37,7 +40,7 @@ fn live(folder: &Folder) -> Vec<RecordView> {
     folder.views(false).filter(|view| !view.deleted).collect()
 }
 
-/// A few devices that write the same records, now and then without having heard of each other.
+/// Two devices write the same records, and sometimes without knowing of each other. Returns the whole log.
 async fn story(app: &TestApp) -> Vec<EventView> {
     let mut phones = vec![app.phone("one").await, app.phone("two").await];
     for round in 0..6_i64 {
@@ -65,7 +68,7 @@ async fn every_position_and_time_of_the_past_is_what_a_replica_had_then() {
     let app = TestApp::start().await;
     let events = story(&app).await;
     let head = events.last().unwrap().position;
-    // Within batches too, and every time the log knows.
+    // Positions within batches as well, and then times of the log.
     for end in (0..=head.0).step_by(4).chain([head.0]) {
         let until: Vec<_> = events.iter().filter(|event| event.position.0 <= end).cloned().collect();
         assert_eq!(records(&app, &["--as-of", &end.to_string()]), live(&Phone::fold(&until)), "at {end}");
@@ -74,7 +77,7 @@ async fn every_position_and_time_of_the_past_is_what_a_replica_had_then() {
         let until: Vec<_> = events.iter().filter(|other| other.received_at <= event.received_at).cloned().collect();
         assert_eq!(records(&app, &["--as-of", &event.received_at.to_string()]), live(&Phone::fold(&until)));
     }
-    assert_eq!(records(&app, &[]), live(&Phone::fold(&events)), "the head without");
+    assert_eq!(records(&app, &[]), live(&Phone::fold(&events)), "without an option it is the head");
     assert_eq!(records(&app, &["--as-of", "1999-01-01T00:00:00Z"]), []);
 }
 
@@ -97,7 +100,7 @@ async fn one_table_alone_is_the_same_as_among_others() {
 }
 
 #[tokio::test]
-async fn the_rules_are_those_that_the_live_records_are_folded_by() {
+async fn the_past_is_folded_by_the_rules_of_the_live_records() {
     let with = |rule: &str| format!("roles = [\"member\"]\n[tables.notes]\nrule = \"{rule}\"");
     let app = TestApp::build().catalog(&with("last_write_wins")).start().await;
     let (mut one, mut two) = (app.phone("one").await, app.phone("two").await);
@@ -105,9 +108,9 @@ async fn the_rules_are_those_that_the_live_records_are_folded_by() {
     two.saves("notes", "n", json!({"by": "two"})).await;
     app.apply_catalog(&with("first_write_wins")).await;
     one.saves("notes", "other", json!({})).await;
-    let by = |records: Vec<RecordView>| serde_json::to_value(&records[0].fields).unwrap()["by"].clone();
+    let by = |records: Vec<RecordView>| json_of(&records[0].fields)["by"].clone();
     assert_eq!(by(records(&app, &[])), "two", "rules never change the past");
-    // What a rebuild leaves that an operator's refold asked for.
+    // What a rebuild leaves after a refold that an operator asked for.
     app.folded().await;
     let events = one.pull().await;
     let refold = events.iter().rfind(|event| event.table.is_server_owned()).unwrap();
@@ -123,28 +126,27 @@ async fn the_rules_are_those_that_the_live_records_are_folded_by() {
         }
         let past = records(&app, &["--as-of", &end.to_string()]);
         assert_eq!(past, live(&folder));
-        assert_eq!(by(past), "one", "unless somebody asked for it");
+        assert_eq!(by(past), "one", "unless an operator asks for it");
     }
 }
 
 #[tokio::test]
-async fn tables_are_for_people_and_csv_for_everything_else() {
+async fn tables_are_for_people_and_csv_for_programs() {
     let app = TestApp::build().catalog("roles = [\"member\"]\n[tables.a]\n[tables.b]").start().await;
     let mut phone = app.phone("phone").await;
     phone.saves("a", "r", json!({"title": "say \"hi\"", "n": 5.0, "record": 1})).await;
     phone.saves("b", "s", json!({"big": i64::MIN, "steer": "\u{1b}[2J"})).await;
     let table = good(&app, &[]);
-    assert!(
-        table.starts_with("a at position 3: 1 records") && table.contains("\nb at position 3: 1 records"),
-        "{table}"
-    );
-    assert!(table.contains("say \"hi\"") && table.contains("5.0") && !table.contains('\u{1b}'), "{table}");
+    assert!(table.starts_with("a at position 3: 1 records"), "{table}");
+    assert!(table.contains("\nb at position 3: 1 records"), "{table}");
+    assert!(table.contains("say \"hi\"") && table.contains("5.0"), "{table}");
+    assert!(!table.contains('\u{1b}'), "a value cannot control the terminal: {table}");
     let csv = good(&app, &["--format", "csv"]);
     let lines: Vec<_> = csv.lines().collect();
     assert_eq!(lines[0], r#""table","record","scope","version","updated_at","big","n","field_record","steer","title""#);
     assert!(lines[1].starts_with(r#""a","r","",2,"#) && lines[1].ends_with(r#",,5.0,1,,"say ""hi""""#), "{csv}");
     assert!(lines[2].contains(",-9223372036854775808,,,"), "{csv}");
-    // Postgres takes it back as it is.
+    // Postgres loads the file as it is.
     let owner = app.database.connect().await;
     let path = tempfile::Builder::new().prefix("tidelog-replay-").suffix(".csv").tempfile().unwrap();
     std::fs::write(path.path(), &csv).unwrap();
@@ -153,15 +155,13 @@ async fn tables_are_for_people_and_csv_for_everything_else() {
         COPY public.back FROM '{}' CSV HEADER", path.path().display());
     owner.batch_execute(&load).await.unwrap();
     let row = owner.query_one("SELECT title, n::text, big FROM public.back WHERE record = 'r'", &[]).await.unwrap();
-    assert_eq!(
-        (row.get::<_, &str>(0), row.get::<_, &str>(1), row.get::<_, Option<i64>>(2)),
-        ("say \"hi\"", "5.0", None)
-    );
+    let (title, n, big): (&str, &str, Option<i64>) = (row.get(0), row.get(1), row.get(2));
+    assert_eq!((title, n, big), ("say \"hi\"", "5.0", None));
     assert_eq!(good(&app, &["--json"]), good(&app, &["--format", "ndjson"]));
 }
 
 #[tokio::test]
-async fn what_is_no_place_of_the_log_is_told() {
+async fn what_is_no_place_of_the_log_is_refused() {
     let app = TestApp::start().await;
     assert_eq!(good(&app, &[]), "no records at position 0\n", "an empty log has a past too");
     app.phone("phone").await.saves("notes", "n", json!({})).await;

@@ -1,11 +1,13 @@
-//! Values survive without loss: log and records, JSON and MessagePack, and nothing that passes push stops the projector.
+//! Values survive without loss in log and records, in JSON and MessagePack, and no value that a push accepts stops the
+//! projector.
 
 use serde_json::{Value as Json, json};
 use tidelog_core::value::{Fields, Value};
-use tidelog_core::wire::{Encoding, PullResponse, PushResponse};
-use tidelog_testkit::{TestApp, op_fields};
+use tidelog_core::wire::{Encoding, PushResponse};
+use tidelog_testkit::{Reader, TestApp, fields};
 
-fn everything() -> Json {
+/// Fields with a value of every kind, and with the extremes of each.
+fn every_kind() -> Json {
     json!({
         "null": null, "true": true, "min": i64::MIN, "max": i64::MAX, "float": 1.0, "huge": 1e300, "tiny": 5e-324,
         "tenth": 0.1, "zero": -0.0, "text": "ä\u{1F600}\u{7f}\u{1}\"\\\r\n", "binary": {"$binary": "AP9/"}, "no bytes": {"$binary": ""},
@@ -21,7 +23,7 @@ fn deep(levels: usize) -> Json {
 #[tokio::test]
 async fn every_kind_of_value_survives_both_ways_and_both_paths() {
     let app = TestApp::start().await;
-    let expected = op_fields(everything());
+    let expected = fields(every_kind());
     for (sends, reads) in [
         (Encoding::Json, Encoding::MessagePack),
         (Encoding::MessagePack, Encoding::Json),
@@ -30,12 +32,12 @@ async fn every_kind_of_value_survives_both_ways_and_both_paths() {
     ] {
         let mut sender = app.phone("sender").await.speaking(sends);
         let record = format!("{sends:?} to {reads:?}");
-        let op = sender.put("notes", &record, everything());
+        let op = sender.put("notes", &record, every_kind());
         sender.push_and_wait(&[op]).await;
         let mut reader = app.phone("reader").await.speaking(reads);
         let pulled = reader.pull_ops().await.pop().unwrap().fields.unwrap();
         assert_eq!(pulled, expected, "pulled {record}");
-        let folded = reader.records().await.into_iter().find(|found| found.record.as_str() == record).unwrap().fields;
+        let folded = reader.record("notes", &record).await.fields;
         assert_eq!(folded.to_msgpack(), expected.to_msgpack(), "folded {record}, byte for byte");
     }
 }
@@ -68,13 +70,13 @@ async fn what_the_model_does_not_hold_is_refused_with_the_op_it_is_in() {
         (r#"{"k":1,"k":2}"#, "duplicate_key"),
         (&format!("{}{}", "[".repeat(33), "]".repeat(33)), "too_deep"),
     ] {
-        let answer = phone.http.post_bytes("/api/v1/sync/push", "application/json", body(value).as_bytes()).await;
-        let problem = answer.refused(422, code);
-        assert_eq!(problem["op_index"], 1, "{value}");
-        assert!(!problem.to_string().contains("q7x"), "input is not echoed: {problem}");
+        let response = phone.http.post_bytes("/api/v1/sync/push", "application/json", body(value).as_bytes()).await;
+        let problem = response.refused(422, code);
+        assert_eq!(problem.op_index, Some(1), "{value}");
+        assert!(!problem.text.contains("q7x"), "the response repeats input: {problem:?}");
     }
     phone.saves("notes", "a", json!({})).await;
-    assert_eq!(phone.pull_ops().await.len(), 1, "nothing of a refused push is stored, and the next good one works");
+    assert_eq!(phone.pull_ops().await.len(), 1, "no op of a refused push is stored, and the next good push works");
 }
 
 #[tokio::test]
@@ -85,7 +87,7 @@ async fn a_binary_look_alike_in_msgpack_is_refused_and_bytes_are_not() {
         let mut body =
             rmp_serde::to_vec_named(&json!({"ops": [{"seq": 1, "table": "notes", "record": "a", "kind": "put"}]}))
                 .unwrap();
-        // The op's map has one member more: fields, at its end, which is the body's end.
+        // One member more in the op's map: `fields`, at its end, which is the end of the body as well.
         let op_map = body.iter().position(|byte| *byte == 0x84).unwrap();
         body[op_map] = 0x85;
         body.extend(rmp_serde::to_vec("fields").unwrap());
@@ -96,7 +98,7 @@ async fn a_binary_look_alike_in_msgpack_is_refused_and_bytes_are_not() {
     push(&look_alike).await.refused(422, "reserved_key");
     let float32 = || [&[0x81, 0xa1, b'f', 0xca][..], &1.5f32.to_be_bytes()].concat();
     push(&float32).await.good::<PushResponse>();
-    let pulled: PullResponse = phone.http.get("/api/v1/sync/pull").await.good();
+    let pulled = phone.pull_page("").await;
     let expected: Fields = [("f", Value::Float(1.5))].into_iter().collect();
     assert_eq!(pulled.events[1].fields, Some(expected));
 }

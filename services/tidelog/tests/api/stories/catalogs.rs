@@ -1,11 +1,14 @@
-//! The four catalogs of schema/catalogs, each played through by the people it is for, over real HTTP.
+//! The four catalogs of schema/catalogs, each played by the people it is made for, over real HTTP. A story ends with a
+//! snapshot of the record and its conflicts.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
+use tidelog_core::fold::RecordKey;
+use tidelog_core::ids::Actor;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
 use tidelog_core::verdict::Verdict;
-use tidelog_core::wire::{Encoding, RecordView};
-use tidelog_testkit::{Phone, TestApp};
+use tidelog_core::wire::{Encoding, Outcome};
+use tidelog_testkit::{Phone, Reader, TestApp, assert_snapshot_of, json_of};
 
 const INSIGHT: &str = include_str!("../../../../../schema/catalogs/insight.toml");
 const FIELD_REPORT: &str = include_str!("../../../../../schema/catalogs/field-report.toml");
@@ -18,39 +21,19 @@ async fn app(catalog: &str) -> TestApp {
     TestApp::build().catalog(catalog).start().await
 }
 
-/// Pushes one op with what the phone knows, and says what became of it.
-async fn lands(phone: &Phone, op: tidelog_core::op::Op) -> (Verdict, Vec<String>) {
-    let answer = phone.push_and_wait(&[op]).await;
-    let outcome = answer.outcomes.unwrap().into_iter().next();
-    outcome.map_or((Verdict::Applied, Vec::new()), |outcome| {
-        (outcome.verdict, outcome.conflicts.iter().map(ToString::to_string).collect())
-    })
+/// Asserts the verdict and the number of conflicts of an op.
+#[track_caller]
+fn assert_outcome(outcome: &Outcome, verdict: Verdict, conflicts: usize) {
+    assert_eq!((outcome.verdict, outcome.conflicts.len()), (verdict, conflicts), "{outcome:?}");
 }
 
-async fn fields(phone: &Phone, table: &str, record: &str) -> Json {
-    let view: RecordView = phone.http.get(&format!("/api/v1/records/{table}/{record}")).await.good();
-    serde_json::to_value(view.fields).unwrap()
-}
-
-async fn conflicts(phone: &Phone, query: &str) -> Vec<Json> {
-    let page: Json = phone.http.get(&format!("/api/v1/conflicts?{query}")).await.good();
-    page["conflicts"].as_array().unwrap().clone()
-}
-
-async fn resolve(phone: &Phone, conflict: &Json, choice: Json) {
-    let id = conflict["conflict"].as_str().unwrap();
-    let answer = phone.http.post(&format!("/api/v1/conflicts/{id}/resolve"), &choice).await;
-    assert!(answer.good::<Json>()["position"].as_i64().unwrap() > 0);
-}
-
-/// A replica that folds what it pulls comes to the same fields.
-async fn folds_alike(phone: &mut Phone, table: &str, record: &str) {
-    let mut replica = Phone { http: phone.http.clone(), device: phone.device, next_seq: 0, cursor: None };
+/// Asserts that a replica which folds the whole log has the same fields as the server.
+async fn assert_replica_agrees(phone: &Phone, table: &str, record: &str) {
+    let mut replica = Phone { cursor: None, ..phone.clone() };
     let folder = Phone::fold(&replica.pull().await);
-    let of =
-        |(key, _): &(&tidelog_core::fold::RecordKey, _)| (key.table.as_str(), key.record.as_str()) == (table, record);
-    let folded = folder.records().find(of).map(|(_, record)| serde_json::to_value(record.plain()).unwrap());
-    assert_eq!(folded, Some(fields(phone, table, record).await));
+    let is_it = |key: &RecordKey| (key.table.as_str(), key.record.as_str()) == (table, record);
+    let (_, folded) = folder.records().find(|(key, _)| is_it(key)).expect("the replica has the record");
+    assert_eq!(json_of(&folded.plain()), phone.fields(table, record).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,34 +41,29 @@ async fn a_manager_beats_a_store_on_a_form_in_either_order() {
     let app = app(INSIGHT).await;
     let mut store = app.phone_as("store 12", "staff", &["*"]).await;
     let forged = store.put("forms", "f1", json!({"title": "No check"}));
-    assert_eq!(lands(&store, forged).await.0, Verdict::Rejected, "staff may not write forms");
+    assert_eq!(store.lands(forged).await.verdict, Verdict::Rejected, "staff may not write forms");
 
-    // Opened to staff, as the catalog's comment foresees.
-    app.apply_catalog(&INSIGHT.replacen(
-        "rule = \"role_priority\"\nwrite = [\"manager\"]",
-        "rule = \"role_priority\"",
-        1,
-    ))
-    .await;
+    // Opened to staff, as a comment of the catalog suggests.
+    let closed = "rule = \"role_priority\"\nwrite = [\"manager\"]";
+    app.apply_catalog(&INSIGHT.replacen(closed, "rule = \"role_priority\"", 1)).await;
     let mut manager = app.phone_as("manager", "manager", &["*"]).await;
-    for (record, manager_first) in [("f2", true), ("f3", false)] {
-        let by_manager = manager.put("forms", record, json!({"title": "Opening check", "status": "draft"}));
-        let by_store = store.put("forms", record, json!({"title": "Short check"}));
-        let (of_manager, of_store) = if manager_first {
-            let of_manager = lands(&manager, by_manager).await;
-            (of_manager, lands(&store, by_store).await)
-        } else {
-            let of_store = lands(&store, by_store).await;
-            (lands(&manager, by_manager).await, of_store)
-        };
-        assert_eq!(of_manager.0, Verdict::Applied);
-        assert_eq!(of_store.0, if manager_first { Verdict::Superseded } else { Verdict::Applied });
-        assert_eq!(fields(&manager, "forms", record).await, json!({"title": "Opening check", "status": "draft"}));
-        let row = conflicts(&manager, &format!("table=forms&record={record}")).await.remove(0);
-        assert_eq!((&row["rule"], &row["status"]), (&json!("role_priority"), &json!("automatic")));
-        assert_eq!((&row["winner"]["role"], &row["loser"]["value"]), (&json!("manager"), &json!("Short check")));
-        folds_alike(&mut store, "forms", record).await;
+    let check = json!({"title": "Opening check", "status": "draft"});
+
+    let (by_manager, by_store) =
+        (manager.put("forms", "f2", check.clone()), store.put("forms", "f2", json!({"title": "Short check"})));
+    assert_eq!(manager.lands(by_manager).await.verdict, Verdict::Applied);
+    assert_eq!(store.lands(by_store).await.verdict, Verdict::Superseded);
+
+    let (by_manager, by_store) =
+        (manager.put("forms", "f3", check.clone()), store.put("forms", "f3", json!({"title": "Short check"})));
+    assert_eq!(store.lands(by_store).await.verdict, Verdict::Applied);
+    assert_eq!(manager.lands(by_manager).await.verdict, Verdict::Applied);
+
+    for record in ["f2", "f3"] {
+        assert_eq!(manager.fields("forms", record).await, check);
+        assert_replica_agrees(&store, "forms", record).await;
     }
+    assert_snapshot_of!(app, app.conflicts().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,24 +76,24 @@ async fn of_two_stores_on_one_submission_the_later_clock_wins_and_three_minutes_
     let mut by_north = north.put("submissions", "s1", json!({"status": "completed", "score": 92}));
     let mut by_south = south.put("submissions", "s1", json!({"status": "open", "store": "12"}));
     (by_north.at, by_south.at) = (Some(UnixMs(now - MINUTE_MS)), Some(UnixMs(now - 4 * MINUTE_MS)));
-    assert_eq!(lands(&north, by_north).await.0, Verdict::Applied);
-    assert_eq!(lands(&south, by_south).await, (Verdict::Merged, vec!["3.status".to_owned()]));
-    assert_eq!(fields(&north, "submissions", "s1").await, json!({"status": "completed", "score": 92, "store": "12"}));
-    // A clock three minutes ahead counts as one minute ahead: a write two minutes later still wins.
+    assert_outcome(&north.lands(by_north).await, Verdict::Applied, 0);
+    assert_outcome(&south.lands(by_south).await, Verdict::Merged, 1);
+    assert_eq!(
+        north.fields("submissions", "s1").await,
+        json!({"status": "completed", "score": 92, "store": "12"}),
+        "the store is south's, the status north's"
+    );
+    // A clock that is three minutes ahead counts as one minute ahead, so a write two minutes later still wins.
     let mut ahead = north.put("submissions", "s2", json!({"status": "open"}));
     ahead.at = Some(UnixMs(app.now().0 + 3 * MINUTE_MS));
-    assert_eq!(lands(&north, ahead).await.0, Verdict::Applied);
+    assert_outcome(&north.lands(ahead).await, Verdict::Applied, 0);
     let mut later = south.put("submissions", "s2", json!({"status": "completed"}));
     later.at = Some(UnixMs(app.now().0 + 2 * MINUTE_MS));
-    assert_eq!(
-        lands(&south, later).await.0,
-        Verdict::Applied,
-        "both are cut to a minute ahead, the later position wins"
-    );
-    let rows = conflicts(&north, "table=submissions&record=s2").await;
-    assert_eq!((rows.len(), &rows[0]["loser"]["value"]), (1, &json!("open")));
-    folds_alike(&mut south, "submissions", "s1").await;
-    folds_alike(&mut south, "submissions", "s2").await;
+    let outcome = south.lands(later).await;
+    assert_eq!(outcome.verdict, Verdict::Applied, "both count as a minute ahead, so the later position wins");
+    assert_snapshot_of!(app, app.conflicts().await);
+    assert_replica_agrees(&south, "submissions", "s1").await;
+    assert_replica_agrees(&south, "submissions", "s2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,17 +103,16 @@ async fn two_people_who_add_the_same_team_member_made_one_the_first() {
     let mut bo = app.phone_as("bo", "manager", &["*"]).await;
     let first = ana.put("team", "u-7", json!({"name": "Mia Wolf", "job": "cook"}));
     let second = bo.put("team", "u-7", json!({"name": "M. Wolf", "job": "cook", "email": "mia@example.org"}));
-    assert_eq!(lands(&ana, first).await.0, Verdict::Applied);
-    assert_eq!(lands(&bo, second).await, (Verdict::Merged, vec!["3.name".to_owned()]), "an equal job is no loss");
+    assert_outcome(&ana.lands(first).await, Verdict::Applied, 0);
+    let outcome = bo.lands(second).await;
+    assert_outcome(&outcome, Verdict::Merged, 1);
+    assert_eq!(outcome.conflicts[0].field(), Some("name"), "an equal job is no loss");
     let member = json!({"name": "Mia Wolf", "job": "cook", "email": "mia@example.org"});
-    assert_eq!(fields(&ana, "team", "u-7").await, member);
+    assert_eq!(ana.fields("team", "u-7").await, member);
     // Bo's spelling was right after all: one call.
-    let row = conflicts(&bo, "status=automatic&table=team").await.remove(0);
-    resolve(&bo, &row, json!({"choose": "loser"})).await;
-    app.folded().await;
-    assert_eq!(fields(&ana, "team", "u-7").await["name"], "M. Wolf");
-    assert_eq!(conflicts(&ana, "table=team").await[0]["status"], "resolved");
-    folds_alike(&mut ana, "team", "u-7").await;
+    bo.resolve(&outcome.conflicts[0], &json!({"choose": "loser"})).await;
+    assert_snapshot_of!(app, (app.record("team", "u-7").await, app.conflicts().await));
+    assert_replica_agrees(&ana, "team", "u-7").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,27 +124,21 @@ async fn a_proxy_and_a_coordinator_on_one_activity_both_see_it_and_one_resolves(
     worker.saves("activities", "a1", activity).await;
     worker.pull().await;
     coordinator.pull().await;
-    // The worker's phone is offline; the coordinator enters the hours on the worker's behalf, the worker too.
+    // The worker is offline and enters the hours, and the coordinator enters them on the worker's behalf.
     let mut by_proxy = coordinator.put("activities", "a1", json!({"hours": 4.5, "approved": true}));
-    by_proxy.actor = tidelog_core::ids::Actor::parse("w-3").unwrap();
+    by_proxy.actor = Actor::parse("w-3").unwrap();
     let own = worker.put("activities", "a1", json!({"hours": 3, "summary": "Two families"}));
-    assert_eq!(lands(&coordinator, by_proxy).await.0, Verdict::Applied);
-    assert_eq!(lands(&worker, own).await, (Verdict::Conflict, vec!["4.hours".to_owned()]));
-    for phone in [&worker, &coordinator] {
-        let open = conflicts(phone, "status=open").await;
-        assert_eq!((open.len(), &open[0]["conflict"], &open[0]["field"]), (1, &json!("4.hours"), &json!("hours")));
-        assert_eq!((&open[0]["winner"]["value"], &open[0]["loser"]["value"]), (&json!(4.5), &json!(3)));
-        assert_eq!((&open[0]["winner"]["actor"], &open[0]["winner"]["role"]), (&json!("w-3"), &json!("coordinator")));
-    }
-    assert_eq!(fields(&worker, "activities", "a1").await["hours"], 4.5, "what stood stays until somebody chooses");
-    let row = conflicts(&coordinator, "status=open").await.remove(0);
-    resolve(&coordinator, &row, json!({"choose": "loser"})).await;
-    app.folded().await;
-    assert_eq!(fields(&worker, "activities", "a1").await["hours"], 3);
-    assert!(conflicts(&worker, "status=open").await.is_empty());
-    let again = worker.http.post("/api/v1/conflicts/4.hours/resolve", &json!({"choose": "winner"})).await;
-    assert_eq!(again.status, 409, "somebody was faster");
-    folds_alike(&mut worker, "activities", "a1").await;
+    assert_outcome(&coordinator.lands(by_proxy).await, Verdict::Applied, 0);
+    assert_outcome(&worker.lands(own).await, Verdict::Conflict, 1);
+    let open = worker.conflicts("status=open").await;
+    assert_snapshot_of!(app, "hours_that_a_person_has_to_choose", open);
+    assert_eq!(coordinator.conflicts("status=open").await, open, "both see it");
+    assert_eq!(worker.fields("activities", "a1").await["hours"], 4.5, "the stored value stays until a person chooses");
+
+    coordinator.resolve(&open[0].conflict, &json!({"choose": "loser"})).await;
+    assert_snapshot_of!(app, (app.record("activities", "a1").await, app.conflicts().await));
+    worker.try_resolve(&open[0].conflict, &json!({"choose": "winner"})).await.refused(409, "conflict_closed");
+    assert_replica_agrees(&worker, "activities", "a1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,18 +153,17 @@ async fn one_note_on_phone_and_tablet_is_resolved_as_mine_theirs_or_merged() {
     ] {
         let here = phone.put("notes", note, json!({"text": "milk", "pinned": true}));
         let there = tablet.put("notes", note, json!({"text": "bread", "pinned": false}));
-        assert_eq!(lands(&phone, here).await.0, Verdict::Applied);
-        let (verdict, met) = lands(&tablet, there).await;
-        assert_eq!((verdict, met.len()), (Verdict::Conflict, 2), "the text is asked about, the pin is not");
-        assert_eq!(fields(&tablet, "notes", note).await, json!({"text": "milk", "pinned": false}));
-        let open = conflicts(&tablet, &format!("status=open&record={note}")).await;
+        assert_outcome(&phone.lands(here).await, Verdict::Applied, 0);
+        // A person chooses the text. The pin has a rule of its own.
+        assert_outcome(&tablet.lands(there).await, Verdict::Conflict, 2);
+        assert_eq!(tablet.fields("notes", note).await, json!({"text": "milk", "pinned": false}));
+        let open = tablet.conflicts(&format!("status=open&record={note}")).await;
         assert_eq!(open.len(), 1);
-        resolve(&tablet, &open[0], choice).await;
-        app.folded().await;
-        assert_eq!(fields(&phone, "notes", note).await["text"], text);
-        assert_eq!(conflicts(&phone, &format!("record={note}&status=resolved")).await.len(), 1);
-        folds_alike(&mut phone, "notes", note).await;
+        tablet.resolve(&open[0].conflict, &choice).await;
+        assert_eq!(phone.fields("notes", note).await["text"], text);
+        assert_replica_agrees(&phone, "notes", note).await;
     }
+    assert_snapshot_of!(app, app.conflicts().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,28 +171,30 @@ async fn handwriting_goes_through_a_conflict_bit_for_bit() {
     let app = app(SCHEDULE_NOTE).await;
     let mut phone = app.phone_as("phone", "owner", &["*"]).await.speaking(Encoding::MessagePack);
     let mut tablet = app.phone_as("tablet", "owner", &["*"]).await;
-    // Every byte there is, more than a page of Postgres, and nothing that is text.
-    let strokes = |seed: u8| (0..40_000u32).map(|n| (n as u8).wrapping_mul(31).wrapping_add(seed)).collect::<Vec<u8>>();
-    let layer = |strokes: &[u8]| {
-        let strokes = serde_json::to_value(Value::Binary(strokes.to_vec())).unwrap();
+    // Every byte, more of them than a page of Postgres holds, and not UTF-8.
+    let strokes = |seed: u8| {
+        let bytes = (0..40_000u32).map(|n| (n as u8).wrapping_mul(31).wrapping_add(seed));
+        Value::Binary(bytes.collect())
+    };
+    let layer = |seed: u8| {
+        let strokes = json_of(&strokes(seed));
         json!({"event": "e1", "layer": 1, "strokes": strokes, "width": 0.1, "height": 1e300})
     };
     let now = app.now().0;
-    let mut on_phone = phone.put("schedule_drawings", "d1", layer(&strokes(1)));
-    let mut on_tablet = tablet.put("schedule_drawings", "d1", layer(&strokes(2)));
+    let mut on_phone = phone.put("schedule_drawings", "d1", layer(1));
+    let mut on_tablet = tablet.put("schedule_drawings", "d1", layer(2));
     (on_phone.at, on_tablet.at) = (Some(UnixMs(now - 1)), Some(UnixMs(now - 2)));
-    assert_eq!(lands(&phone, on_phone).await.0, Verdict::Applied);
-    assert_eq!(lands(&tablet, on_tablet).await, (Verdict::Merged, vec!["3.strokes".to_owned()]));
-    assert_eq!(fields(&phone, "schedule_drawings", "d1").await, layer(&strokes(1)));
-    let row = conflicts(&tablet, "table=schedule_drawings").await.remove(0);
-    assert_eq!(
-        (&row["winner"]["value"], &row["loser"]["value"]),
-        (&layer(&strokes(1))["strokes"], &layer(&strokes(2))["strokes"])
-    );
-    resolve(&tablet, &row, json!({"choose": "loser"})).await;
-    app.folded().await;
-    assert_eq!(fields(&phone, "schedule_drawings", "d1").await, layer(&strokes(2)));
-    folds_alike(&mut phone, "schedule_drawings", "d1").await;
+    assert_outcome(&phone.lands(on_phone).await, Verdict::Applied, 0);
+    let outcome = tablet.lands(on_tablet).await;
+    assert_outcome(&outcome, Verdict::Merged, 1);
+    assert_eq!(phone.fields("schedule_drawings", "d1").await, layer(1));
+    let conflict = tablet.conflict(&outcome.conflicts[0]).await;
+    assert_eq!(conflict.field, "strokes");
+    assert_eq!(conflict.winner.unwrap().value, Some(strokes(1)));
+    assert_eq!(conflict.loser.value, Some(strokes(2)));
+    tablet.resolve(&conflict.conflict, &json!({"choose": "loser"})).await;
+    assert_eq!(phone.fields("schedule_drawings", "d1").await, layer(2));
+    assert_replica_agrees(&phone, "schedule_drawings", "d1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,24 +209,22 @@ async fn a_family_deleted_here_and_edited_there_stays_deleted_and_nothing_is_los
         let delete = leader.delete("families", record);
         let edit = helper.put("families", record, json!({"phone": "2"}));
         if delete_first {
-            assert_eq!(lands(&leader, delete).await.0, Verdict::Applied);
-            assert_eq!(lands(&helper, edit).await.0, Verdict::Superseded);
+            assert_eq!(leader.lands(delete).await.verdict, Verdict::Applied);
+            assert_eq!(helper.lands(edit).await.verdict, Verdict::Superseded);
         } else {
-            assert_eq!(lands(&helper, edit).await.0, Verdict::Applied);
-            assert_eq!(lands(&leader, delete).await.0, Verdict::Applied);
+            assert_eq!(helper.lands(edit).await.verdict, Verdict::Applied);
+            assert_eq!(leader.lands(delete).await.verdict, Verdict::Applied);
         }
-        let stored: Json = leader.http.get(&format!("/api/v1/records/families/{record}")).await.good();
-        assert_eq!((&stored["deleted"], &stored["fields"]), (&json!(true), &json!({})));
-        let row = conflicts(&helper, &format!("record={record}")).await.remove(0);
-        assert_eq!((&row["rule"], &row["winner"]["deleted"]), (&json!("delete_wins"), &json!(true)));
-        assert_eq!((&row["field"], &row["loser"]["value"]), (&json!("phone"), &json!("2")));
-        folds_alike(&mut helper, "families", record).await;
-        // It was the wrong family: one call, and the record lives with what was lost.
-        resolve(&helper, &row, json!({"choose": "loser"})).await;
-        app.folded().await;
-        assert_eq!(fields(&leader, "families", record).await, json!({"phone": "2"}));
-        folds_alike(&mut leader, "families", record).await;
+        let tombstone = leader.record("families", record).await;
+        assert!(tombstone.deleted && tombstone.fields.0.is_empty());
+        assert_replica_agrees(&helper, "families", record).await;
+        // It was the wrong family: one call, and the record lives with the value that was lost.
+        let lost = helper.conflicts(&format!("record={record}")).await.remove(0);
+        helper.resolve(&lost.conflict, &json!({"choose": "loser"})).await;
+        assert_eq!(leader.fields("families", record).await, json!({"phone": "2"}));
+        assert_replica_agrees(&leader, "families", record).await;
         leader.pull().await;
         helper.pull().await;
     }
+    assert_snapshot_of!(app, app.conflicts().await);
 }

@@ -2,86 +2,71 @@
 
 use serde_json::json;
 use tidelog_core::wire::{Encoding, EventView};
-use tidelog_testkit::{Phone, TestApp};
+use tidelog_testkit::{Phone, Reader, TestApp, assert_snapshot_of};
 
 const CATALOG: &str = include_str!("../../../../../schema/catalogs/insight.toml");
 
-async fn app() -> TestApp {
-    TestApp::build().catalog(CATALOG).start().await
+/// A server, a manager's device, and a device of store 12.
+async fn shop(encoding: Encoding) -> (TestApp, Phone, Phone) {
+    let app = TestApp::build().catalog(CATALOG).start().await;
+    let manager = app.phone_as("manager", "manager", &["*"]).await.speaking(encoding);
+    let store = app.phone_as("store 12", "staff", &["store-12"]).await.speaking(encoding);
+    (app, manager, store)
 }
 
-async fn device(app: &TestApp, name: &str, role: &str, scopes: &[&str], encoding: Encoding) -> Phone {
-    app.phone_as(name, role, scopes).await.speaking(encoding)
-}
-
-fn records(events: &[EventView]) -> Vec<(&str, &str)> {
+fn addresses(events: &[EventView]) -> Vec<(&str, &str)> {
     events.iter().map(|event| (event.table.as_str(), event.record.as_str())).collect()
 }
 
 async fn a_managers_new_form_reaches_a_store(encoding: Encoding) {
-    let app = app().await;
-    let mut manager = device(&app, "manager", "manager", &["*"], encoding).await;
-    let mut store = device(&app, "store 12", "staff", &["store-12"], encoding).await;
+    let (app, mut manager, mut store) = shop(encoding).await;
     let ops = [
         manager.put("forms", "f1", json!({"title": "Opening check"})),
         manager.put("form_sections", "s1", json!({"form": "f1", "title": "Entrance"})),
         manager.put("fields", "q1", json!({"section": "s1", "label": "Is the floor clean?"})),
     ];
-    let answer: tidelog_core::wire::PushResponse = manager.push(&ops).await.good();
-    assert_eq!(answer.rejected, []);
-    let events = store.pull_ops().await;
-    assert_eq!(records(&events), [("forms", "f1"), ("form_sections", "s1"), ("fields", "q1")]);
-    assert_eq!(events[0].role.as_str(), "manager");
+    assert_eq!(manager.push(&ops).await.rejected, []);
+    assert_snapshot_of!(app, "a_managers_new_form_as_a_store_pulls_it", store.pull_ops().await);
     app.folded().await;
-    let titles: Vec<_> = store.records().await.into_iter().map(|record| record.record.to_string()).collect();
-    assert_eq!(titles, ["f1", "s1", "q1"]);
+    assert_snapshot_of!(app, "a_managers_new_form_as_a_stores_records", store.records().await);
 
-    let forged = store.put("forms", "f1", json!({"title": "No check"}));
-    let answer: tidelog_core::wire::PushResponse = store.push(&[forged]).await.good();
-    assert_eq!(answer.rejected[0].code, "role_forbidden", "only managers write forms");
+    let forged = store.saves_in_vain("forms", "f1", json!({"title": "No check"})).await;
+    assert_eq!(forged.code, "role_forbidden", "only managers write forms");
 }
 
 async fn a_submission_reaches_the_manager_with_its_answers_unsplit(encoding: Encoding) {
-    let app = app().await;
-    let mut manager = device(&app, "manager", "manager", &["*"], encoding).await;
-    let mut store = device(&app, "store 12", "staff", &["store-12"], encoding).await;
+    let (_app, mut manager, mut store) = shop(encoding).await;
     let mut ops = vec![store.put("submissions", "sub-1", json!({"form": "f1", "status": "completed"}))];
     for number in 0..20 {
         let answer = json!({"submission": "sub-1", "field": format!("q{number}"), "value": "yes"});
         ops.push(store.put("submission_answers", &format!("a{number}"), answer));
     }
-    let answer: tidelog_core::wire::PushResponse = store.push(&ops).await.good();
-    assert_eq!(answer.rejected, []);
-    let events = manager.pull_in_pages_of(1).await;
-    let events: Vec<_> = events.into_iter().filter(|event| !event.table.is_server_owned()).collect();
+    assert_eq!(store.push(&ops).await.rejected, []);
+    let mut events = manager.pull_in_pages_of(1).await;
+    events.retain(|event| !event.table.is_server_owned());
     assert_eq!(events.len(), 21);
     assert!(events.iter().all(|event| event.batch == events[0].position), "one batch, in one page of limit 1");
 }
 
 async fn a_device_that_was_offline_for_five_batches_catches_up_in_order(encoding: Encoding) {
-    let app = app().await;
-    let mut manager = device(&app, "manager", "manager", &["*"], encoding).await;
-    let mut store = device(&app, "store 12", "staff", &["store-12"], encoding).await;
+    let (_app, mut manager, mut store) = shop(encoding).await;
     store.pull().await;
     let mut made = Vec::new();
     for batch in 0..5 {
-        let ops: Vec<_> = (0..=batch)
-            .map(|number| manager.put("forms", &format!("f{batch}-{number}"), json!({"title": "a form"})))
-            .collect();
-        made.extend(ops.iter().map(|op| op.record.to_string()));
-        manager.push(&ops).await.good::<tidelog_core::wire::PushResponse>();
+        let names: Vec<_> = (0..=batch).map(|number| format!("f{batch}-{number}")).collect();
+        let ops: Vec<_> = names.iter().map(|name| manager.put("forms", name, json!({"title": "a form"}))).collect();
+        manager.push(&ops).await;
+        made.extend(names);
     }
-    let mut own = Vec::new();
-    for number in 0..5 {
-        own.push(store.put("submissions", &format!("sub-{number}"), json!({"form": "f0-0", "status": "draft"})));
-    }
-    store.push(&own).await.good::<tidelog_core::wire::PushResponse>();
+    let submission = json!({"form": "f0-0", "status": "draft"});
+    let own: Vec<_> =
+        (0..5).map(|number| store.put("submissions", &format!("sub-{number}"), submission.clone())).collect();
+    store.push(&own).await;
     let pulled = store.pull_ops().await;
-    let positions: Vec<_> = pulled.iter().map(|event| event.position.0).collect();
-    assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
+    assert!(pulled.is_sorted_by(|a, b| a.position < b.position), "{:?}", addresses(&pulled));
     let forms = pulled.iter().filter(|event| event.table.as_str() == "forms");
     assert_eq!(forms.map(|event| event.record.to_string()).collect::<Vec<_>>(), made);
-    assert!(store.pull().await.is_empty(), "and then there is nothing more");
+    assert!(store.pull().await.is_empty(), "a second pull finds nothing");
 }
 
 macro_rules! in_both_encodings {
