@@ -1,6 +1,6 @@
 //! docs/TUTORIAL.md: its client runs as two devices against a real server, and the page shows the client whole.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, one of which says when it is skipped")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

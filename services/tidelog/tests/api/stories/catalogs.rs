@@ -32,7 +32,7 @@ async fn assert_replica_agrees(phone: &Phone, table: &str, record: &str) {
     let mut replica = Phone { cursor: None, ..phone.clone() };
     let folder = Phone::fold(&replica.pull().await);
     let is_it = |key: &RecordKey| (key.table.as_str(), key.record.as_str()) == (table, record);
-    let (_, folded) = folder.records().find(|(key, _)| is_it(key)).expect("the replica has the record");
+    let (_, folded) = folder.records().find(|(key, _)| is_it(key)).unwrap();
     assert_eq!(json_of(&folded.plain()), phone.fields(table, record).await);
 }
 
