@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use tidelog_core::ids::{DeviceId, WorkspaceId};
 use tidelog_postgres::{LockExt, Presence, Store};
 
-/// A device is active if it was seen within this time.
-pub(crate) const ACTIVE_MS: i64 = 30 * 24 * 3_600_000;
+/// How long ago an active device was last seen, at most.
+pub(crate) const ACTIVE_AGE_MS_MAX: i64 = 30 * 24 * 3_600_000;
 
 type Reports = HashMap<WorkspaceId, HashMap<DeviceId, Presence>>;
 

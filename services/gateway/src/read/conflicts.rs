@@ -41,7 +41,7 @@ impl Gateway {
         }
         let actor =
             Actor::parse(device.device.to_string()).map_err(|e| ApiError::new(Code::NameInvalid, e.to_string()))?;
-        let who = ResolveAuthor { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
+        let author = ResolveAuthor { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
         let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
         // The choice has to be made against the record with everything that is in the log by now.
         let head = self.store.head(workspace, Position::START).await?.ok_or_else(revoked)?.head;
@@ -49,7 +49,7 @@ impl Gateway {
             return Err(ApiError::unavailable("the projector has not folded the log this far yet, try again"));
         }
         let now = self.runtime.clock.now();
-        let (position, seq) = match self.store.resolve(workspace, &conflict, choice, who, now).await? {
+        let (position, seq) = match self.store.resolve(workspace, &conflict, choice, author, now).await? {
             ResolveOutcome::Appended { position, seq } => (position, seq),
             refused => return Err(refusal(refused)),
         };
@@ -73,9 +73,10 @@ fn refusal(outcome: ResolveOutcome) -> ApiError {
         ResolveOutcome::Closed(ConflictStatus::Resolved) => {
             ApiError::new(Code::ConflictClosed, "this conflict is resolved already")
         }
-        ResolveOutcome::Closed(_) => {
-            ApiError::new(Code::ConflictClosed, "this conflict is overtaken: a later write knew of both sides")
-        }
+        ResolveOutcome::Closed(_) => ApiError::new(
+            Code::ConflictClosed,
+            "this conflict is overtaken: a later write or delete knew of both values",
+        ),
         ResolveOutcome::NoValue => {
             ApiError::new(Code::OpInvalid, "a delete that lost has no value: choose winner or loser")
         }

@@ -18,6 +18,7 @@ use crate::http::response::ok;
 use crate::workspaces::create_workspace as create;
 use tidelog_core::wire::decode;
 
+/// A workspace in the list.
 #[derive(Serialize)]
 struct WorkspaceView {
     workspace: WorkspaceId,
@@ -28,6 +29,7 @@ struct WorkspaceView {
     devices: i64,
 }
 
+/// The body of a request for a new workspace.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewWorkspace {

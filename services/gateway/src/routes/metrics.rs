@@ -8,7 +8,7 @@ use tidelog_core::time::UnixMs;
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
-use crate::presence::ACTIVE_MS;
+use crate::presence::ACTIVE_AGE_MS_MAX;
 
 /// Reads all metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]
@@ -27,7 +27,7 @@ async fn refresh(gateway: &Gateway) {
     metrics.pool_in_use.set(pool.in_use as i64);
     metrics.pool_waiting.set(pool.waiting as i64);
     let now = gateway.runtime.clock.now();
-    if let Ok(active) = gateway.store.active_devices(UnixMs(now.0 - ACTIVE_MS)).await {
+    if let Ok(active) = gateway.store.active_devices(UnixMs(now.0 - ACTIVE_AGE_MS_MAX)).await {
         metrics.active_devices.set(active);
     }
     if let Ok(lagging) = gateway.store.lagging().await {

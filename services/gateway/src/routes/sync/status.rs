@@ -12,7 +12,7 @@ use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::response::ok;
-use crate::presence::ACTIVE_MS;
+use crate::presence::ACTIVE_AGE_MS_MAX;
 
 /// Reads the state of the caller's workspace, and the limits of this server.
 ///
@@ -33,7 +33,7 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
     let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
     let devices = gateway.store.devices(workspace, None).await?;
     let now = gateway.runtime.clock.now();
-    let is_active = |at: i64| now.0 - at <= ACTIVE_MS;
+    let is_active = |at: i64| now.0 - at <= ACTIVE_AGE_MS_MAX;
     let active = devices.iter().filter(|device| device.last_seen_at.is_some_and(|at| is_active(at.0))).count();
     let mut last_sync = BTreeMap::new();
     for device in &devices {
