@@ -54,7 +54,7 @@ pub struct TablePreview {
 pub struct RecordChange {
     /// Its address.
     pub key: RecordKey,
-    /// Whether it lives, which is to say that it exists and is not deleted.
+    /// Whether it is live: it exists and is not deleted.
     pub lives: NowThen<bool>,
     /// The fields that differ, in the order of their names.
     pub fields: Vec<FieldChange>,

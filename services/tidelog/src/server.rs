@@ -16,7 +16,7 @@ use crate::config::ServerConfig;
 use crate::error::ServerError;
 use crate::projector_runtime::ProjectorHandle;
 
-/// How often the database is told what devices reported about themselves.
+/// How often what devices reported about themselves is written to the database.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(3);
 /// Pause before the connection that listens for wake-up hints is opened again.
 const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(2);

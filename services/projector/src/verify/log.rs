@@ -65,7 +65,7 @@ impl LogCheck {
         if self.received_at.is_some_and(|before| event.received_at < before) {
             faults.add(|| format!("the event at {position} was stored at an earlier time than the event before it"));
         }
-        // A rejected event may be stored without its fields; its digest cannot be recomputed then.
+        // Fields that were rejected as too large are not stored, so the digest cannot be recomputed.
         let has_no_fields = event.fields.is_empty() && row.is_rejected;
         if !has_no_fields && event.matches_digest(row.digest) == Some(false) {
             faults.add(|| format!("the event at {position} does not match its digest"));

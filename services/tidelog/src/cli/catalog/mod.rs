@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use tidelog_core::catalog::Catalog as Parsed;
+use tidelog_core::catalog::Catalog as ParsedCatalog;
 use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::CatalogVersion;
 use tidelog_gateway::Runtime;
@@ -89,7 +89,7 @@ impl Catalog {
             Self::Check { .. } => Ok(()),
             Self::Apply { file, refold } => {
                 let (source, catalog) = read(&file, &global.resolvers)?;
-                apply((store, url), global, output, (&source, &catalog, &refold)).await
+                apply(store, url, global, output, &source, &catalog, &refold).await
             }
             Self::History => print_history(store, output).await,
             Self::Rollback { to, refold } => {
@@ -104,12 +104,12 @@ impl Catalog {
                 if let Some(what) = global.resolvers.missing_for(&earlier.catalog) {
                     bail!("catalog {version}: {what}");
                 }
-                apply((store, url), global, output, (&earlier.source, &earlier.catalog, &refold)).await
+                apply(store, url, global, output, &earlier.source, &earlier.catalog, &refold).await
             }
             Self::Preview { file, workspace, limit } => {
                 let (_, catalog) = read(&file, &global.resolvers)?;
                 let only = find_optional(store, workspace.as_deref()).await?;
-                print_preview(store, global, output, (catalog, only, limit)).await
+                print_preview(store, global, output, catalog, only, limit).await
             }
             Self::Show => {
                 let in_force = store
@@ -130,10 +130,13 @@ impl Catalog {
 
 /// Puts a catalog in force: for each workspace from its next push on or, with `--refold`, from the first event on.
 async fn apply(
-    (store, url): (&Store, &str),
+    store: &Store,
+    url: &str,
     global: &Global,
     output: &Output,
-    (source, catalog, refold): (&str, &Parsed, &Refold),
+    source: &str,
+    catalog: &ParsedCatalog,
+    refold: &Refold,
 ) -> anyhow::Result<()> {
     let clock = Runtime::default().clock;
     if !refold.refold {
@@ -144,7 +147,7 @@ async fn apply(
         views::apply(url).await.with_context(|| format!("catalog {version} is in force"))?;
         return output.print(&serde_json::json!({"version": version, "changed": changed}), |_| match changed {
             true => format!("catalog {version} is in force, for each workspace from its next push on"),
-            false => format!("catalog {version}, which is in force already, is the same"),
+            false => format!("catalog {version}, which is in force, is the same: nothing changed"),
         });
     }
     let lock = lock(store).await?;
@@ -163,9 +166,9 @@ async fn apply(
 }
 
 /// Reads and parses a catalog file, and fails if this program lacks a resolver for one of its rules.
-fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> {
+fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, ParsedCatalog)> {
     let source = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let catalog = Parsed::parse(&source).with_context(|| file.display().to_string())?;
+    let catalog = ParsedCatalog::parse(&source).with_context(|| file.display().to_string())?;
     match resolvers.missing_for(&catalog) {
         Some(what) => bail!("{}: {what}", file.display()),
         None => Ok((source, catalog)),
@@ -173,7 +176,7 @@ fn read(file: &Path, resolvers: &Resolvers) -> anyhow::Result<(String, Parsed)> 
 }
 
 /// A catalog as a table for people.
-fn summary_text(catalog: &Parsed) -> String {
+fn summary_text(catalog: &ParsedCatalog) -> String {
     let join = |roles: &[tidelog_core::ids::Role]| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
     let rows = catalog.tables.iter().map(|(name, table)| {
         let rule = catalog

@@ -63,7 +63,9 @@ pub(crate) async fn print_preview(
     store: &Store,
     global: &Global,
     output: &Output,
-    (catalog, only, limit): (Catalog, Option<WorkspaceId>, usize),
+    catalog: Catalog,
+    only: Option<WorkspaceId>,
+    limit: usize,
 ) -> anyhow::Result<()> {
     let (projector, catalog) = (projector(store, global)?, Arc::new(catalog));
     let mut previews = Vec::new();

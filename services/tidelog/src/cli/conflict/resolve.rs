@@ -73,7 +73,7 @@ impl Resolve {
         let conflict = find(store, workspace, &self.conflict).await?.conflict;
         let (position, seq) = append(store, workspace, &conflict, self.choice()?, &self.actor).await?;
         let wait = Duration::from_secs(self.wait);
-        let result = wait_for_verdict(store, workspace, (conflict, position, seq), wait).await;
+        let result = wait_for_verdict(store, workspace, conflict, position, seq, wait).await;
         let result = result.with_context(|| {
             format!("the choice is stored at position {position}, but what became of it could not be read")
         })?;
@@ -119,7 +119,9 @@ async fn append(
 async fn wait_for_verdict(
     store: &Store,
     workspace: WorkspaceId,
-    (conflict, position, seq): (ConflictId, Position, Seq),
+    conflict: ConflictId,
+    position: Position,
+    seq: Seq,
     wait: Duration,
 ) -> anyhow::Result<ResolveResult> {
     let deadline = Instant::now() + wait;
