@@ -1,20 +1,26 @@
 //! The gateway's state, which all routes share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use prometheus::Registry;
 use tidelog_core::fold::Resolvers;
 use tidelog_postgres::{Store, Wakeups};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::auth::account_cache::AccountCache;
 use crate::catalogs::Catalogs;
+use crate::health::{AppendHealth, DatabaseReport, SingleFlight};
+use crate::http::body_limits::BodyLimits;
+use crate::http::rate_limit::{RateLimitConfig, RateLimits};
 use crate::metrics::GatewayMetrics;
 use crate::presence::PresenceBuffer;
 use crate::pull::tail_cache::TailCache;
 use crate::push::append_worker::AppendWorker;
 use crate::push::appender::Appender;
 use crate::runtime::Runtime;
+use crate::waits::Waits;
 
 /// What a gateway is built from.
 pub struct GatewayConfig {
@@ -32,6 +38,17 @@ pub struct GatewayConfig {
     pub group_workspaces: bool,
     /// The embedding program's `custom` rules. Reads with `as_of` fold with them.
     pub resolvers: Resolvers,
+    /// Connections of clients that the process can have open. Three quarters of them may wait; above seven eighths each
+    /// response closes its connection. The rest is for requests that are answered at once, health and pushes above all.
+    pub connections_max: usize,
+    /// Memory that request bodies may take at once, in bytes, as received and as decompressed.
+    pub body_memory_bytes_max: usize,
+    /// How many requests a second callers may send.
+    pub rate_limits: RateLimitConfig,
+    /// The data directory of the database, if it is on this machine: its free disk space is part of health.
+    pub data_dir: Option<PathBuf>,
+    /// Becomes true when the server stops: requests that wait are answered then.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// The gateway. All HTTP workers share one. It holds only caches and queues, whose loss costs no data, so any number of
@@ -50,6 +67,13 @@ pub struct Gateway {
     pub(crate) presence: PresenceBuffer,
     pub(crate) tails: TailCache,
     pub(crate) resolvers: Resolvers,
+    pub(crate) waits: Waits,
+    pub(crate) bodies: BodyLimits,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) database_reports: Arc<SingleFlight<DatabaseReport>>,
+    pub(crate) kept_connections_max: usize,
+    stopping: watch::Receiver<bool>,
     /// The Tokio runtime that started the gateway. Work that has to outlive a request, or must not wait behind one HTTP
     /// worker's other requests, is spawned here.
     pub(crate) tasks: Handle,
@@ -61,20 +85,29 @@ impl Gateway {
     /// Fails if the registry already has metrics of these names.
     pub fn start(config: GatewayConfig) -> prometheus::Result<Arc<Self>> {
         let metrics = GatewayMetrics::register(&config.registry)?;
+        let health = AppendHealth::default();
         let worker = AppendWorker {
             store: config.store.clone(),
             wakeups: Arc::clone(&config.wakeups),
             clock: Arc::clone(&config.runtime.clock),
             metrics: metrics.clone(),
+            health: health.clone(),
             group_workspaces: config.group_workspaces,
         };
         Ok(Arc::new(Self {
-            appender: Appender::start(worker, config.append_workers, metrics.appends_waiting.clone()),
+            appender: Appender::start(worker, config.append_workers, health, metrics.appends_waiting.clone()),
             accounts: AccountCache::new(),
             catalogs: Catalogs::new(config.store.clone()),
             presence: PresenceBuffer::default(),
             tails: TailCache::new(config.store.clone(), metrics.tail_bytes.clone()),
             tasks: Handle::current(),
+            waits: Waits::new(config.connections_max / 4 * 3),
+            bodies: BodyLimits::new(config.body_memory_bytes_max),
+            rate_limits: RateLimits::new(config.rate_limits),
+            data_dir: config.data_dir,
+            database_reports: SingleFlight::new(),
+            kept_connections_max: config.connections_max / 8 * 7,
+            stopping: config.stopping,
             resolvers: config.resolvers,
             store: config.store,
             wakeups: config.wakeups,
@@ -84,9 +117,16 @@ impl Gateway {
         }))
     }
 
+    /// Resolves when the server stops.
+    pub(crate) async fn stopping(&self) {
+        // An error: the server is gone already.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+
     /// Writes what devices reported about themselves since the last call. To be called every few seconds, and once before
     /// the process ends.
     pub async fn flush_presence(&self) {
         self.presence.flush(&self.store).await;
+        self.rate_limits.forget_quiet();
     }
 }

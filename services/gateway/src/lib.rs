@@ -9,6 +9,7 @@
 mod auth;
 mod catalogs;
 mod gateway;
+mod health;
 mod http;
 mod metrics;
 mod presence;
@@ -17,10 +18,13 @@ mod push;
 mod read;
 mod routes;
 mod runtime;
+mod shares;
+mod waits;
 mod workspaces;
 
 pub use gateway::{Gateway, GatewayConfig};
 pub use http::error::ApiError;
+pub use http::rate_limit::RateLimitConfig;
 pub use metrics::GatewayMetrics;
 pub use routes::{admin_server, main_server, openapi_json};
 pub use runtime::{Clock, Random, Runtime, System};

@@ -43,6 +43,10 @@ tidelog_postgres::metrics! {
         pool_in_use: IntGauge("tidelog_pool_connections_in_use"),
         /// Tasks waiting for a database connection.
         pool_waiting: IntGauge("tidelog_pool_waiting"),
+        /// Bytes of memory that request bodies take, as received and as decompressed.
+        body_memory_bytes: IntGauge("tidelog_body_memory_bytes"),
+        /// Open connections of clients.
+        open_connections: IntGauge("tidelog_open_connections"),
         /// Open long polls and streamed responses.
         open_streams: IntGauge("tidelog_open_streams"),
         /// Devices seen in the last 30 days.

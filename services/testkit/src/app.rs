@@ -8,8 +8,12 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::{DeviceId, Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
+<<<<<<< HEAD
 use tidelog_core::wire::{ConflictView, RecordView};
 use tidelog_gateway::{Clock, Random, Runtime, System};
+=======
+use tidelog_gateway::{Clock, Random, RateLimitConfig, Runtime, System};
+>>>>>>> 4effcc7 (Keep one client from taking the server from the others)
 use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
 
 use crate::client::{Http, Phone, Reader, Response};
@@ -35,6 +39,9 @@ pub struct TestAppBuilder {
     catalog: String,
     roles: Roles,
     resolvers: Resolvers,
+    connections_max: usize,
+    body_memory_bytes_max: usize,
+    rate_limits: RateLimitConfig,
 }
 
 impl TestAppBuilder {
@@ -56,19 +63,42 @@ impl TestAppBuilder {
         self
     }
 
+<<<<<<< HEAD
     /// Starts the server and creates the workspace.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
         let server = start_server(&database, &self.catalog, self.roles, self.resolvers).await;
         let address = server.address().expect("the server has a gateway");
+=======
+    /// With as many connections as if the process had no more file descriptors.
+    pub fn connections_max(self, connections_max: usize) -> Self {
+        Self { connections_max, ..self }
+    }
+
+    /// With as much memory for all request bodies together.
+    pub fn body_memory_bytes_max(self, body_memory_bytes_max: usize) -> Self {
+        Self { body_memory_bytes_max, ..self }
+    }
+
+    /// With as many requests a second.
+    pub fn rate_limits(self, rate_limits: RateLimitConfig) -> Self {
+        Self { rate_limits, ..self }
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestApp {
+        let database = TestDatabase::create().await;
+        let server = self.start_server(&database).await;
+        let address = server.address().expect("it has a gateway");
+>>>>>>> 4effcc7 (Keep one client from taking the server from the others)
         let workspace = WorkspaceId(System.uuid());
         server.store().create_workspace(workspace, "test", &[], System.now()).await.expect("a workspace");
         let names = Names::default();
         names.add_workspace(workspace, "workspace");
         TestApp { database, workspace, server, address, names }
     }
-}
 
+<<<<<<< HEAD
 async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, resolvers: Resolvers) -> Server {
     let config = ServerConfig {
         database_url: database.url().to_owned(),
@@ -91,6 +121,31 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, reso
         runtime: Runtime::default(),
     };
     Server::start(config).await.unwrap_or_else(|e| panic!("the server does not start: {e}"))
+=======
+    async fn start_server(self, database: &TestDatabase) -> Server {
+        let config = ServerConfig {
+            database_url: database.url().to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin_listen: None,
+            roles: self.roles,
+            pool_size: 8,
+            projector_workers: 2,
+            resolvers: self.resolvers,
+            append_workers: 2,
+            group_workspaces: true,
+            connections_max: self.connections_max,
+            body_memory_bytes_max: self.body_memory_bytes_max,
+            rate_limits: self.rate_limits,
+            data_dir: None,
+            workers: 1,
+            allow_unsafe_durability: true, // the tests' cluster is not crashed
+            shared_database: true,
+            catalog: InitialCatalog { name: "the test's catalog".to_owned(), source: self.catalog, is_asked_for: true },
+            runtime: Runtime::default(),
+        };
+        Server::start(config).await.unwrap_or_else(|e| panic!("the server starts: {e}"))
+    }
+>>>>>>> 4effcc7 (Keep one client from taking the server from the others)
 }
 
 impl TestApp {
@@ -101,7 +156,14 @@ impl TestApp {
 
     /// The settings of a server, to be changed before it starts.
     pub fn build() -> TestAppBuilder {
-        TestAppBuilder { catalog: DEFAULT_CATALOG.to_owned(), roles: Roles::ALL, resolvers: Resolvers::none() }
+        TestAppBuilder {
+            catalog: DEFAULT_CATALOG.to_owned(),
+            roles: Roles::ALL,
+            resolvers: Resolvers::none(),
+            connections_max: 10_000,
+            body_memory_bytes_max: 256 * 1024 * 1024,
+            rate_limits: RateLimitConfig::default(),
+        }
     }
 
     /// The server's base URL, like `http://127.0.0.1:1234`.
@@ -121,7 +183,7 @@ impl TestApp {
 
     /// Another server on the same database, with its own roles.
     pub async fn another_server(&self, roles: Roles) -> Server {
-        start_server(&self.database, DEFAULT_CATALOG, roles, Resolvers::none()).await
+        TestAppBuilder { roles, ..Self::build() }.start_server(&self.database).await
     }
 
     /// Puts another catalog in force.

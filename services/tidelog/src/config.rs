@@ -1,9 +1,10 @@
 //! The configuration of a server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tidelog_core::fold::Resolvers;
-use tidelog_gateway::Runtime;
+use tidelog_gateway::{RateLimitConfig, Runtime};
 
 /// Which parts of the server run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,14 @@ pub struct ServerConfig {
     pub projector_workers: usize,
     /// Whether one transaction may append to several workspaces; off under Citus.
     pub group_workspaces: bool,
+    /// Connections of clients that the process can have open: its file descriptors less those that it needs itself.
+    pub connections_max: usize,
+    /// Memory that request bodies may take at once, in bytes.
+    pub body_memory_bytes_max: usize,
+    /// How many requests a second callers may send.
+    pub rate_limits: RateLimitConfig,
+    /// The data directory of the database, if it is embedded.
+    pub data_dir: Option<PathBuf>,
     /// Threads that serve HTTP.
     pub workers: usize,
     /// Whether to start on a database whose settings lose acknowledged edits in a crash.

@@ -31,7 +31,7 @@ pub struct Server {
     admin_address: Option<SocketAddr>,
     gateway: Option<Arc<Gateway>>,
     http_servers: Vec<actix_web::dev::ServerHandle>,
-    stop_projector: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     projector: Option<ProjectorHandle>,
     background_tasks: Vec<JoinHandle<()>>,
 }
@@ -52,19 +52,20 @@ impl Server {
         let wakeups = Arc::new(Wakeups::new(config.shared_database, config.roles.projector));
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        let (stop_projector, stop) = watch::channel(false);
+        let (stop, stopping) = watch::channel(false);
         let mut server = Self {
             store: store.clone(),
             address: None,
             admin_address: None,
             gateway: None,
             http_servers: Vec::new(),
-            stop_projector,
+            stop,
             projector: None,
             background_tasks: Vec::new(),
         };
         if config.roles.projector {
-            server.projector = Some(ProjectorHandle::start(&config, Arc::clone(&wakeups), &registry, stop)?);
+            server.projector =
+                Some(ProjectorHandle::start(&config, Arc::clone(&wakeups), &registry, stopping.clone())?);
         }
         if config.shared_database {
             server.run_in_background(send_hints(store.clone(), Arc::clone(&wakeups)));
@@ -78,6 +79,11 @@ impl Server {
             append_workers: config.append_workers,
             group_workspaces: config.group_workspaces,
             resolvers: config.resolvers.clone(),
+            connections_max: config.connections_max,
+            body_memory_bytes_max: config.body_memory_bytes_max,
+            rate_limits: config.rate_limits.clone(),
+            data_dir: config.data_dir.clone(),
+            stopping: stopping.clone(),
         })?;
         server.open_listeners(&config, &gateway)?;
         server.run_in_background(save_presence(Arc::clone(&gateway)));
@@ -128,13 +134,13 @@ impl Server {
         &self.store
     }
 
-    /// Stops the server: accepts no more requests, finishes those under way and the projector's steps, and saves what
-    /// devices reported about themselves.
+    /// Stops the server: responds to the requests that wait, accepts no more, finishes those under way and the projector's
+    /// steps, and saves what devices reported about themselves.
     pub async fn stop(self) {
+        self.stop.send_replace(true);
         for http in &self.http_servers {
             http.stop(true).await;
         }
-        self.stop_projector.send_replace(true);
         if let Some(projector) = self.projector {
             projector.wait_stopped().await;
         }

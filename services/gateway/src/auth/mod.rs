@@ -9,7 +9,7 @@ use tidelog_core::error::Code;
 use tidelog_core::ids::DeviceId;
 use tidelog_postgres::{Credential, CredentialKind};
 
-pub(crate) use reader::{DevicePrincipal, Reader};
+pub(crate) use reader::{DevicePrincipal, Reader, owner_of};
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
@@ -20,6 +20,7 @@ const CREDENTIAL_BYTES_MAX: usize = 256;
 impl Gateway {
     /// Authenticates a caller that has to be a device.
     pub(crate) async fn device(&self, request: &HttpRequest) -> Result<DevicePrincipal, ApiError> {
+        self.rate_limits.check_address(request)?;
         let credential = credential_of(request)?;
         match credential.kind {
             CredentialKind::DeviceToken => self.prove_device(credential).await,
@@ -31,6 +32,7 @@ impl Gateway {
 
     /// Authenticates a caller that may read: a device or an analyst.
     pub(crate) async fn reader(&self, request: &HttpRequest) -> Result<Reader, ApiError> {
+        self.rate_limits.check_address(request)?;
         let credential = credential_of(request)?;
         match credential.kind {
             CredentialKind::DeviceToken => self.prove_device(credential).await.map(Reader::Device),
@@ -44,6 +46,7 @@ impl Gateway {
 
     /// Authenticates a caller by a credential of one kind.
     pub(crate) async fn bearer(&self, request: &HttpRequest, kind: CredentialKind) -> Result<Credential, ApiError> {
+        self.rate_limits.check_address(request)?;
         let credential = credential_of(request)?;
         if credential.kind != kind {
             return Err(ApiError::new(Code::Forbidden, needed(kind)));
@@ -60,7 +63,11 @@ impl Gateway {
     }
 
     async fn prove(&self, credential: Credential) -> Result<Credential, ApiError> {
-        if self.store.is_valid(&credential).await? { Ok(credential) } else { Err(invalid()) }
+        if !self.store.is_valid(&credential).await? {
+            return Err(invalid());
+        }
+        self.rate_limits.check_caller(owner_of(&credential))?;
+        Ok(credential)
     }
 
     async fn prove_device(&self, credential: Credential) -> Result<DevicePrincipal, ApiError> {
@@ -79,6 +86,7 @@ impl Gateway {
         if account.revoked {
             return Err(revoked());
         }
+        self.rate_limits.check_caller(owner_of(&credential))?;
         Ok(DevicePrincipal { workspace, device, role: account.role, scopes: account.scopes, credential })
     }
 }

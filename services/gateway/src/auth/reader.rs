@@ -4,6 +4,8 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{DeviceId, Role, Scope, Scopes, TableName, WorkspaceId};
 use tidelog_postgres::{Credential, EventFilter};
 
+use crate::shares::Owner;
+
 /// A device that proved its token.
 #[derive(Clone)]
 pub(crate) struct DevicePrincipal {
@@ -13,6 +15,18 @@ pub(crate) struct DevicePrincipal {
     pub(crate) scopes: Scopes,
     /// What the device proved, kept so that open streams and long polls can prove it again.
     pub(super) credential: Credential,
+}
+
+impl DevicePrincipal {
+    /// The device, as the owner of what it takes of a bounded resource.
+    pub(crate) fn owner(&self) -> Owner {
+        owner_of(&self.credential)
+    }
+}
+
+/// The caller with a credential, as the owner of what it takes of a bounded resource.
+pub(crate) fn owner_of(credential: &Credential) -> Owner {
+    Owner { workspace: credential.workspace, caller: credential.id }
 }
 
 /// A caller that may read a workspace.
@@ -29,6 +43,14 @@ impl Reader {
         match self {
             Self::Device(device) => device.workspace,
             Self::Analyst(credential) => credential.workspace,
+        }
+    }
+
+    /// The reader, as the owner of what it takes of a bounded resource.
+    pub(crate) fn owner(&self) -> Owner {
+        match self {
+            Self::Device(device) => device.owner(),
+            Self::Analyst(credential) => owner_of(credential),
         }
     }
 

@@ -8,7 +8,7 @@
 //! - no limit of how many bodies are decompressed and decoded at once;
 //! - errors that are no `application/problem+json` with a code of ours.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -19,54 +19,49 @@ use futures_util::StreamExt;
 use tidelog_core::error::Code;
 use tidelog_core::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX};
 use tidelog_core::wire::{DecodeError, Encoding};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::gateway::Gateway;
+use crate::http::body_limits::BodyMemory;
 use crate::http::error::ApiError;
 use crate::http::media_type::{self, ENCODINGS};
-use crate::metrics::GatewayMetrics;
+use crate::shares::Owner;
 
 /// Size from which on a body is heavy: it is decoded on the blocking pool, not on the threads that serve requests.
 const HEAVY_BODY_BYTES_MIN: usize = 64 * 1024;
-/// Heavy bodies that are decoded at once. Each takes memory many times its size.
-const HEAVY_BODIES_MAX: usize = 4;
+/// Bytes that are decompressed between two looks at the limits.
+const INFLATE_STEP_BYTES: usize = 64 * 1024;
 /// How long a whole body may take: the largest one at the pace of a bad mobile network.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client may pause while it sends a body.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
 
-static HEAVY_BODIES: Semaphore = Semaphore::const_new(HEAVY_BODIES_MAX);
-
-/// Reads and decodes the body of a request. Bodies that are compressed or large are decoded on the blocking pool.
+/// Reads and decodes the body of a request. A body that is large, as sent or decompressed, is decoded on the blocking pool,
+/// in turn with others.
 pub(crate) async fn read_body<T: Send + 'static>(
     request: &HttpRequest,
     payload: Payload,
-    metrics: &GatewayMetrics,
+    gateway: &Gateway,
+    owner: Owner,
     decode: fn(Encoding, &Bytes) -> Result<T, DecodeError>,
 ) -> Result<T, ApiError> {
     let encoding = encoding_of(request)?;
     let coding = coding_of(request)?;
-    let body = timeout(BODY_TIMEOUT, collect(request, payload)).await;
+    let mut memory = gateway.bodies.open(owner);
+    let body = timeout(BODY_TIMEOUT, collect(request, payload, &mut memory)).await;
     let body = body.map_err(|_| ApiError::new(Code::RequestTimeout, "sending the body took too long"))??;
-    metrics.received_bytes.inc_by(body.len() as u64);
-    let inflate_and_decode = move || -> Result<T, ApiError> {
-        let inflated = match coding {
-            Coding::Identity => body,
-            Coding::Gzip => inflate_gzip(&body)?.into(),
-            Coding::Zstd => inflate(&mut zstd_reader(&body)?)?.into(),
-        };
-        Ok(decode(encoding, &inflated)?)
-    };
-    if coding == Coding::Identity && is_light(request) {
-        return inflate_and_decode();
+    gateway.metrics.received_bytes.inc_by(body.len() as u64);
+    let mut inflating = Inflating::begin(coding, body)?;
+    if inflating.step(&mut memory)? && inflating.is_light() {
+        return Ok(decode(encoding, &inflating.finish()?)?);
     }
-    let _permit = HEAVY_BODIES.acquire().await.map_err(|_| ApiError::unavailable("the server is stopping"))?;
+    let _turn = gateway.bodies.heavy_turn(owner).await?;
+    let inflate_and_decode = move || -> Result<T, ApiError> {
+        while !inflating.step(&mut memory)? {}
+        Ok(decode(encoding, &inflating.finish()?)?)
+    };
     let joined = tokio::task::spawn_blocking(inflate_and_decode).await;
     joined.map_err(|_| ApiError::new(Code::Internal, "decoding the body failed"))?
-}
-
-fn is_light(request: &HttpRequest) -> bool {
-    announced_bytes(request).is_some_and(|bytes| bytes < HEAVY_BODY_BYTES_MIN as u64)
 }
 
 /// The `Content-Length` of a request, if it has one.
@@ -104,7 +99,7 @@ fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
     found.filter(|_| is_utf8).map(|(encoding, _)| *encoding).ok_or_else(refused)
 }
 
-async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, ApiError> {
+async fn collect(request: &HttpRequest, mut payload: Payload, memory: &mut BodyMemory) -> Result<Bytes, ApiError> {
     let too_large =
         || ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX);
     let announced = announced_bytes(request);
@@ -118,6 +113,7 @@ async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, A
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
+        memory.add(chunk.len())?;
         if body.is_empty() {
             // Memory for the announced length, but only once the client has sent the first bytes.
             body.reserve(announced.map_or(0, |bytes| bytes as usize).max(chunk.len()));
@@ -127,34 +123,81 @@ async fn collect(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, A
     Ok(body.freeze())
 }
 
-/// A zstd decoder that refuses a window larger than the largest result, before it allocates the window: no honest body
-/// needs it.
-fn zstd_reader(body: &[u8]) -> Result<zstd::stream::read::Decoder<'_, &[u8]>, ApiError> {
-    let mut reader = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| corrupt())?;
-    reader.window_log_max(INFLATED_BYTES_MAX.ilog2()).map_err(|_| corrupt())?;
-    Ok(reader)
+/// A body on its way to be decompressed, step by step.
+struct Inflating {
+    source: Source,
+    inflated: Vec<u8>,
+}
+
+/// Where the bytes of a body come from.
+enum Source {
+    /// Sent as they are.
+    Plain(Bytes),
+    Gzip(flate2::bufread::GzDecoder<Cursor<Bytes>>),
+    Zstd(zstd::stream::read::Decoder<'static, Cursor<Bytes>>),
+}
+
+impl Inflating {
+    fn begin(coding: Coding, body: Bytes) -> Result<Self, ApiError> {
+        let source = match coding {
+            Coding::Identity => Source::Plain(body),
+            Coding::Gzip => Source::Gzip(flate2::bufread::GzDecoder::new(Cursor::new(body))),
+            Coding::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(Cursor::new(body)).map_err(|_| corrupt())?;
+                // A window larger than the largest result is refused before it is allocated: no honest body needs it.
+                decoder.window_log_max(INFLATED_BYTES_MAX.ilog2()).map_err(|_| corrupt())?;
+                Source::Zstd(decoder)
+            }
+        };
+        Ok(Self { source, inflated: Vec::new() })
+    }
+
+    /// Decompresses the next bytes. Whether that was all.
+    fn step(&mut self, memory: &mut BodyMemory) -> Result<bool, ApiError> {
+        let reader: &mut dyn Read = match &mut self.source {
+            Source::Plain(_) => return Ok(true),
+            Source::Gzip(decoder) => decoder,
+            Source::Zstd(decoder) => decoder,
+        };
+        let before = self.inflated.len();
+        let left = INFLATED_BYTES_MAX + 1 - before;
+        let step = INFLATE_STEP_BYTES.min(left) as u64;
+        reader.take(step).read_to_end(&mut self.inflated).map_err(|_| corrupt())?;
+        let read = self.inflated.len() - before;
+        memory.add(read)?;
+        if self.inflated.len() > INFLATED_BYTES_MAX {
+            let detail = "the decompressed body is larger than this server takes";
+            return Err(ApiError::new(Code::InflatedTooLarge, detail).with_limit(INFLATED_BYTES_MAX));
+        }
+        Ok((read as u64) < step)
+    }
+
+    /// Whether what is decompressed so far is little enough to be decoded where requests are served.
+    fn is_light(&self) -> bool {
+        let bytes = match &self.source {
+            Source::Plain(body) => body.len(),
+            Source::Gzip(_) | Source::Zstd(_) => self.inflated.len(),
+        };
+        bytes < HEAVY_BODY_BYTES_MIN
+    }
+
+    /// The whole body. Bytes after a gzip member are refused, since a body could be smuggled in them past a proxy that
+    /// inspects the first member alone.
+    fn finish(self) -> Result<Bytes, ApiError> {
+        match self.source {
+            Source::Plain(body) => Ok(body),
+            Source::Gzip(decoder) => {
+                let rest = decoder.into_inner();
+                let is_whole = rest.position() == rest.get_ref().len() as u64;
+                if is_whole { Ok(self.inflated.into()) } else { Err(corrupt()) }
+            }
+            Source::Zstd(_) => Ok(self.inflated.into()),
+        }
+    }
 }
 
 fn corrupt() -> ApiError {
     ApiError::new(Code::EncodingCorrupt, "the compressed body cannot be decompressed")
-}
-
-/// Decompresses one gzip member. Bytes after it are refused, since a body could be smuggled in them past a proxy that
-/// inspects the first member alone.
-fn inflate_gzip(body: &[u8]) -> Result<Vec<u8>, ApiError> {
-    let mut reader = flate2::bufread::GzDecoder::new(body);
-    let inflated = inflate(&mut reader)?;
-    if reader.into_inner().is_empty() { Ok(inflated) } else { Err(corrupt()) }
-}
-
-fn inflate(reader: &mut impl Read) -> Result<Vec<u8>, ApiError> {
-    let mut inflated = Vec::new();
-    reader.take(INFLATED_BYTES_MAX as u64 + 1).read_to_end(&mut inflated).map_err(|_| corrupt())?;
-    if inflated.len() > INFLATED_BYTES_MAX {
-        let detail = "the decompressed body is larger than this server takes";
-        return Err(ApiError::new(Code::InflatedTooLarge, detail).with_limit(INFLATED_BYTES_MAX));
-    }
-    Ok(inflated)
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub(crate) async fn observe<B: MessageBody>(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if response.status().as_u16() >= 400 && method != "GET" {
+    let is_crowded = gateway.metrics.open_connections.get() > gateway.kept_connections_max as i64;
+    if is_crowded || (response.status().as_u16() >= 400 && method != "GET") {
         // Reading the rest of a refused body is not worth keeping the connection.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

@@ -20,7 +20,9 @@ use tokio::time::Instant;
 
 use crate::auth::{Reader, revoked};
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
+use crate::http::lines::OpenStream;
 use crate::pull::access_change::AccessChange;
 use crate::pull::page::Page;
 use crate::pull::tail_cache::{TailReader, TailView};
@@ -86,9 +88,17 @@ enum PageSource {
 impl Gateway {
     /// One page of events and the other members of the response. If there is no event after the cursor, waits for one as
     /// long as the pull allows.
-    pub(crate) async fn pull(&self, reader: &Reader, pull: &PullRequest) -> Result<(PullResponse, Page), ApiError> {
+    ///
+    /// The wait ends early, with an empty page, if the client hangs up or the server stops.
+    pub(crate) async fn pull(
+        &self,
+        reader: &Reader,
+        pull: &PullRequest,
+        client: &Client,
+    ) -> Result<(PullResponse, Page), ApiError> {
         let deadline = Instant::now() + pull.wait;
         let mut after = pull.after;
+        let mut wait = None;
         let (page, log) = loop {
             let log = self.locate(reader, after).await?;
             let page = self.page(reader, after, &log, pull).await?;
@@ -97,10 +107,14 @@ impl Gateway {
                 break (page, log);
             }
             after = page.end;
-            let open_streams = &self.metrics.open_streams;
-            open_streams.inc();
-            self.wakeups.wait_appended(reader.workspace(), after.position, left.min(LONG_POLL_INTERVAL)).await;
-            open_streams.dec();
+            if wait.is_none() {
+                wait = Some((self.waits.begin(reader.owner())?, OpenStream::new(&self.metrics)));
+            }
+            tokio::select! {
+                () = self.wakeups.wait_appended(reader.workspace(), after.position, left.min(LONG_POLL_INTERVAL)) => {}
+                () = client.gone() => break (page, log),
+                () = self.stopping() => break (page, log),
+            }
             self.reauthenticate(reader).await?;
         };
         self.note_read(reader, pull.after);

@@ -11,6 +11,7 @@ use tidelog_postgres::{Appended, Store, StoreError, Wakeups};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::health::AppendHealth;
 use crate::metrics::GatewayMetrics;
 use crate::push::group::{Group, PendingPush, Reply, split_off_group};
 use crate::runtime::Clock;
@@ -32,6 +33,7 @@ pub(crate) struct AppendWorker {
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: GatewayMetrics,
+    pub(crate) health: AppendHealth,
     /// Whether one transaction may append to several workspaces.
     pub(crate) group_workspaces: bool,
 }
@@ -150,6 +152,7 @@ impl AppendWorker {
     }
 
     fn reply(&self, push: &PendingPush, reply: Reply, appended: Result<Appended, StoreError>) {
+        self.health.note(&appended);
         if let Ok(appended) = &appended {
             let (ops, head) = (push.batch.ops.len(), appended.head.0);
             tracing::debug!(request_id = push.request_id, batch.ops = ops, log.head = head, "appended");

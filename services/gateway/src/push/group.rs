@@ -1,6 +1,6 @@
 //! Group commit: which of the waiting pushes are appended together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tidelog_core::ids::{CatalogVersion, DeviceId, WorkspaceId};
@@ -37,12 +37,19 @@ pub(crate) fn kib_of(batch: &AppendBatch) -> usize {
     (batch.ops.len() * OP_BYTES + fields) / 1024 + 1
 }
 
-/// Splits the waiting pushes into the group to append next and the rest, both in their order.
+/// Splits the waiting pushes into the group to append next and the rest.
+///
+/// If all cannot go together, the workspaces take turns by what they have waiting (fair queueing: McKenney, "Stochastic
+/// Fairness Queueing", 1990): a push comes after those that have less of their own workspace's ops before them. So a
+/// workspace that sends a flood waits behind its own pushes, and holds up nobody else's.
 ///
 /// A group has at most one push of each device, all judged under the catalog of the first push, and stays within the
 /// limits of ops and KiB; only its first push may exceed them by itself. Without `group_workspaces` all of it is for the
 /// first push's workspace.
-pub(crate) fn split_off_group(waiting: Group, group_workspaces: bool) -> (Group, Group) {
+pub(crate) fn split_off_group(mut waiting: Group, group_workspaces: bool) -> (Group, Group) {
+    if !fit_together(&waiting) {
+        waiting = in_turns(waiting);
+    }
     let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
     let (catalog, workspace) = (first.catalog, first.workspace);
     let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
@@ -59,6 +66,30 @@ pub(crate) fn split_off_group(waiting: Group, group_workspaces: bool) -> (Group,
         }
         fits && is_devices_first
     })
+}
+
+fn fit_together(waiting: &Group) -> bool {
+    let batches = || waiting.iter().map(|(push, _)| &push.batch);
+    batches().map(|batch| batch.ops.len()).sum::<usize>() <= GROUP_OPS_MAX
+        && batches().map(|batch| kib_of(batch)).sum::<usize>() <= GROUP_KIB_MAX
+}
+
+/// The pushes by how much of their workspace comes before them, and then in the order of arrival.
+fn in_turns(waiting: Group) -> Group {
+    let mut before: HashMap<WorkspaceId, usize> = HashMap::new();
+    let mut keyed: Vec<_> = waiting
+        .into_iter()
+        .map(|pending| {
+            let (push, _) = &pending;
+            let of_workspace = before.entry(push.workspace).or_default();
+            let start = *of_workspace;
+            // What a push costs: ops, and KiB in the same proportion as the limits of a group.
+            *of_workspace += push.batch.ops.len().max(kib_of(&push.batch) * GROUP_OPS_MAX / GROUP_KIB_MAX).max(1);
+            (start, pending)
+        })
+        .collect();
+    keyed.sort_by_key(|(start, _)| *start);
+    keyed.into_iter().map(|(_, pending)| pending).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +150,17 @@ mod tests {
         let waiting = vec![push(1, 1, 1, 1, 0), push(1, 2, 2, 1, 0), push(1, 3, 1, 1, 0), push(1, 2, 1, 1, 0)];
         // The last one is device 2's second push. Its first push waits, so the second one waits behind it.
         assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1), (1, 3)], vec![(1, 2), (1, 2)]));
+    }
+
+    #[test]
+    fn a_workspace_that_floods_waits_behind_its_own_pushes() {
+        let mut waiting: Vec<_> = (1..=20).map(|device| push(1, device, 1, 1_000, 0)).collect();
+        waiting.push(push(2, 1, 1, 1_000, 0));
+        waiting.push(push(3, 1, 1, 10, 0));
+        let (group, rest) = names(split_off_group(waiting, true));
+        assert!(group.contains(&(2, 1)) && group.contains(&(3, 1)), "{group:?}");
+        assert!(rest.iter().all(|(workspace, _)| *workspace == 1));
+        assert!(rest.is_sorted(), "the rest keeps the order of arrival: {rest:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod append_worker;
 pub(crate) mod appender;
 mod batch;
+mod device_turns;
 pub(crate) mod group;
 pub(crate) mod outcomes;
 
@@ -19,6 +20,7 @@ use tidelog_postgres::{AppendBatch, AppendStatus, Presence, StoredRun};
 
 use crate::auth::{DevicePrincipal, revoked};
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
 use crate::push::batch::{batch_of, check_order, judge_all, take_stored_digests};
 use crate::push::group::PendingPush;
@@ -47,6 +49,7 @@ impl Gateway {
         device: &DevicePrincipal,
         push: PushRequest,
         wait: Option<Duration>,
+        client: &Client,
         request_id: &str,
     ) -> Result<PushResponse, ApiError> {
         let timer = self.metrics.push_seconds.start_timer();
@@ -72,7 +75,7 @@ impl Gateway {
             outcomes: None,
         };
         if let Some(wait) = wait {
-            self.add_outcomes(device, &mut response, wait).await?;
+            self.add_outcomes(device, &mut response, wait, client).await?;
             response.server_time = self.runtime.clock.now();
         }
         Ok(response)

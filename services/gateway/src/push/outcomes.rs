@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use tidelog_core::error::Code;
-use tidelog_core::ids::{Position, Seq, WorkspaceId};
+use tidelog_core::ids::{Position, Seq};
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{OpStatus, Outcome, PushResponse};
 use tokio::time::Instant;
 
 use crate::auth::DevicePrincipal;
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
+use crate::http::lines::OpenStream;
+use crate::shares::Owner;
 
 /// How often a request that waits for the projector reads the checkpoint itself, since a wake-up may be lost.
 const FOLD_POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -22,26 +25,33 @@ impl Gateway {
         device: &DevicePrincipal,
         response: &mut PushResponse,
         wait: Duration,
+        client: &Client,
     ) -> Result<(), ApiError> {
         let ends = response.runs.iter().map(|run| Position(run.position.0 + run.count - 1));
         let Some(last) = ends.max() else {
             (response.folded, response.outcomes) = (Some(true), Some(Vec::new()));
             return Ok(());
         };
-        let projected = self.wait_folded(device.workspace, last, wait).await?;
+        let projected = self.wait_folded(device.owner(), last, wait, client).await?;
         response.folded = Some(projected >= last);
         response.outcomes = Some(self.outcomes(device, response, projected).await?);
         Ok(())
     }
 
-    /// Waits until a workspace's log is folded up to `last`, at most for `wait`. Returns how far it is folded then.
+    /// Waits until the log of a caller's workspace is folded up to `last`, at most for `wait`. Returns how far it is folded
+    /// then.
+    ///
+    /// The wait ends early if the client hangs up, if the server stops, or if the caller has as many waits as it may.
     pub(crate) async fn wait_folded(
         &self,
-        workspace: WorkspaceId,
+        owner: Owner,
         last: Position,
         wait: Duration,
+        client: &Client,
     ) -> Result<Position, ApiError> {
+        let workspace = owner.workspace;
         let deadline = Instant::now() + wait;
+        let mut place = None;
         loop {
             let checkpoint = self.store.checkpoint(workspace).await?;
             let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
@@ -49,7 +59,15 @@ impl Gateway {
             if projected >= last || left.is_zero() {
                 return Ok(projected);
             }
-            self.wakeups.wait_folded(workspace, last, left.min(FOLD_POLL_INTERVAL)).await;
+            if place.is_none() {
+                let Ok(taken) = self.waits.begin(owner) else { return Ok(projected) };
+                place = Some((taken, OpenStream::new(&self.metrics)));
+            }
+            tokio::select! {
+                () = self.wakeups.wait_folded(workspace, last, left.min(FOLD_POLL_INTERVAL)) => {}
+                () = client.gone() => return Ok(projected),
+                () = self.stopping() => return Ok(projected),
+            }
         }
     }
 

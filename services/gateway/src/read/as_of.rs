@@ -12,6 +12,7 @@ use tidelog_postgres::StoreError;
 
 use crate::auth::{Reader, revoked};
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 
 /// Events in one read: 16 MiB at most.
@@ -27,7 +28,13 @@ impl Gateway {
     }
 
     /// The position that `as_of` names, by number or by time. Returns once the log is folded up to it.
-    pub(crate) async fn position_of(&self, workspace: WorkspaceId, as_of: &str) -> Result<Position, ApiError> {
+    pub(crate) async fn position_of(
+        &self,
+        reader: &Reader,
+        as_of: &str,
+        client: &Client,
+    ) -> Result<Position, ApiError> {
+        let workspace = reader.workspace();
         let invalid = |detail: &str| ApiError::new(Code::QueryInvalid, detail);
         let (position, head) = if !as_of.is_empty() && as_of.bytes().all(|b| b.is_ascii_digit()) {
             let position = as_of.parse().ok().map(Position);
@@ -44,7 +51,7 @@ impl Gateway {
         if position > head {
             return Err(invalid("as_of must not exceed the log's head"));
         }
-        if self.wait_folded(workspace, position, FOLD_TIMEOUT).await? < position {
+        if self.wait_folded(reader.owner(), position, FOLD_TIMEOUT, client).await? < position {
             return Err(ApiError::unavailable("the projector has not folded the log this far yet, try again"));
         }
         Ok(position)

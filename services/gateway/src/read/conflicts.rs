@@ -11,6 +11,7 @@ use tidelog_postgres::{ResolveAuthor, ResolveOutcome};
 
 use crate::auth::{DevicePrincipal, Reader, revoked};
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::read::as_of::FOLD_TIMEOUT;
 
@@ -31,9 +32,10 @@ impl Gateway {
         conflict: &str,
         choice: Choice,
         wait: Option<Duration>,
+        client: &Client,
         request_id: &str,
     ) -> Result<ResolveResponse, ApiError> {
-        let workspace = device.workspace;
+        let (workspace, owner) = (device.workspace, device.owner());
         // Not from the cache: this is a write, so a revocation counts at once, as for a push.
         let account = self.store.device_account(workspace, device.device).await?;
         if account.is_none_or(|account| account.revoked) {
@@ -45,7 +47,7 @@ impl Gateway {
         let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
         // The choice has to be made against the record with everything that is in the log by now.
         let head = self.store.head(workspace, Position::START).await?.ok_or_else(revoked)?.head;
-        if self.wait_folded(workspace, head, FOLD_TIMEOUT).await? < head {
+        if self.wait_folded(owner, head, FOLD_TIMEOUT, client).await? < head {
             return Err(ApiError::unavailable("the projector has not folded the log this far yet, try again"));
         }
         let now = self.runtime.clock.now();
@@ -56,7 +58,7 @@ impl Gateway {
         self.wakeups.on_appended(workspace, position, request_id);
         let mut response = ResolveResponse { position, seq, verdict: None, conflicts: Vec::new() };
         if let Some(wait) = wait {
-            let projected = self.wait_folded(workspace, position, wait).await?;
+            let projected = self.wait_folded(owner, position, wait, client).await?;
             let (verdict, conflicts) = self.store.verdict(workspace, position, projected).await?;
             (response.verdict, response.conflicts) = (Some(verdict), conflicts);
         }

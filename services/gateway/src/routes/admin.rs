@@ -9,6 +9,7 @@ use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::time::UnixMs;
 use tidelog_postgres::CredentialKind;
 
+use crate::auth::owner_of;
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
@@ -59,10 +60,10 @@ pub(crate) async fn create_workspace(
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
-    gateway.bearer(&request, CredentialKind::AdminToken).await?;
+    let admin = gateway.bearer(&request, CredentialKind::AdminToken).await?;
     encoding_of(&request)?;
     let new: NewWorkspace =
-        read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
+        read_body(&request, body, &gateway, owner_of(&admin), |encoding, body| decode(encoding, body)).await?;
     if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || new.name.contains('\0') {
         return Err(ApiError::new(Code::NameInvalid, "name must be 1 to 255 bytes of UTF-8 without NUL"));
     }

@@ -8,7 +8,7 @@ use tidelog_core::ids::DeviceId;
 use tidelog_core::wire::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
 use tidelog_postgres::{Credential, CredentialKind, KeyRefusal, NewDevice, RegisterOutcome};
 
-use crate::auth::DevicePrincipal;
+use crate::auth::{DevicePrincipal, owner_of};
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
@@ -32,7 +32,7 @@ pub(crate) async fn register(
     let key = gateway.bearer(&request, CredentialKind::EnrollmentKey).await?;
     let encoding = encoding_of(&request)?;
     let registration: RegisterRequest =
-        read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
+        read_body(&request, body, &gateway, owner_of(&key), |encoding, body| decode(encoding, body)).await?;
     if registration.replaces.is_some_and(DeviceId::is_system) {
         return Err(ApiError::new(Code::IdInvalid, "replaces must name a device of an app, not the system device"));
     }

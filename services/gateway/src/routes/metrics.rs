@@ -1,18 +1,24 @@
 //! `GET /metrics`
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use prometheus::{Encoder, TextEncoder};
 use tidelog_core::error::Code;
-use tidelog_core::time::UnixMs;
 
 use crate::gateway::Gateway;
+use crate::health::lag_seconds;
 use crate::http::error::ApiError;
+<<<<<<< HEAD
 use crate::presence::ACTIVE_AGE_MS_MAX;
+=======
+>>>>>>> 4effcc7 (Keep one client from taking the server from the others)
 
 /// Reads all metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]
 pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
+    let gateway = gateway.into_inner();
     refresh(&gateway).await;
     let mut body = Vec::new();
     let written = TextEncoder::new().encode(&gateway.registry.gather(), &mut body);
@@ -20,21 +26,27 @@ pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiE
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(body))
 }
 
-/// Sets the gauges that have to be read from the pool and the database. A gauge whose query fails keeps its last value.
-async fn refresh(gateway: &Gateway) {
+/// Sets the gauges that have to be read from the pool and the database. If the database does not
+/// respond within a second, they keep their last values.
+async fn refresh(gateway: &Arc<Gateway>) {
     let metrics = &gateway.metrics;
+    metrics.body_memory_bytes.set(gateway.bodies.bytes_taken() as i64);
     let pool = gateway.store.pool_status();
     metrics.pool_in_use.set(pool.in_use as i64);
     metrics.pool_waiting.set(pool.waiting as i64);
+<<<<<<< HEAD
     let now = gateway.runtime.clock.now();
     if let Ok(active) = gateway.store.active_devices(UnixMs(now.0 - ACTIVE_AGE_MS_MAX)).await {
+=======
+    let Some(report) = gateway.database_report().await else { return };
+    if let Some(active) = report.active_devices {
+>>>>>>> 4effcc7 (Keep one client from taking the server from the others)
         metrics.active_devices.set(active);
     }
-    if let Ok(lagging) = gateway.store.lagging().await {
+    if let Ok(lagging) = &report.lagging {
         let events: i64 = lagging.iter().map(|lag| lag.head.0 - lag.projected.0).sum();
-        let oldest_ms = lagging.iter().map(|lag| now.0 - lag.waiting_since.0).max().unwrap_or(0);
         metrics.projector_lag_events.set(events);
-        metrics.projector_lag_seconds.set(oldest_ms.max(0) as f64 / 1_000.0);
+        metrics.projector_lag_seconds.set(lag_seconds(lagging, gateway.runtime.clock.now()));
         metrics.projector_lag_workspaces.set(lagging.len() as i64);
     }
 }

@@ -11,19 +11,18 @@ mod openapi;
 mod records;
 mod sync;
 
-use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 use tidelog_core::error::Code;
 
 use crate::gateway::Gateway;
+use crate::http::connection::on_connect;
 use crate::http::error::ApiError;
 use crate::http::middleware::observe;
 use crate::http::resource::resource;
@@ -35,8 +34,9 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection stays open. It does not have to outlast a long poll: a connection with a waiting request is
 /// not idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long requests may go on once the server has to stop.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long requests may go on once the server has to stop. Requests that wait are answered at once; the longest of the
+/// others is a push that waits for the database.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The HTTP server for apps and analysts, on a bound socket.
 pub fn main_server(gateway: Arc<Gateway>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
@@ -55,6 +55,7 @@ fn serve(
     routes: fn(&mut ServiceConfig),
 ) -> std::io::Result<Server> {
     let gateway = Data::from(gateway);
+    let open = gateway.metrics.open_connections.clone();
     let app = move || {
         App::new()
             .app_data(gateway.clone())
@@ -64,7 +65,7 @@ fn serve(
             .wrap(from_fn(observe))
     };
     let server = HttpServer::new(app)
-        .on_connect(|connection, _| set_nodelay(connection))
+        .on_connect(move |connection, beside| on_connect(connection, beside, &open))
         .workers(workers)
         .client_request_timeout(HEADERS_TIMEOUT)
         .keep_alive(IDLE_TIMEOUT)
@@ -72,13 +73,6 @@ fn serve(
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
-}
-
-/// Sets `TCP_NODELAY`. Without it the end of a response would wait until the client has acknowledged what came before.
-fn set_nodelay(connection: &dyn Any) {
-    if let Some(Err(error)) = connection.downcast_ref::<TcpStream>().map(|stream| stream.set_nodelay(true)) {
-        tracing::debug!(%error, "a connection was closed before its options could be set");
-    }
 }
 
 fn main_routes(config: &mut ServiceConfig) {

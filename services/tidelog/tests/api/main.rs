@@ -44,6 +44,7 @@ mod records {
 mod robustness {
     mod bad_input;
     mod log_under_load;
+    mod overload;
     mod values;
 }
 mod stories {

@@ -9,6 +9,7 @@ use tidelog_core::wire::{Choice, ResolveResponse, decode};
 
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::middleware::RequestId;
 use crate::http::negotiate::encoding_of;
@@ -35,7 +36,9 @@ pub(crate) async fn resolve(
     let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
     encoding_of(&request)?;
     let device = gateway.device(&request).await?;
-    let choice: Choice = read_body(&request, body, &gateway.metrics, |encoding, body| decode(encoding, body)).await?;
-    let resolved = gateway.resolve(device, &path, choice, wait, &RequestId::of(&request)).await?;
+    let choice: Choice =
+        read_body(&request, body, &gateway, device.owner(), |encoding, body| decode(encoding, body)).await?;
+    let resolved =
+        gateway.resolve(device, &path, choice, wait, &Client::of(&request), &RequestId::of(&request)).await?;
     ok(&request, &resolved)
 }

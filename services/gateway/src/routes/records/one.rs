@@ -9,6 +9,7 @@ use tidelog_core::ids::{InvalidName, RecordId, Scope, TableName};
 use tidelog_core::wire::RecordView;
 
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::etag::{not_modified, with_etag};
 use crate::http::negotiate::encoding_of;
@@ -42,7 +43,7 @@ pub(crate) async fn record(
         return Err(absent());
     }
     if let Some(as_of) = params.text("as_of") {
-        let until = gateway.position_of(workspace, as_of).await?;
+        let until = gateway.position_of(&reader, as_of, &Client::of(&request)).await?;
         let record = gateway.record_as_of(workspace, &key, until).await?.ok_or_else(absent)?;
         return respond(StatusCode::OK, encoding, &record.to_view(key.table, key.scope, key.record, false));
     }

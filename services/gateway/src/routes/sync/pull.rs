@@ -10,6 +10,7 @@ use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PULL_WAIT_MS_MAX};
 use tidelog_core::wire::{Encoding, PullResponse};
 
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
 use crate::http::negotiate::{Offer, negotiate};
@@ -59,7 +60,7 @@ pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result
     match form {
         Form::Page(encoding) => {
             let pull = PullRequest { limit: limit.unwrap_or(PAGE_EVENTS_DEFAULT), ..streamed };
-            let (response, page) = gateway.pull(&reader, &pull).await?;
+            let (response, page) = gateway.pull(&reader, &pull, &Client::of(&request)).await?;
             Ok(respond_encoded(encoding, page.encode(encoding, &response)?))
         }
         Form::Lines => stream::events(gateway.into_inner(), reader, streamed).await,

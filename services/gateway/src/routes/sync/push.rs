@@ -9,6 +9,7 @@ use tidelog_core::wire::{PushRequest, PushResponse};
 
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::middleware::RequestId;
 use crate::http::negotiate::encoding_of;
@@ -30,7 +31,7 @@ pub(crate) async fn push(
     let wait = params.number("wait", (0, PUSH_WAIT_MS_MAX))?.map(Duration::from_millis);
     encoding_of(&request)?;
     let device = gateway.device(&request).await?;
-    let push: PushRequest = read_body(&request, body, &gateway.metrics, PushRequest::read).await?;
-    let pushed = gateway.push(&device, push, wait, &RequestId::of(&request)).await?;
+    let push: PushRequest = read_body(&request, body, &gateway, device.owner(), PushRequest::read).await?;
+    let pushed = gateway.push(&device, push, wait, &Client::of(&request), &RequestId::of(&request)).await?;
     ok(&request, &pushed)
 }

@@ -12,6 +12,7 @@ use tidelog_core::wire::{SyncRequest, SyncResponse, encode, sync_frame};
 use crate::auth::Reader;
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
+use crate::http::connection::Client;
 use crate::http::error::{ApiError, unwritable};
 use crate::http::middleware::RequestId;
 use crate::http::negotiate::encoding_of;
@@ -32,7 +33,7 @@ pub(crate) async fn sync(
     Params::read(&request, &[])?;
     let encoding = encoding_of(&request)?;
     let device = gateway.device(&request).await?;
-    let sync: SyncRequest = read_body(&request, body, &gateway.metrics, SyncRequest::read).await?;
+    let sync: SyncRequest = read_body(&request, body, &gateway, device.owner(), SyncRequest::read).await?;
     let limit = match sync.limit {
         None => PAGE_EVENTS_DEFAULT,
         Some(limit) => usize::try_from(limit)
@@ -41,9 +42,10 @@ pub(crate) async fn sync(
             .ok_or_else(|| ApiError::new(Code::ShapeInvalid, "limit must be a whole number from 1 to 10000"))?,
     };
     let after = sync.push.cursor.unwrap_or(Cursor::START);
-    let push = gateway.push(&device, sync.push, None, &RequestId::of(&request)).await?;
+    let client = Client::of(&request);
+    let push = gateway.push(&device, sync.push, None, &client, &RequestId::of(&request)).await?;
     let pull = PullRequest { after, limit, tables: sync.tables, wait: Duration::ZERO };
-    let (response, page) = gateway.pull(&Reader::Device(device), &pull).await?;
+    let (response, page) = gateway.pull(&Reader::Device(device), &pull, &client).await?;
     let push = encode(encoding, &push).map_err(|error| unwritable(&error))?;
     let [before, between, after] = sync_frame(encoding);
     let mut parts = vec![Bytes::from([before, &push, between].concat())];

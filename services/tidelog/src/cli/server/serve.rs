@@ -1,21 +1,31 @@
 //! `tidelog serve`: runs the server until a signal stops it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tidelog_gateway::Runtime;
+use tidelog_gateway::{RateLimitConfig, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::connect::for_server;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::server::demo;
+use ipnet::IpNet;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
 
 /// Projector workers unless the operator sets them.
 const PROJECTOR_WORKERS_DEFAULT: usize = 3;
+
+/// File descriptors that the server itself needs: its database connections, at most 1,000, and some more.
+const OWN_DESCRIPTORS: usize = 192;
+/// File descriptors that are assumed where the system does not say how many there are.
+const DESCRIPTORS_DEFAULT: u64 = 1_024;
+/// Most connections of clients, whatever the system allows: each takes some 20 KiB of memory.
+const CONNECTIONS_MAX: usize = 60_000;
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -47,6 +57,21 @@ pub(crate) struct Serve {
     /// The name of `--projector-workers` before 0.2; if both are given, `--projector-workers` holds
     #[arg(long, hide = true, env = "TIDELOG_PROJECTOR_LANES", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=16))]
     projector_lanes: Option<u16>,
+    /// Memory that request bodies may take at once, in MiB; a quarter of it for one device
+    #[arg(long, env = "TIDELOG_BODY_MEMORY_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u32).range(160..=65_536))]
+    body_memory_mib: u32,
+    /// Requests a second of one device, key or analyst token, above which it gets 429; 0 is no limit
+    #[arg(long, env = "TIDELOG_RATE_LIMIT_DEVICE", default_value_t = 10_000, value_name = "RATE")]
+    rate_limit_device: u32,
+    /// Requests a second of one workspace; 0 is no limit
+    #[arg(long, env = "TIDELOG_RATE_LIMIT_WORKSPACE", default_value_t = 100_000, value_name = "RATE")]
+    rate_limit_workspace: u32,
+    /// Requests a second of one address of a client; 0 is no limit. Behind a proxy name it by --trusted-proxy
+    #[arg(long, env = "TIDELOG_RATE_LIMIT_ADDRESS", default_value_t = 0, value_name = "RATE")]
+    rate_limit_address: u32,
+    /// A proxy, or a network of them like 10.0.0.0/8, whose X-Forwarded-For is believed; may be given several times
+    #[arg(long, env = "TIDELOG_TRUSTED_PROXY", value_delimiter = ',', value_name = "ADDRESS", value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
     /// Threads that serve HTTP [default: one for each core]
     #[arg(long, env = "TIDELOG_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -153,6 +178,15 @@ impl Serve {
                 .or(self.projector_lanes)
                 .map_or(PROJECTOR_WORKERS_DEFAULT, usize::from),
             group_workspaces: !self.one_workspace_a_transaction,
+            data_dir: global.database_url.is_none().then(|| global.data_dir.clone()),
+            connections_max: connections_max(),
+            rate_limits: RateLimitConfig {
+                device: self.rate_limit_device,
+                workspace: self.rate_limit_workspace,
+                address: self.rate_limit_address,
+                trusted_proxies: self.trusted_proxy.clone(),
+            },
+            body_memory_bytes_max: self.body_memory_mib as usize * 1024 * 1024,
             workers: self.workers.map_or(cores, usize::from),
             allow_unsafe_durability: self.allow_unsafe_durability,
             shared_database: global.database_url.is_some() || roles != Roles::ALL,
@@ -161,6 +195,31 @@ impl Serve {
             runtime: Runtime::default(),
         }
     }
+}
+
+/// An address, or a network in CIDR notation.
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    parsed.ok_or_else(|| "has to be an address like 10.0.0.1, or a network like 10.0.0.0/8".to_owned())
+}
+
+/// Raises the soft limit of file descriptors to the hard one. Returns how many of them clients may have: all but those of
+/// the server itself.
+fn connections_max() -> usize {
+    let limit = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, hard)) => match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            Ok(()) => hard,
+            Err(error) => {
+                tracing::warn!(%error, limit = soft, "the limit of open files cannot be raised");
+                soft
+            }
+        },
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files is not known");
+            DESCRIPTORS_DEFAULT
+        }
+    };
+    usize::try_from(limit).unwrap_or(usize::MAX).min(CONNECTIONS_MAX).saturating_sub(OWN_DESCRIPTORS).max(64)
 }
 
 /// Disables transparent huge pages for this process. With them a server, which keeps its memory for long, would hold half
