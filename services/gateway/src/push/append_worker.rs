@@ -1,13 +1,13 @@
 //! A task that appends queued pushes to the log.
 //!
-//! Appends run apart from the requests, so a client that hangs up never cancels one half way. Pushes that arrive while a
+//! Appends run apart from the requests, so a client that hangs up never cancels an append half way. Pushes that arrive while a
 //! transaction is in flight go into the next one together (group commit); no timer is needed for that.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelog_postgres::{Appended, Store, StoreError, Wakeups};
+use tidelog_postgres::{AppendStatus, Appended, Store, StoreError, Wakeups};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -16,17 +16,19 @@ use crate::metrics::GatewayMetrics;
 use crate::push::group::{Group, PendingPush, Reply, split_off_group};
 use crate::runtime::Clock;
 
-/// Pushes in one worker's queue; as many again may have been taken from it and wait for their group. Above that, pushes
-/// are refused with `unavailable`.
+/// How many pushes one worker's queue holds. The worker holds at most as many again that it has taken and not appended. If
+/// the queue is full, `Appender::append` refuses a push as unavailable.
 pub(crate) const QUEUED_PUSHES_MAX: usize = 512;
-/// Attempts of an append whose commit was lost. Repeating it is safe: the push is stored once, whatever happened (LOG-1).
+/// How often a push is sent by itself while its outcome is unknown, the first time included. Repeating it is safe: the push is
+/// stored once, whatever happened (LOG-1).
 const COMMIT_ATTEMPTS_MAX: u32 = 4;
 /// Delay before the first repetition of an append. It doubles with each further one.
 const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// How long the append of a group may take before its pushes are tried one by one.
-const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Backstop only, above all timeouts of `Store::append`, which ends by itself: a group that takes so long is tried push by
+/// push.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// An append worker: takes pushes from its queue, appends them in groups and sends each its outcome.
+/// An append worker: takes pushes from its queue, appends them in groups and sends the outcome of each to its request.
 #[derive(Clone)]
 pub(crate) struct AppendWorker {
     pub(crate) store: Store,
@@ -34,16 +36,16 @@ pub(crate) struct AppendWorker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) health: AppendHealth,
-    /// Whether one transaction may append to several workspaces.
+    /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
     pub(crate) group_workspaces: bool,
 }
 
-/// What appending a group in one transaction came to.
+/// The result of appending a group in one transaction.
 enum GroupOutcome {
     /// The outcome of each push, in the order of the group.
     Appended(Vec<Appended>),
-    /// The transaction failed. Nothing of it is stored, or, if `unknown`, that is not known.
-    Failed { unknown: bool },
+    /// Nothing is stored: the transaction failed, or was not tried. If `is_commit_unknown`, it may be stored all the same.
+    NotAppended { is_commit_unknown: bool },
 }
 
 impl AppendWorker {
@@ -70,17 +72,16 @@ impl AppendWorker {
         }
     }
 
-    /// Appends a group in one transaction; if that fails, push by push.
+    /// Appends a group in one transaction. A lone push, and a group whose transaction fails, is appended push by push.
     async fn append(&self, group: Group) {
         self.metrics.group_pushes.observe(group.len() as f64);
         let ops: usize = group.iter().map(|(push, _)| push.batch.ops.len()).sum();
         self.metrics.group_ops.observe(ops as f64);
         let outcome = match group.as_slice() {
-            // A single push has no neighbours to be appended with.
-            [_] => GroupOutcome::Failed { unknown: false },
+            [_] => GroupOutcome::NotAppended { is_commit_unknown: false },
             _ => timeout(GROUP_TIMEOUT, self.append_group(&group))
                 .await
-                .unwrap_or(GroupOutcome::Failed { unknown: true }),
+                .unwrap_or(GroupOutcome::NotAppended { is_commit_unknown: true }),
         };
         match outcome {
             GroupOutcome::Appended(all) => {
@@ -88,47 +89,55 @@ impl AppendWorker {
                     self.reply(&push, reply, Ok(appended));
                 }
             }
-            GroupOutcome::Failed { unknown } => self.append_one_by_one(group, unknown).await,
+            GroupOutcome::NotAppended { is_commit_unknown } => self.append_one_by_one(group, is_commit_unknown).await,
         }
     }
 
     async fn append_group(&self, group: &[(PendingPush, Reply)]) -> GroupOutcome {
         let Some((first, _)) = group.first() else { return GroupOutcome::Appended(Vec::new()) };
+        // `split_off_group` takes only pushes that were judged under the same catalog.
         let catalog = first.catalog;
         let batches: Vec<_> = group.iter().map(|(push, _)| (push.workspace, push.batch.as_ref())).collect();
         match self.store.append(self.clock.now(), catalog, &batches).await {
             Ok(appended) if appended.len() == group.len() => GroupOutcome::Appended(appended),
-            Ok(_) => GroupOutcome::Failed { unknown: true },
+            Ok(_) => {
+                // Cannot happen: the statement returns a row for each batch. What was stored is then not known.
+                tracing::warn!(pushes = group.len(), "an append returned another number of outcomes than pushes");
+                GroupOutcome::NotAppended { is_commit_unknown: true }
+            }
             Err(error) => {
                 tracing::warn!(%error, pushes = group.len(), "a group append failed, its pushes are tried one by one");
-                GroupOutcome::Failed { unknown: matches!(error, StoreError::CommitUnknown(_)) }
+                GroupOutcome::NotAppended { is_commit_unknown: matches!(error, StoreError::CommitUnknown(_)) }
             }
         }
     }
 
     /// Appends each push by itself, so that one that fails does not take its neighbours with it.
     ///
-    /// Once the head row of a workspace was found locked, its further pushes do not wait for it again; once the database
-    /// was found unavailable, no further push is tried.
+    /// Each try of a locked head row, or of a database that is gone, takes its whole timeout while the pushes behind it wait.
+    /// So a workspace that was found locked is not tried again, and after a database that was found gone no push is.
     async fn append_one_by_one(&self, group: Group, unknown: bool) {
-        let (mut locked_workspaces, mut is_unavailable) = (HashSet::new(), false);
+        let (mut locked_workspaces, mut is_database_gone) = (HashSet::new(), false);
         for (push, reply) in group {
-            let appended = match is_unavailable || locked_workspaces.contains(&push.workspace) {
-                true if unknown => Err(StoreError::CommitUnknown("the commit of its group was lost".to_owned())),
-                true => Err(StoreError::Unavailable("not tried after pushes before it failed".to_owned())),
+            let appended = match is_database_gone || locked_workspaces.contains(&push.workspace) {
+                true if unknown => Err(StoreError::CommitUnknown("no response to the commit of its group".to_owned())),
+                true => Err(StoreError::Unavailable(
+                    "not tried: an earlier push found the database gone or this workspace locked".to_owned(),
+                )),
                 false => self.append_alone(&push, unknown).await,
             };
             match &appended {
                 Err(StoreError::Locked(_)) => drop(locked_workspaces.insert(push.workspace)),
-                Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_)) => is_unavailable = true,
+                // After so many attempts with an unknown outcome the database counts as gone.
+                Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_)) => is_database_gone = true,
                 Err(StoreError::Corrupt(_) | StoreError::Database(_)) | Ok(_) => {}
             }
             self.reply(&push, reply, appended);
         }
     }
 
-    /// Appends one push. Once the outcome of a commit is `unknown`, it stays so until an attempt gets a reply: that a later
-    /// attempt cannot connect proves nothing about the commit before it.
+    /// Appends one push. Once the outcome of a commit is unknown, the append is repeated until it succeeds: no error of a later
+    /// attempt says what became of the earlier commit. After the last attempt the error is `CommitUnknown`.
     async fn append_alone(&self, push: &PendingPush, mut unknown: bool) -> Result<Appended, StoreError> {
         let (mut attempt, mut delay) = (1, COMMIT_RETRY_DELAY);
         loop {
@@ -145,7 +154,7 @@ impl AppendWorker {
             if attempt == COMMIT_ATTEMPTS_MAX {
                 return Err(StoreError::CommitUnknown(error.to_string()));
             }
-            tracing::info!(%error, attempt, request_id = push.request_id, "an append is repeated");
+            tracing::info!(%error, attempt, request_id = push.request_id, "the outcome of an append is unknown, it is sent again");
             tokio::time::sleep(delay).await;
             (attempt, delay) = (attempt + 1, delay * 2);
         }
@@ -153,7 +162,8 @@ impl AppendWorker {
 
     fn reply(&self, push: &PendingPush, reply: Reply, appended: Result<Appended, StoreError>) {
         self.health.note(&appended);
-        if let Ok(appended) = &appended {
+        // A push that is refused stores nothing, so nobody has to be woken.
+        if let Ok(appended @ Appended { status: AppendStatus::Appended { .. }, .. }) = &appended {
             let (ops, head) = (push.batch.ops.len(), appended.head.0);
             tracing::debug!(request_id = push.request_id, batch.ops = ops, log.head = head, "appended");
             self.wakeups.on_appended(push.workspace, appended.head, &push.request_id);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::error::{RebuildError, StepError};
 use crate::projector::Projector;
 use crate::rebuild::progress::RebuildProgress;
-use crate::step::fold_slice::SliceFold;
+use crate::step::fold_slice::NextFold;
 
 /// Events that the new generation may lack when a swap is tried: about one step.
 const SWAP_LAG_EVENTS_MAX: i64 = 2_000;
@@ -137,7 +137,7 @@ impl WorkspaceRebuild {
         let projector = &self.projector;
         let state = projector.fold_state(self.workspace, Some(table_set)).await?;
         let mut fold = projector.fold_next(self.workspace, state).await?;
-        while let Some(SliceFold { slice, state_after }) = fold {
+        while let Some(NextFold { slice, state_after }) = fold {
             let (began, has_more) = (Instant::now(), slice.has_more());
             let step = projector.write_and_fold_next(self.workspace, &slice, state_after, has_more).await?;
             if !step.is_written {
@@ -185,7 +185,7 @@ impl WorkspaceRebuild {
             if checkpoint.position >= live {
                 return Ok(Some(checkpoint));
             }
-            if let Some(SliceFold { slice, .. }) = projector.fold_next(self.workspace, state).await? {
+            if let Some(NextFold { slice, .. }) = projector.fold_next(self.workspace, state).await? {
                 projector.write(self.workspace, &slice).await?;
             }
         }

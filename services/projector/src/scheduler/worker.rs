@@ -9,7 +9,7 @@ use crate::error::StepError;
 use crate::projector::Projector;
 use crate::scheduler::queue::{Reschedule, Turn};
 use crate::scheduler::shared::Scheduler;
-use crate::step::fold_slice::SliceFold;
+use crate::step::fold_slice::NextFold;
 
 /// Pause for a workspace whose checkpoint another projector holds: about as long as a step may take.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ impl Projector {
         let (workspace, request_id) = (turn.workspace, &turn.request_id);
         let state = self.fold_state(workspace, None).await?;
         let mut fold = self.fold_next(workspace, state).await?;
-        while let Some(SliceFold { slice, state_after }) = fold {
+        while let Some(NextFold { slice, state_after }) = fold {
             let has_more = slice.has_more();
             let fold_next = has_more && !scheduler.has_waiting() && !is_to_stop(stop);
             let step = self.write_and_fold_next(workspace, &slice, state_after, fold_next).await?;

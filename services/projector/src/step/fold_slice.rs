@@ -1,4 +1,5 @@
-//! Folds a slice of a log in memory: everything of a step but its transaction.
+//! The first half of a step: reads a slice of a log and the records it names, and folds it. `step/mod.rs` writes the
+//! result.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ use crate::error::StepError;
 use crate::projector::Projector;
 use crate::step::fold_state::{FoldState, RecordHashes};
 
-/// Events folded, or records encoded, before a task yields: others on its thread then wait for about a millisecond.
-const YIELD_INTERVAL_EVENTS: usize = 256;
+/// After so many events or records a task yields, so that other tasks of its thread wait about a millisecond at most.
+const YIELD_INTERVAL: usize = 256;
 
 /// A slice that is folded and not written yet.
 #[derive(Debug)]
@@ -25,9 +26,9 @@ pub(crate) struct FoldedSlice {
     pub(crate) expected: Checkpoint,
     /// What the transaction writes.
     pub(crate) writes: StepWrites,
-    /// The last position of the log that was seen.
+    /// The head of the log, as far as the read of this slice saw it.
     pub(crate) head: Position,
-    /// Events by table and verdict, for the metrics.
+    /// Events by table and verdict, for the metrics. Rejected events are not in a slice.
     pub(crate) event_counts: EventCounts,
     /// When reading the slice began.
     pub(crate) began: Instant,
@@ -35,7 +36,7 @@ pub(crate) struct FoldedSlice {
 
 /// A folded slice, and the state from which the slice after it is folded.
 #[derive(Debug)]
-pub(crate) struct SliceFold {
+pub(crate) struct NextFold {
     pub(crate) slice: FoldedSlice,
     pub(crate) state_after: FoldState,
 }
@@ -53,42 +54,47 @@ impl FoldedSlice {
 impl Projector {
     /// Folds the slice after `state`; `None` if there is nothing to fold.
     ///
-    /// The checkpoint of `state` may still be being written. If that write fails, the transaction of this slice does not
+    /// `state` may be ahead of the database: the step that stores its checkpoint may be under way. If that step fails, the transaction of this slice does not
     /// find the checkpoint it expects, and writes nothing.
     pub(crate) async fn fold_next(
         &self,
         workspace: WorkspaceId,
         mut state: FoldState,
-    ) -> Result<Option<SliceFold>, StepError> {
+    ) -> Result<Option<NextFold>, StepError> {
         let began = Instant::now();
         let mut slice = self.store.slice(workspace, state.checkpoint.position, self.slice_limits).await?;
-        let batches = self.load_records(workspace, &mut state, &slice).await?;
+        // Fewer than all if their records take too much memory, but at least one.
+        let foldable = self.load_records(workspace, &mut state, &slice).await?;
         let FoldState { checkpoint, mut folder, hashes, touched } = state;
-        slice.batches.truncate(batches);
-        let Some(end) = slice.batches.last() else { return Ok(None) };
-        let (events, end) = (&slice.events[..end.events], end.cursor);
+        slice.batches.truncate(foldable);
+        let Some(last) = slice.batches.last() else { return Ok(None) };
+        let (events, end) = (&slice.events[..last.events], last.cursor);
         let (outcomes, event_counts) = fold(&mut folder, events).await?;
+        // As the folder does it: catalogs before a refold are skipped, and the last one holds.
         let catalogs = events.iter().filter(|event| event.table.as_str() == CATALOG_TABLE);
         let in_force = catalogs.map(|event| event.position).filter(|position| *position >= checkpoint.refold_position);
         let catalog_position = in_force.max().unwrap_or(checkpoint.catalog_position);
-        let (changed, hashes) = changed_rows(&folder, &hashes).await;
+        let (changed, hashes_after) = changed_rows(&folder, &hashes).await;
         let ChangedRows { new_records, known_records, history, digests } = changed;
         let writes = StepWrites { new_records, known_records, outcomes, history, digests, end, catalog_position };
+        // The next slice may be folded before these rows are stored, so it needs these records from here. Others are read
+        // again.
         folder.keep_changed();
         let checkpoint_after = Checkpoint { position: end.position, catalog_position, ..checkpoint };
-        Ok(Some(SliceFold {
+        Ok(Some(NextFold {
             slice: FoldedSlice { expected: checkpoint, writes, head: slice.head, event_counts, began },
-            state_after: FoldState { checkpoint: checkpoint_after, folder, hashes, touched },
+            state_after: FoldState { checkpoint: checkpoint_after, folder, hashes: hashes_after, touched },
         }))
     }
 }
 
-/// Folds events into records, which the folder has to hold.
+/// Folds events. The folder must hold every stored record that they name.
 async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(OutcomeRows, EventCounts), StoreError> {
     let (mut outcomes, mut counts) = (OutcomeRows::new(), EventCounts::new());
-    // Most events are applied puts to the same table as the event before, so these are counted without the map.
+    // Most events are applied puts to the table of the event before. They are counted here, and enter the map once for each
+    // run of them.
     let (mut table, mut applied): (Option<&TableName>, u64) = (None, 0);
-    for events in events.chunks(YIELD_INTERVAL_EVENTS) {
+    for events in events.chunks(YIELD_INTERVAL) {
         for event in events {
             let outcome = folder.fold(event).map_err(|e| StoreError::Corrupt(e.to_string()))?;
             if table != Some(&event.table) {
@@ -99,6 +105,7 @@ async fn fold(folder: &mut Folder, events: &[Event]) -> Result<(OutcomeRows, Eve
                 Verdict::Applied => applied += 1,
                 verdict => add_count(&mut counts, table, verdict, 1),
             }
+            // The key is built only for an outcome with conflicts.
             outcomes.push(event.position, || RecordKey::of(event), &outcome);
         }
         tokio::task::yield_now().await;
@@ -119,26 +126,27 @@ struct ChangedRows {
     new_records: RecordRows,
     /// Records that have a row.
     known_records: RecordRows,
-    /// Positions of events that have left their records.
+    /// Blocks of history positions that have moved out of the states of their records.
     history: HistoryRows,
     /// Changes of the table digests.
     digests: DigestRows,
 }
 
-/// The rows of the records that the folder has changed, given the hashes that the table digests include for them so far.
-/// Also returns the hashes that the digests include afterwards.
+/// The rows of the changed records. `hashes` has what the table digests include for these records before the slice, the
+/// second result what they include after it.
 async fn changed_rows(folder: &Folder, hashes: &RecordHashes) -> (ChangedRows, RecordHashes) {
     let (mut new_records, mut known_records) = (RecordRows::new(), RecordRows::new());
     let (mut history, mut digests) = (HistoryRows::new(), DigestChanges::default());
     let mut hashes_after = RecordHashes::new();
     for ChangedRecord { key, record, is_new } in folder.changed() {
-        let hash = if is_new { &mut new_records } else { &mut known_records }.push(key, record);
+        let rows = if is_new { &mut new_records } else { &mut known_records };
+        let hash = rows.push(key, record); // `None` for a tombstone, which is in no digest
         history.push(key, &record.history);
         digests.replace(key, hashes.get(key).copied(), hash);
         if let Some(hash) = hash {
             hashes_after.insert(key.clone(), hash);
         }
-        if (new_records.len() + known_records.len()).is_multiple_of(YIELD_INTERVAL_EVENTS) {
+        if (new_records.len() + known_records.len()).is_multiple_of(YIELD_INTERVAL) {
             tokio::task::yield_now().await;
         }
     }

@@ -10,7 +10,7 @@ use tidelog_postgres::{StepOutcome, StoreError};
 
 use crate::error::StepError;
 use crate::projector::Projector;
-use crate::step::fold_slice::{FoldedSlice, SliceFold};
+use crate::step::fold_slice::{FoldedSlice, NextFold};
 use crate::step::fold_state::FoldState;
 
 /// What a step did.
@@ -34,14 +34,14 @@ pub(crate) struct WriteAndFold {
     /// Whether the transaction was committed. If not, `next` starts from a checkpoint that was never written.
     pub(crate) is_written: bool,
     /// The fold of the next slice: `None` if there is none or it was not wanted.
-    pub(crate) next: Result<Option<SliceFold>, StepError>,
+    pub(crate) next: Result<Option<NextFold>, StepError>,
 }
 
 impl Projector {
     /// Folds the next slice of a workspace's log.
     pub async fn step(&self, workspace: WorkspaceId) -> Result<Progress, StepError> {
         let state = self.fold_state(workspace, None).await?;
-        let Some(SliceFold { slice, .. }) = self.fold_next(workspace, state).await? else {
+        let Some(NextFold { slice, .. }) = self.fold_next(workspace, state).await? else {
             return Ok(Progress::Idle);
         };
         if !self.write(workspace, &slice).await? {

@@ -13,7 +13,8 @@ use crate::value::Value;
 pub struct Contender<'a> {
     /// The event that made the write: its position, device, role and effective time.
     pub writer: &'a Writer,
-    /// The value that was written; `None` for a delete.
+    /// The value that the write gives the field in question. `None` if it gives none: a delete, a put that is judged against a
+    /// delete, or, under granularity `record`, a put that does not set this field.
     pub value: Option<&'a Value>,
 }
 
