@@ -54,8 +54,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
             });
         }
         timeout(time_max, results.changed()).await.ok()?.ok()?;
-        let result = results.borrow().clone();
-        result
+        results.borrow_and_update().clone()
     }
 }
 

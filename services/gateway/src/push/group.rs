@@ -39,9 +39,9 @@ pub(crate) fn kib_of(batch: &AppendBatch) -> usize {
 
 /// Splits the waiting pushes into the group to append next and the rest.
 ///
-/// If all cannot go together, the workspaces take turns by what they have waiting (fair queueing: McKenney, "Stochastic
-/// Fairness Queueing", 1990): a push comes after those that have less of their own workspace's ops before them. So a
-/// workspace that sends a flood waits behind its own pushes, and holds up nobody else's.
+/// If all cannot go together, the workspaces take turns by what they have waiting (fair queueing, as in Nagle, RFC 970): a
+/// push comes after those that have less of their own workspace's ops before them. So a workspace that sends a flood waits
+/// behind its own pushes, and holds up nobody else's.
 ///
 /// A group has at most one push of each device, all judged under the catalog of the first push, and stays within the
 /// limits of ops and KiB; only its first push may exceed them by itself. Without `group_workspaces` all of it is for the

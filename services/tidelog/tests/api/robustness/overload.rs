@@ -39,7 +39,7 @@ async fn response(stream: &mut TcpStream) -> String {
                 return text;
             }
         }
-        match timeout(SOON, stream.read(&mut buffer)).await.expect("a response comes soon").unwrap() {
+        match timeout(SOON, stream.read(&mut buffer)).await.unwrap().unwrap() {
             0 => return String::from_utf8_lossy(&said).into_owned(),
             read => said.extend_from_slice(&buffer[..read]),
         }
