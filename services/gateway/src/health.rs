@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::gateway::Gateway;
-use crate::presence::ACTIVE_MS;
+use crate::presence::ACTIVE_AGE_MS_MAX;
 
 /// How long a check of health waits for the database.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_millis(800);
@@ -139,7 +139,7 @@ impl Gateway {
     pub(crate) async fn database_report(self: &Arc<Self>) -> Option<DatabaseReport> {
         let gateway = Arc::clone(self);
         let work = async move {
-            let since = UnixMs(gateway.runtime.clock.now().0 - ACTIVE_MS);
+            let since = UnixMs(gateway.runtime.clock.now().0 - ACTIVE_AGE_MS_MAX);
             DatabaseReport {
                 lagging: gateway.store.lagging().await.map_err(|error| error.to_string()),
                 active_devices: gateway.store.active_devices(since).await.ok(),

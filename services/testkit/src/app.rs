@@ -8,12 +8,8 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::{DeviceId, Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
-<<<<<<< HEAD
 use tidelog_core::wire::{ConflictView, RecordView};
-use tidelog_gateway::{Clock, Random, Runtime, System};
-=======
 use tidelog_gateway::{Clock, Random, RateLimitConfig, Runtime, System};
->>>>>>> 4effcc7 (Keep one client from taking the server from the others)
 use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
 
 use crate::client::{Http, Phone, Reader, Response};
@@ -63,13 +59,6 @@ impl TestAppBuilder {
         self
     }
 
-<<<<<<< HEAD
-    /// Starts the server and creates the workspace.
-    pub async fn start(self) -> TestApp {
-        let database = TestDatabase::create().await;
-        let server = start_server(&database, &self.catalog, self.roles, self.resolvers).await;
-        let address = server.address().expect("the server has a gateway");
-=======
     /// With as many connections as if the process had no more file descriptors.
     pub fn connections_max(self, connections_max: usize) -> Self {
         Self { connections_max, ..self }
@@ -85,12 +74,11 @@ impl TestAppBuilder {
         Self { rate_limits, ..self }
     }
 
-    /// Starts it.
+    /// Starts the server and creates the workspace.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
         let server = self.start_server(&database).await;
-        let address = server.address().expect("it has a gateway");
->>>>>>> 4effcc7 (Keep one client from taking the server from the others)
+        let address = server.address().expect("the server has a gateway");
         let workspace = WorkspaceId(System.uuid());
         server.store().create_workspace(workspace, "test", &[], System.now()).await.expect("a workspace");
         let names = Names::default();
@@ -98,30 +86,6 @@ impl TestAppBuilder {
         TestApp { database, workspace, server, address, names }
     }
 
-<<<<<<< HEAD
-async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, resolvers: Resolvers) -> Server {
-    let config = ServerConfig {
-        database_url: database.url().to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        admin_listen: None,
-        roles,
-        pool_size: 8,
-        projector_workers: 2,
-        resolvers,
-        append_workers: 2,
-        group_workspaces: true,
-        workers: 1,
-        allow_unsafe_durability: true, // no test crashes the cluster
-        shared_database: true,
-        catalog: InitialCatalog {
-            name: "the test's catalog".to_owned(),
-            source: catalog.to_owned(),
-            is_asked_for: true,
-        },
-        runtime: Runtime::default(),
-    };
-    Server::start(config).await.unwrap_or_else(|e| panic!("the server does not start: {e}"))
-=======
     async fn start_server(self, database: &TestDatabase) -> Server {
         let config = ServerConfig {
             database_url: database.url().to_owned(),
@@ -138,14 +102,13 @@ async fn start_server(database: &TestDatabase, catalog: &str, roles: Roles, reso
             rate_limits: self.rate_limits,
             data_dir: None,
             workers: 1,
-            allow_unsafe_durability: true, // the tests' cluster is not crashed
+            allow_unsafe_durability: true, // no test crashes the cluster
             shared_database: true,
             catalog: InitialCatalog { name: "the test's catalog".to_owned(), source: self.catalog, is_asked_for: true },
             runtime: Runtime::default(),
         };
-        Server::start(config).await.unwrap_or_else(|e| panic!("the server starts: {e}"))
+        Server::start(config).await.unwrap_or_else(|e| panic!("the server does not start: {e}"))
     }
->>>>>>> 4effcc7 (Keep one client from taking the server from the others)
 }
 
 impl TestApp {

@@ -10,10 +10,6 @@ use tidelog_core::error::Code;
 use crate::gateway::Gateway;
 use crate::health::lag_seconds;
 use crate::http::error::ApiError;
-<<<<<<< HEAD
-use crate::presence::ACTIVE_AGE_MS_MAX;
-=======
->>>>>>> 4effcc7 (Keep one client from taking the server from the others)
 
 /// Reads all metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]
@@ -34,13 +30,8 @@ async fn refresh(gateway: &Arc<Gateway>) {
     let pool = gateway.store.pool_status();
     metrics.pool_in_use.set(pool.in_use as i64);
     metrics.pool_waiting.set(pool.waiting as i64);
-<<<<<<< HEAD
-    let now = gateway.runtime.clock.now();
-    if let Ok(active) = gateway.store.active_devices(UnixMs(now.0 - ACTIVE_AGE_MS_MAX)).await {
-=======
     let Some(report) = gateway.database_report().await else { return };
     if let Some(active) = report.active_devices {
->>>>>>> 4effcc7 (Keep one client from taking the server from the others)
         metrics.active_devices.set(active);
     }
     if let Ok(lagging) = &report.lagging {

@@ -88,6 +88,11 @@ impl Http {
         self.encoding
     }
 
+    /// Its credential.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
     /// A request with the credential and the encoding that it accepts.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_of(method, path, media_type(self.encoding))
