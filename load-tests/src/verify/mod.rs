@@ -43,7 +43,7 @@ pub(crate) async fn run(client: &Client, key: &str, expected: &Expected) -> Resu
     output::result(
         "events pulled",
         log.events,
-        &format!("{} of them _catalog events, in {} pages", log.catalogs, log.pages),
+        &format!("{} of them from the catalog; pages: {}", log.catalogs, log.pages),
     )?;
     output::result("events/s pulled", format_args!("{:.0}", per_second(log.events, log.pull_seconds)), "")?;
     output::result("events/s folded here", format_args!("{:.0}", per_second(log.events, log.fold_seconds)), "")?;
@@ -51,7 +51,7 @@ pub(crate) async fn run(client: &Client, key: &str, expected: &Expected) -> Resu
     let lag_seconds = records::await_projector(client, &token, log.head).await?;
     output::result("seconds to project", format_args!("{lag_seconds:.2}"), "after the pull")?;
     let served = records::read_all(client, &token, log.head).await?;
-    output::result("records read", served.records.len(), &format!("in {} pages", served.pages))?;
+    output::result("records read", served.records.len(), &format!("pages: {}", served.pages))?;
 
     let folded = log.take_live_records();
     let mut differences = log.unexpected_verdicts;
@@ -64,7 +64,7 @@ pub(crate) async fn run(client: &Client, key: &str, expected: &Expected) -> Resu
         ComparedState::tree("tree of /sync/records", tree_of(&served.records, &mut differences)),
         ComparedState::tree("git ls-tree", expected.tree.clone()),
     ];
-    output::line("")?;
+    output::line("\ncounts and SHA-256 of what has to be the same:")?;
     expected.pushed.print("ops pushed")?;
     log.pulled.print("events pulled")?;
     records.iter().chain(&trees).try_for_each(ComparedState::print)?;
