@@ -52,7 +52,7 @@ codes! {
     BodyTooLarge = "body_too_large",
     /// The body decompresses to more than the limit.
     InflatedTooLarge = "inflated_too_large",
-    /// The push has more operations than the limit.
+    /// The push has more operations, or heavier fields, than the limit.
     BatchTooLarge = "batch_too_large",
     /// A member is missing or has the wrong shape.
     ShapeInvalid = "shape_invalid",
@@ -72,8 +72,10 @@ codes! {
     NameInvalid = "name_invalid",
     /// An id is not a lower-case hyphenated UUID.
     IdInvalid = "id_invalid",
-    /// A time is not RFC 3339.
+    /// A time is not RFC 3339, or has no offset.
     TimeInvalid = "time_invalid",
+    /// An operation cannot be parsed.
+    OpMalformed = "op_malformed",
     /// An operation contradicts itself.
     OpInvalid = "op_invalid",
     /// The sequence numbers of a push do not ascend by one.

@@ -9,6 +9,12 @@ pub const INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest number of operations in one push. A batch is never split, so this also bounds how far a page can exceed its
 /// limit.
 pub const BATCH_OPS_MAX: usize = 10_000;
+/// Largest sum of the encoded `fields` of one push, in bytes of MessagePack.
+///
+/// A page ends at the first batch boundary after [`PAGE_BYTES_MAX`], so the events of a page take at most 12 MiB beside
+/// the names of their records. Logs of earlier versions may have heavier batches, and stay readable. Fields that are too
+/// large to be stored do not count.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest encoded `fields` of one operation, in bytes of MessagePack. A larger op is rejected, but not its batch.
 pub const FIELD_BYTES_MAX: usize = 256 * 1024;
 /// Largest record, by the weight of its fields in bytes.
@@ -44,6 +50,11 @@ pub const BODY_VALUES_MAX: usize = 1_000_000;
 pub const BODY_DEPTH_MAX: usize = DEPTH_MAX + 8;
 /// Longest record id, scope, actor, field name and device name, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
+/// Longest run of white space in a JSON body, in bytes. Far more than any writer indents.
+pub const WHITESPACE_RUN_BYTES_MAX: usize = 64 * 1024;
+/// Largest amount of white space in a JSON body, in bytes, beside half of the body: so much that an indented body always
+/// passes. A body of spaces compresses to nothing, and would still take as long to read as one of data.
+pub const WHITESPACE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest table name, in bytes. Equals the limit of Postgres for identifiers, since each table gets a view.
 pub const TABLE_BYTES_MAX: usize = 63;
 /// Longest app version and platform, in bytes.

@@ -42,15 +42,26 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 
 impl UnixMs {
-    /// Parses RFC 3339 with any offset. Digits after the millisecond are cut off. `None` if the text is not a time
-    /// between the years 1 and 9999.
+    /// Parses RFC 3339 with any offset, and two other forms of ISO 8601: without seconds, and with an offset of hours
+    /// alone or without a colon (`+01`, `+0100`). Digits after the millisecond are cut off. `None` if the text is not a
+    /// time between the years 1 and 9999, or has no offset.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(time) = Self::parse_canonical(text.as_bytes()) {
             return Some(time);
         }
-        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+        let time = time.or_else(|| OffsetDateTime::parse(&rfc3339_of_iso8601(text)?, &Rfc3339).ok())?;
         let ms = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()?;
         (MS_MIN..=MS_MAX).contains(&ms).then_some(Self(ms))
+    }
+
+    /// What a text that is not a time lacks, in a phrase for people.
+    pub(crate) fn expected(text: &str) -> &'static str {
+        // A local time names no instant: the device's time zone is not known here.
+        match Self::parse(&format!("{text}Z")) {
+            Some(_) => "expected an offset from UTC after the time, such as Z or +01:00",
+            None => "expected an RFC 3339 time between the years 1 and 9999, such as 2026-11-20T08:00:00Z",
+        }
     }
 
     /// The canonical form: RFC 3339 in UTC with milliseconds, such as `2026-11-20T08:00:00.000Z`. A time outside the
@@ -94,6 +105,25 @@ impl UnixMs {
     }
 }
 
+/// The same time in RFC 3339: with seconds, and an offset of hours and minutes. `None` if the text has neither of the
+/// forms that RFC 3339 lacks.
+fn rfc3339_of_iso8601(text: &str) -> Option<String> {
+    /// The bytes of `2026-11-20T08:00`.
+    const MINUTE_BYTES: usize = 16;
+    if !text.is_ascii() || text.len() <= MINUTE_BYTES {
+        return None;
+    }
+    let (minute, rest) = text.split_at(MINUTE_BYTES);
+    let (seconds, offset) = rest.split_at(rest.find(['Z', 'z', '+', '-'])?);
+    let seconds = if seconds.is_empty() { ":00" } else { seconds };
+    let offset = match offset.len() {
+        3 => format!("{offset}:00"),
+        5 => format!("{}:{}", &offset[..3], &offset[3..]),
+        _ => offset.to_owned(),
+    };
+    Some(format!("{minute}{seconds}{offset}"))
+}
+
 impl fmt::Display for UnixMs {
     /// Writes the canonical form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,8 +139,7 @@ impl Serialize for UnixMs {
 
 impl<'de> Deserialize<'de> for UnixMs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "expected an RFC 3339 time between the years 1 and 9999";
-        parse_text(deserializer, Code::TimeInvalid, |text| Self::parse(&text).ok_or(expected))
+        parse_text(deserializer, Code::TimeInvalid, |text| Self::parse(&text).ok_or_else(|| Self::expected(&text)))
     }
 }
 
@@ -124,6 +153,48 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-20T08:00:00.123Z");
         assert_eq!(UnixMs::parse("2026-11-20T08:00:00Z").unwrap().to_string(), "2026-11-20T08:00:00.000Z");
         assert_eq!(UnixMs::parse("1969-12-31T23:59:59.9999Z").unwrap(), UnixMs(-1));
+    }
+
+    #[test]
+    fn the_forms_of_iso_8601_that_field_apps_write_are_read() {
+        let time = UnixMs::parse("2026-11-20T08:00:00Z");
+        for text in [
+            "2026-11-20T09:00:00+01",
+            "2026-11-20T09:00:00+0100",
+            "2026-11-20T09:00:00.000+0100",
+            "2026-11-20T09:00+01:00",
+            "2026-11-20T09:00+01",
+            "2026-11-20T09:00+0100",
+            "2026-11-20T02:30-0530",
+            "2026-11-20T08:00Z",
+            "2026-11-20 08:00z",
+        ] {
+            assert_eq!(UnixMs::parse(text), time, "{text}");
+        }
+        for text in [
+            "2026-11-20T09+01",
+            "2026-11-20T09:00:00+1",
+            "2026-11-20T09:00:00+010",
+            "2026-11-20T09:00:00+24",
+            "2026-11-20T09:00:00+0160",
+            "2026-11-20T09:00:00+01000",
+            "2026-11-20T09:00:00+01:0",
+            "2026-11-20T09:00:+01",
+            "2026-11-20T09:0é+01",
+            "20261120T090000+01",
+            "2026-11-20T09:00:00++1",
+        ] {
+            assert_eq!(UnixMs::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_refused_for_that() {
+        for text in ["2026-11-20T08:00:00", "2026-11-20T08:00", "2026-11-20T08:00:00.123"] {
+            assert_eq!(UnixMs::parse(text), None, "{text}");
+            assert!(UnixMs::expected(text).contains("offset"), "{text}");
+        }
+        assert!(!UnixMs::expected("yesterday").contains("offset"));
     }
 
     /// The canonical form of a time, and the time parsed from it, both by the `time` crate.

@@ -155,13 +155,13 @@ words! {
         Bool = "bool",
         /// A 64-bit integer.
         Integer = "integer",
-        /// A float.
+        /// A float, or an integer that a float can express: of at most 2^53 in magnitude.
         Float = "float",
         /// An integer or a float.
         Number = "number",
         /// Text.
         String = "string",
-        /// Text that contains an RFC 3339 time.
+        /// Text that is a time with an offset, as [`UnixMs::parse`] takes it.
         Time = "time",
         /// Binary.
         Binary = "binary",
@@ -182,7 +182,26 @@ impl Merge {
     }
 }
 
+/// The largest magnitude up to which a float expresses every integer: 2^53.
+const EXACT_INTEGER_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
+
 impl FieldType {
+    /// What the type takes, as a noun for the detail of an error.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::Any => "any value",
+            Self::Bool => "true or false",
+            Self::Integer => "an integer",
+            Self::Float => "a float, or an integer of at most 2^53 in magnitude",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::Time => "a string that is a time with an offset, such as 2026-11-20T08:00:00Z",
+            Self::Binary => "binary",
+            Self::Array => "an array",
+            Self::Map => "a map",
+        }
+    }
+
     /// Whether the type accepts a value with this first token. Null is accepted here, since `required` judges it.
     pub(crate) fn accepts(self, value: Token<'_>) -> bool {
         match (self, value) {
@@ -190,6 +209,8 @@ impl FieldType {
             (Self::Bool, Token::Bool(_)) => true,
             (Self::Integer | Self::Number, Token::Int(_)) => true,
             (Self::Float | Self::Number, Token::Float(_)) => true,
+            // JavaScript writes 5.0 as 5. The value is kept as it came.
+            (Self::Float, Token::Int(integer)) => integer.unsigned_abs() <= EXACT_INTEGER_MAX,
             (Self::String, Token::Text(_)) => true,
             (Self::Time, Token::Text(text)) => UnixMs::parse(text).is_some(),
             (Self::Binary, Token::Binary(_)) => true,

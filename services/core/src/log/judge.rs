@@ -3,18 +3,24 @@
 
 use std::fmt;
 
-use crate::catalog::{Catalog, Table};
-use crate::ids::{Role, Scopes};
+use crate::catalog::{Catalog, FieldType, Table};
+use crate::ids::{Role, Scopes, TableName};
 use crate::limits::{FIELD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::log::op::Op;
 use crate::msgpack::read::Token;
+use crate::time::UnixMs;
 use crate::value::PackedFields;
 
 /// Why an op is rejected: it is stored without effect.
 ///
 /// OUT-2: a rejected op takes its sequence number and position, so that the device can go on with its next ops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// Codes are ordered as they are judged: an op with several faults gets the lowest of their codes. So the order in which
+/// a device sends fields makes no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RejectCode {
+    /// The encoded fields exceed the size limit. They are not stored, so this is judged first.
+    FieldsTooLarge,
     /// The catalog has no such table.
     TableUnknown,
     /// The role of the device may not write the table.
@@ -27,20 +33,18 @@ pub enum RejectCode {
     FieldNull,
     /// The table is strict and does not list the field.
     FieldUnknown,
-    /// The encoded fields exceed the size limit. They are not stored.
-    FieldsTooLarge,
 }
 
 impl RejectCode {
-    /// Every code.
+    /// Every code, in the order in which they are judged.
     pub const ALL: [RejectCode; 7] = [
+        Self::FieldsTooLarge,
         Self::TableUnknown,
         Self::RoleForbidden,
         Self::ScopeForbidden,
         Self::FieldType,
         Self::FieldNull,
         Self::FieldUnknown,
-        Self::FieldsTooLarge,
     ];
 
     /// The code on the wire and in the log.
@@ -61,7 +65,7 @@ impl RejectCode {
         Self::ALL.into_iter().find(|code| code.as_str() == text)
     }
 
-    /// What is wrong, in a sentence for people.
+    /// What is wrong, in a sentence for people that fits every op with this code. [`explain`] also names the field.
     pub fn detail(self) -> &'static str {
         match self {
             Self::TableUnknown => "the catalog has no such table",
@@ -126,10 +130,13 @@ pub fn judge_content(catalog: &Catalog, op: &Op) -> Option<RejectCode> {
     judge_by(catalog, op, |_| None)
 }
 
+/// Whether fields are too large to be stored.
+pub fn is_too_large(fields: &PackedFields) -> bool {
+    fields.as_bytes().len() > FIELD_BYTES_MAX || fields.count() > RECORD_FIELDS_MAX
+}
+
 fn judge_by(catalog: &Catalog, op: &Op, forbidden: impl Fn(&Table) -> Option<RejectCode>) -> Option<RejectCode> {
-    let too_large =
-        |fields: &PackedFields| fields.as_bytes().len() > FIELD_BYTES_MAX || fields.count() > RECORD_FIELDS_MAX;
-    if op.intent.fields().is_some_and(too_large) {
+    if op.intent.fields().is_some_and(is_too_large) {
         return Some(RejectCode::FieldsTooLarge);
     }
     let Some(table) = catalog.tables.get(&op.table) else {
@@ -138,10 +145,69 @@ fn judge_by(catalog: &Catalog, op: &Op, forbidden: impl Fn(&Table) -> Option<Rej
     if let Some(code) = forbidden(table) {
         return Some(code);
     }
-    op.intent.fields()?.heads().find_map(|(name, value)| match table.fields.get(name) {
-        None if table.strict => Some(RejectCode::FieldUnknown),
-        None => None,
+    let faults = op.intent.fields()?.heads().filter_map(|(name, value)| fault_of(table, name, value));
+    faults.min()
+}
+
+fn fault_of(table: &Table, name: &str, value: Token<'_>) -> Option<RejectCode> {
+    match table.fields.get(name) {
+        None => table.strict.then_some(RejectCode::FieldUnknown),
         Some(field) if field.required && value == Token::Nil => Some(RejectCode::FieldNull),
         Some(field) => (!field.field_type.accepts(value)).then_some(RejectCode::FieldType),
-    })
+    }
+}
+
+/// What is wrong with an op that was rejected with this code, in a sentence for people. If the code is about a field,
+/// the sentence names it: the first by name that has the fault under this catalog. If no field has it, because the
+/// catalog has changed since, the sentence is the general one of the code.
+///
+/// ```
+/// use tidelog_core::catalog::Catalog;
+/// use tidelog_core::ids::TableName;
+/// use tidelog_core::judge::{RejectCode, explain};
+/// use tidelog_core::value::{Fields, Value};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let catalog = Catalog::parse("roles = [\"staff\"]\n[tables.notes.fields]\nscore = { type = \"integer\" }")?;
+/// let fields = Fields::from_iter([("score", Value::Text("high".to_owned()))]).into();
+/// let detail = explain(&catalog, &TableName::parse("notes")?, Some(&fields), RejectCode::FieldType);
+/// assert_eq!(detail, "field \"score\" has to be an integer");
+/// # Ok(())
+/// # }
+/// ```
+pub fn explain(catalog: &Catalog, table: &TableName, fields: Option<&PackedFields>, code: RejectCode) -> String {
+    let first_with_fault = || {
+        let table = catalog.tables.get(table)?;
+        let at_fault = fields?.heads().filter(|(name, value)| fault_of(table, name, *value) == Some(code));
+        let (name, value) = at_fault.min_by_key(|(name, _)| *name)?;
+        let quoted = quoted_name(name);
+        Some(match (code, table.fields.get(name)) {
+            (RejectCode::FieldUnknown, _) => format!("the table is strict and does not list field {quoted}"),
+            (RejectCode::FieldNull, _) => format!("field {quoted} is required and may not be null"),
+            (_, Some(field)) => format!("field {quoted} has to be {}", expected(field.field_type, value)),
+            (_, None) => return None,
+        })
+    };
+    first_with_fault().unwrap_or_else(|| code.detail().to_owned())
+}
+
+/// What a field of a type takes. For a time that lacks only its offset, this says so.
+fn expected(field_type: FieldType, value: Token<'_>) -> String {
+    match (field_type, value) {
+        (FieldType::Time, Token::Text(text)) => format!("a time: {}", UnixMs::expected(text)),
+        (FieldType::Float, Token::Int(_)) => {
+            format!("{}: larger integers have no exact float", field_type.description())
+        }
+        _ => field_type.description().to_owned(),
+    }
+}
+
+/// The name of a field as details show it: with control characters and quotes escaped, and cut if it is long.
+fn quoted_name(name: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 64;
+    let shown = match name.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    };
+    format!("{shown:?}")
 }

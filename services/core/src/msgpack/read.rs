@@ -120,6 +120,32 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
+    /// Reads the next token by its length alone, whatever it means, and returns the number of items that follow it. `None`
+    /// if the bytes end too early, or if the length is not known: the reserved marker.
+    pub(crate) fn skip_frame(&mut self) -> Option<u64> {
+        let mut ahead = self.clone();
+        if let Some(token) = ahead.token() {
+            *self = ahead;
+            return Some(match token {
+                Token::Array(items) => u64::from(items),
+                Token::Map(entries) => 2 * u64::from(entries),
+                _ => 0,
+            });
+        }
+        if self.raw_text().is_some() {
+            return Some(0); // text that is not UTF-8
+        }
+        let (marker, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        let bytes = match marker {
+            0xc7..=0xc9 => self.length(1 << (marker - 0xc7))?,
+            0xd4..=0xd8 => 1 << (marker - 0xd4),
+            _ => return None,
+        };
+        // An extension has a byte for its type before its data.
+        self.take(bytes.checked_add(1)?).map(|_| 0)
+    }
+
     fn text(&mut self, bytes: usize) -> Option<Token<'a>> {
         std::str::from_utf8(self.take(bytes)?).ok().map(Token::Text)
     }

@@ -60,6 +60,8 @@ pub struct Status {
 pub struct Limits {
     /// Largest number of operations in one push.
     pub batch_ops: usize,
+    /// Largest sum of the encoded `fields` of one push, in bytes of MessagePack.
+    pub batch_bytes: usize,
     /// Largest request body on the wire, in bytes.
     pub body_bytes: usize,
     /// Largest request body after decompression, in bytes.
@@ -87,6 +89,7 @@ impl Limits {
     pub fn with_clock_skew_s(clock_skew_s: u32) -> Self {
         Self {
             batch_ops: limits::BATCH_OPS_MAX,
+            batch_bytes: limits::BATCH_BYTES_MAX,
             body_bytes: limits::BODY_BYTES_MAX,
             inflated_bytes: limits::INFLATED_BYTES_MAX,
             field_bytes: limits::FIELD_BYTES_MAX,

@@ -119,6 +119,7 @@ fn status_of(code: Code) -> StatusCode {
         | Code::NameInvalid
         | Code::IdInvalid
         | Code::TimeInvalid
+        | Code::OpMalformed
         | Code::OpInvalid
         | Code::SeqOrder
         | Code::BaseAhead

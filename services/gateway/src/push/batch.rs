@@ -4,8 +4,8 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::error::Code;
 use tidelog_core::event::Event;
 use tidelog_core::ids::Position;
-use tidelog_core::judge::{RejectCode, judge};
-use tidelog_core::limits::BATCH_OPS_MAX;
+use tidelog_core::judge::{RejectCode, is_too_large, judge};
+use tidelog_core::limits::{BATCH_BYTES_MAX, BATCH_OPS_MAX};
 use tidelog_core::op::Op;
 use tidelog_core::wire::PushRequest;
 use tidelog_postgres::{AppendBatch, JudgedOp};
@@ -13,11 +13,18 @@ use tidelog_postgres::{AppendBatch, JudgedOp};
 use crate::auth::DevicePrincipal;
 use crate::http::error::ApiError;
 
-/// Refuses a push that has too many ops, or whose seqs do not ascend by one.
-pub(crate) fn check_order(ops: &[Op]) -> Result<(), ApiError> {
+/// Refuses a push that has too many ops or too heavy ones, or whose seqs do not ascend by one.
+pub(crate) fn check_size_and_order(ops: &[Op]) -> Result<(), ApiError> {
     if ops.len() > BATCH_OPS_MAX {
         let detail = "the push has more operations than this server takes at once";
         return Err(ApiError::new(Code::BatchTooLarge, detail).with_limit(BATCH_OPS_MAX));
+    }
+    // Fields that are too large are not stored, and so in no page. Their ops are rejected, but not the push: otherwise one
+    // such op would stop its device for ever.
+    let stored_fields = ops.iter().filter_map(|op| op.intent.fields()).filter(|fields| !is_too_large(fields));
+    if stored_fields.map(|fields| fields.as_bytes().len()).sum::<usize>() > BATCH_BYTES_MAX {
+        let detail = "the fields of the push are heavier than this server takes at once: push fewer operations";
+        return Err(ApiError::new(Code::BatchTooLarge, detail).with_limit(BATCH_BYTES_MAX));
     }
     for (index, pair) in ops.windows(2).enumerate() {
         if pair[0].seq.0.checked_add(1) != Some(pair[1].seq.0) {
@@ -34,13 +41,18 @@ pub(crate) fn batch_of(device: &DevicePrincipal, push: PushRequest) -> Result<Ap
         let base = op.base.unwrap_or(read_to);
         if push.cursor.is_some() && base > read_to {
             let detail = "the base of an operation must not exceed the position of the push's cursor";
-            return Err(ApiError::new(Code::BaseAhead, detail).at_op(index));
+            return Err(base_ahead(detail, Some(index), read_to));
         }
         let digest = op.digest(device.device);
         Ok(JudgedOp { op, base, digest, rejected: None })
     });
     let ops = judged.collect::<Result<_, _>>()?;
     Ok(AppendBatch { device: device.device, role: device.role.clone(), cursor: push.cursor, ops })
+}
+
+/// The error for an op whose base is past the highest one allowed.
+pub(crate) fn base_ahead(detail: &str, op_index: Option<usize>, highest: Position) -> ApiError {
+    ApiError { op_index, expected: Some(highest.0), ..ApiError::new(Code::BaseAhead, detail) }
 }
 
 /// Judges every op under a catalog.

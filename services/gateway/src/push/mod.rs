@@ -14,7 +14,7 @@ use std::time::Duration;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, Seq};
-use tidelog_core::judge::RejectCode;
+use tidelog_core::judge::{RejectCode, explain};
 use tidelog_core::wire::{PushRequest, PushResponse, Rejected, Run};
 use tidelog_postgres::{AppendBatch, AppendStatus, Presence, StoredRun};
 
@@ -22,7 +22,7 @@ use crate::auth::{DevicePrincipal, revoked};
 use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
-use crate::push::batch::{batch_of, check_order, judge_all, take_stored_digests};
+use crate::push::batch::{base_ahead, batch_of, check_size_and_order, judge_all, take_stored_digests};
 use crate::push::group::PendingPush;
 
 /// Attempts to append a push. A further one is needed if the catalog changed since the ops were judged, or if a repeated
@@ -53,7 +53,7 @@ impl Gateway {
         request_id: &str,
     ) -> Result<PushResponse, ApiError> {
         let timer = self.metrics.push_seconds.start_timer();
-        check_order(&push.ops)?;
+        check_size_and_order(&push.ops)?;
         let acknowledged = push.cursor.map_or(Position::START, |cursor| cursor.position);
         let app = push.app.clone();
         let mut batch = Arc::new(batch_of(device, push)?);
@@ -106,6 +106,8 @@ impl Gateway {
                 }
                 AppendStatus::CatalogStale => in_force = self.catalogs.refresh().await?,
                 AppendStatus::SeqDiffers => self.compare_with_stored(device, Arc::make_mut(batch)).await?,
+                // Pushes before this one in its group moved the head past every base: now the bases are allowed.
+                AppendStatus::BaseAhead if op_past(batch, appended.head).is_none() => {}
                 refused => return Err(refusal(&refused, batch, appended.head)),
             }
         }
@@ -162,13 +164,17 @@ fn refusal(status: &AppendStatus, batch: &AppendBatch, head: Position) -> ApiErr
             ApiError { expected: Some(expected.0), ..ApiError::new(Code::SeqGap, detail) }
         }
         AppendStatus::BaseAhead => {
-            let index = batch.ops.iter().position(|judged| judged.base > head).unwrap_or(0);
-            ApiError::new(Code::BaseAhead, "the base of an operation must not exceed the log's head").at_op(index)
+            base_ahead("the base of an operation must not exceed the log's head", op_past(batch, head), head)
         }
         AppendStatus::Appended { .. } | AppendStatus::CatalogStale | AppendStatus::SeqDiffers => {
             ApiError::unavailable("try again")
         }
     }
+}
+
+/// The index of the first op whose base is past a position.
+fn op_past(batch: &AppendBatch, position: Position) -> Option<usize> {
+    batch.ops.iter().position(|judged| judged.base > position)
 }
 
 fn run_of(run: &StoredRun) -> Run {
@@ -179,12 +185,14 @@ fn run_of(run: &StoredRun) -> Run {
 fn rejected_of(batch: &AppendBatch, stored: &StoredPush) -> Vec<Rejected> {
     let first_verdicts = stored.duplicates.iter().map(|(_, code)| *code);
     let verdicts = first_verdicts.chain(batch.ops.iter().skip(stored.duplicates.len()).map(|judged| judged.rejected));
-    let rejected = batch.ops.iter().zip(verdicts).filter_map(|(judged, code)| Some((judged.op.seq, code?)));
+    let rejected = batch.ops.iter().zip(verdicts).filter_map(|(judged, code)| Some((&judged.op, code?)));
     rejected
-        .filter_map(|(seq, code)| {
+        .filter_map(|(op, code)| {
+            let seq = op.seq;
             let run = stored.runs.iter().find(|run| (run.seq.0..run.seq.0 + run.count).contains(&seq.0))?;
             let position = Position(run.position.0 + seq.0 - run.seq.0);
-            Some(Rejected { seq, position, code: code.as_str().to_owned(), detail: code.detail().to_owned() })
+            let detail = explain(&stored.catalog, &op.table, op.intent.fields(), code);
+            Some(Rejected { seq, position, code: code.as_str().to_owned(), detail })
         })
         .collect()
 }

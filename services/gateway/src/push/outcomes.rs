@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, Seq};
+use tidelog_core::judge::explain;
+use tidelog_core::value::PackedFields;
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{OpStatus, Outcome, PushResponse};
 use tokio::time::Instant;
@@ -110,7 +112,15 @@ impl Gateway {
             Some(_) => (Verdict::Rejected, Vec::new()),
             None => self.store.verdict(workspace, event.position, projected).await?,
         };
+        let detail = match event.rejected {
+            // The log keeps no detail.
+            Some(code) => {
+                let (catalog, fields) = (self.catalogs.refresh().await?.catalog, event.intent.fields());
+                Some(explain(&catalog, &event.table, fields.map(PackedFields::from).as_ref(), code))
+            }
+            None => None,
+        };
         let code = event.rejected.map(|code| code.as_str().to_owned());
-        Ok(OpStatus { seq, position: event.position, verdict, code, conflicts })
+        Ok(OpStatus { seq, position: event.position, verdict, code, detail, conflicts })
     }
 }

@@ -176,16 +176,33 @@ fn typed(field: &str, field_type: FieldType) -> String {
         FieldType::Any => json,
         FieldType::Bool => when("boolean", "", format!("{json}::boolean")),
         FieldType::Integer => when("number", &scale("= 0"), format!("{json}::bigint")),
-        FieldType::Float => when("number", &scale("> 0"), format!("{json}::double precision")),
+        // An integer that is too large for a float is of another type, from an earlier catalog.
+        FieldType::Float => {
+            let test = format!(" AND (scale({json}::numeric) > 0 OR abs({json}::numeric) <= 9007199254740992)");
+            when("number", &test, format!("{json}::double precision"))
+        }
         FieldType::Number => when("number", "", format!("{json}::numeric")),
         FieldType::String => when("string", "", text),
-        FieldType::Time => when("string", "", format!("tidelog.time_of{text}")),
+        FieldType::Time => {
+            let of_iso8601 = format!("tidelog.time_of({})", rfc3339_of_iso8601(&text));
+            when("string", "", format!("coalesce(tidelog.time_of{text}, {of_iso8601})"))
+        }
         FieldType::Binary => {
             when("object", &format!(" AND {is_binary}"), format!("decode({json} ->> '$binary', 'base64')"))
         }
         FieldType::Array => when("array", "", json.clone()),
         FieldType::Map => when("object", &format!(" AND NOT ({is_binary})"), json.clone()),
     }
+}
+
+/// The SQL for a time in RFC 3339, which `tidelog.time_of` reads, of a text that may lack the seconds, or the colon or
+/// the minutes of its offset.
+fn rfc3339_of_iso8601(text: &str) -> String {
+    let replace =
+        |text: String, pattern: &str, by: &str| format!("regexp_replace({text}, {}, {})", quoted(pattern), quoted(by));
+    let with_seconds = replace(text.to_owned(), "^(.{16})([Zz+-])", r"\1:00\2");
+    let with_minutes = replace(with_seconds, "([+-][0-9]{2})$", r"\1:00");
+    replace(with_minutes, "([+-][0-9]{2})([0-9]{2})$", r"\1:\2")
 }
 
 /// An SQL identifier for any name.

@@ -31,9 +31,11 @@ mod pull {
     mod tail;
 }
 mod push {
+    mod details;
     mod outcomes;
     mod rejected;
     mod sequence;
+    mod weight;
 }
 mod records {
     mod fold_property;
@@ -44,6 +46,7 @@ mod records {
 mod robustness {
     mod bad_input;
     mod log_under_load;
+    mod malformed_ops;
     mod overload;
     mod values;
 }

@@ -1,14 +1,15 @@
 //! Scans a JSON body in one pass, before it is parsed, for what the parser would accept silently or could not name:
-//! integers beyond 64 bits (it reads them as inexact floats), floats beyond the finite range, nesting, and too many
-//! values.
+//! integers beyond 64 bits (it reads them as inexact floats), floats beyond the finite range, nesting, too many values,
+//! and white space without end.
 
 use crate::error::Code;
-use crate::limits::{BODY_DEPTH_MAX, BODY_VALUES_MAX};
+use crate::limits::{BODY_DEPTH_MAX, BODY_VALUES_MAX, WHITESPACE_BYTES_MAX, WHITESPACE_RUN_BYTES_MAX};
 use crate::wire::decode::scan_fault::ScanFault;
 
 /// Finds the first fault of a body. Bytes that are not JSON pass: the parser reports them.
 pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
-    let (mut depth, mut at, mut values) = (0usize, 0usize, 0usize);
+    let (mut depth, mut at, mut values, mut whitespace) = (0usize, 0usize, 0usize, 0usize);
+    let whitespace_max = WHITESPACE_BYTES_MAX + body.len() / 2;
     while let Some(&byte) = body.get(at) {
         at += 1;
         match byte {
@@ -20,12 +21,21 @@ pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
                     return Err(ScanFault::too_deep(at - 1));
                 }
             }
+            b' ' | b'\n' | b'\r' | b'\t' => {
+                let end = end_of_whitespace(body, at);
+                let run = end - (at - 1);
+                whitespace += run;
+                if run > WHITESPACE_RUN_BYTES_MAX || whitespace > whitespace_max {
+                    return Err(ScanFault::too_much_whitespace());
+                }
+                at = end;
+            }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b',' | b':' => values += 1,
             b'-' | b'0'..=b'9' => {
                 let end = end_of_number(body, at);
                 let checked = check_number(&body[at - 1..end]);
-                checked.map_err(|detail| ScanFault { at: at - 1, code: Code::NumberRange, detail })?;
+                checked.map_err(|detail| ScanFault { at: Some(at - 1), code: Code::NumberRange, detail })?;
                 at = end;
             }
             _ => {}
@@ -38,7 +48,7 @@ pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
 }
 
 /// The index after the closing quote of the string whose text starts at `at`.
-fn end_of_string(body: &[u8], mut at: usize) -> usize {
+pub(super) fn end_of_string(body: &[u8], mut at: usize) -> usize {
     while let Some(&byte) = body.get(at) {
         at += 1;
         match byte {
@@ -48,6 +58,12 @@ fn end_of_string(body: &[u8], mut at: usize) -> usize {
         }
     }
     at
+}
+
+/// The index after the white space at `at`, or after so much of it that the body is refused.
+fn end_of_whitespace(body: &[u8], at: usize) -> usize {
+    let is_whitespace = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    at + body[at..].iter().take(WHITESPACE_RUN_BYTES_MAX).take_while(is_whitespace).count()
 }
 
 fn end_of_number(body: &[u8], at: usize) -> usize {

@@ -1,11 +1,13 @@
 //! Decodes request bodies: JSON or MessagePack into the same types, and every fault into a stable code.
 //!
 //! A body is first scanned and then parsed. The scan finds what a parser would accept silently or could not name. Only
-//! if the body is refused, it is parsed a second time to find out which operation the fault is in. No message repeats
-//! anything from the body.
+//! if the body is refused, it is parsed a second time to find out which operation the fault is in. What fails inside an
+//! operation is an error of that operation, unless it breaks the frame of the body: then nobody can know where the
+//! operation ends. No message repeats anything from the body.
 
 mod error;
 mod json;
+mod json_frame;
 mod json_scan;
 mod map_only;
 mod msgpack;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Code;
 use crate::limits::BODY_DEPTH_MAX;
 use crate::wire::decode::error::DecodeError;
-use crate::wire::decode::msgpack_scan::scan;
+use crate::wire::decode::msgpack_scan::{is_framed, scan};
 use crate::wire::decode::scan_fault::ScanFault;
 
 type LocatedError = serde_path_to_error::Error<rmp_serde::decode::Error>;
@@ -24,10 +24,22 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
 /// an earlier operation is returned instead.
 fn locate<T: DeserializeOwned>(fault: &ScanFault, body: &[u8]) -> DecodeError {
     let error = DecodeError::from(fault);
-    if fault.code == Code::MsgpackInvalid {
-        return error; // as with JSON: a body that cannot be parsed has no operations
-    }
-    let before = &body[..fault.at];
+    let Some(at) = fault.at else { return error };
+    let error = match fault.code {
+        // As with JSON: a body whose frame is broken has no operations.
+        Code::MsgpackInvalid if !is_framed(body) => return error,
+        // A fault inside an operation is the operation's own.
+        Code::MsgpackInvalid => {
+            let malformed = DecodeError::new(Code::OpMalformed, fault.detail);
+            let located = locate_at::<T>(malformed, &body[..at]);
+            return if located.op_index.is_some() { located } else { error };
+        }
+        _ => error,
+    };
+    locate_at::<T>(error, &body[..at])
+}
+
+fn locate_at<T: DeserializeOwned>(error: DecodeError, before: &[u8]) -> DecodeError {
     match parse_with_path::<T>(before) {
         Err(parsed) if !matches!(parsed.inner(), InvalidDataRead(_) | InvalidMarkerRead(_)) => {
             error.or_earlier(from_parser::<T>(before, parsed.inner()))

@@ -93,6 +93,9 @@ pub struct OpStatus {
     /// Why the op was rejected, as a stable code; left out if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Why the op was rejected, in a sentence for people by the catalog in force; left out if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// The ids of the conflicts that the op won or lost.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub conflicts: Vec<ConflictId>,

@@ -3,11 +3,12 @@
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{Actor, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId};
-use tidelog_core::judge::RejectCode;
+use tidelog_core::judge::{RejectCode, explain};
 use tidelog_core::op::Kind;
 use tidelog_core::time::UnixMs;
-use tidelog_core::value::Fields;
+use tidelog_core::value::{Fields, PackedFields};
 use tidelog_gateway::Runtime;
 use tidelog_postgres::{ReadmitOutcome, RejectedEvent, RejectedFilter, Store};
 
@@ -71,6 +72,8 @@ struct RejectedOp {
     scope: Scope,
     kind: Kind,
     code: &'static str,
+    /// What is wrong with it, by the catalog in force.
+    detail: String,
     role: Role,
     actor: Actor,
     base: Position,
@@ -95,6 +98,9 @@ struct ReadmitRow {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+    /// What is wrong with it, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 impl Rejected {
@@ -106,12 +112,15 @@ impl Rejected {
         match self {
             Self::List { workspace, selection } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let rows: Vec<_> = selection.read_all(store, workspace).await?.into_iter().map(rejected_op).collect();
+                let catalog = catalog_in_force(store).await?;
+                let rows = selection.read_all(store, workspace).await?.into_iter();
+                let rows: Vec<_> = rows.map(|rejected| rejected_op(rejected, catalog.as_ref())).collect();
                 output.print(&rows, |rows| list_table(rows))
             }
             Self::Show { workspace, position } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let op = rejected_op(find(store, workspace, Position(position)).await?);
+                let catalog = catalog_in_force(store).await?;
+                let op = rejected_op(find(store, workspace, Position(position)).await?, catalog.as_ref());
                 output.print(&op, details)
             }
             Self::Readmit { workspace, mut positions, all, selection } => {
@@ -166,10 +175,14 @@ async fn readmit(store: &Store, workspace: WorkspaceId, events: &[RejectedEvent]
                 ("readmitted", Some(position), None)
             }
             ReadmitOutcome::Already(position) => ("already", Some(position), None),
-            ReadmitOutcome::Refused(code) => ("refused", None, Some(code.as_str())),
-            ReadmitOutcome::NotKept => ("refused", None, Some(RejectCode::FieldsTooLarge.as_str())),
+            ReadmitOutcome::Refused(code) => ("refused", None, Some(code)),
+            ReadmitOutcome::NotKept => ("refused", None, Some(RejectCode::FieldsTooLarge)),
         };
-        outcomes.push(ReadmitRow { position, outcome, readmitted, code });
+        let detail = match code {
+            Some(code) => Some(detail_of(rejected, code, catalog_in_force(store).await?.as_ref())),
+            None => None,
+        };
+        outcomes.push(ReadmitRow { position, outcome, readmitted, code: code.map(RejectCode::as_str), detail });
     }
     Ok(outcomes)
 }
@@ -186,7 +199,20 @@ fn code(text: &str) -> anyhow::Result<RejectCode> {
     RejectCode::parse(text).with_context(|| format!("not a code of a rejected op; the codes are {codes}"))
 }
 
-fn rejected_op(rejected: RejectedEvent) -> RejectedOp {
+async fn catalog_in_force(store: &Store) -> anyhow::Result<Option<Catalog>> {
+    Ok(store.catalog_in_force().await?.map(|in_force| in_force.catalog))
+}
+
+/// What is wrong with a rejected op by the catalog in force, in a sentence. The log keeps only the code.
+fn detail_of(rejected: &RejectedEvent, code: RejectCode, catalog: Option<&Catalog>) -> String {
+    let event = &rejected.event;
+    let fields = event.intent.fields().map(PackedFields::from);
+    let explained = catalog.map(|catalog| explain(catalog, &event.table, fields.as_ref(), code));
+    explained.unwrap_or_else(|| code.detail().to_owned())
+}
+
+fn rejected_op(rejected: RejectedEvent, catalog: Option<&Catalog>) -> RejectedOp {
+    let detail = detail_of(&rejected, rejected.code, catalog);
     let RejectedEvent { event, code, readmitted } = rejected;
     RejectedOp {
         position: event.position,
@@ -199,6 +225,7 @@ fn rejected_op(rejected: RejectedEvent) -> RejectedOp {
         record: event.record,
         scope: event.scope,
         code: code.as_str(),
+        detail,
         role: event.role,
         actor: event.actor,
         base: event.base,
@@ -236,6 +263,7 @@ fn details(op: &RejectedOp) -> String {
     let lines = [
         ("position", op.position.to_string()),
         ("code", op.code.to_owned()),
+        ("why", op.detail.clone()),
         ("table", op.table.to_string()),
         ("record", op.record.to_string()),
         ("scope", op.scope.to_string()),
@@ -257,11 +285,8 @@ fn outcomes_text(outcomes: &[ReadmitRow]) -> String {
     let count = |outcome: &str| outcomes.iter().filter(|one| one.outcome == outcome).count();
     let rows = outcomes.iter().map(|outcome| {
         let readmitted = outcome.readmitted.map(|position| format!("at {position}"));
-        [
-            outcome.position.to_string(),
-            outcome.outcome.to_owned(),
-            readmitted.or(outcome.code.map(str::to_owned)).unwrap_or_default(),
-        ]
+        let refused = outcome.code.zip(outcome.detail.as_ref()).map(|(code, detail)| format!("{code}: {detail}"));
+        [outcome.position.to_string(), outcome.outcome.to_owned(), readmitted.or(refused).unwrap_or_default()]
     });
     let rows = table(&["POSITION", "OUTCOME", ""], rows);
     let [readmitted, already, refused] = ["readmitted", "already", "refused"].map(count);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tidelog_core::cursor::{Cursor, CursorCheck};
-use tidelog_core::ids::Position;
+use tidelog_core::ids::{Position, Seq};
 use tidelog_core::op::Op;
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{PushRequest, PushResponse};
@@ -42,10 +42,20 @@ async fn a_base_past_what_was_read_is_refused() {
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
     let op = Op { base: Some(Position(9)), ..phone.put("notes", "b", json!({})) };
-    assert_eq!(phone.try_push(std::slice::from_ref(&op)).await.refused(422, "base_ahead").op_index, Some(0));
+    // Without a cursor the highest base allowed is the head; with one it is the cursor's position.
+    let fine = Op { base: Some(Position(2)), ..op.clone() };
+    let late = Op { seq: Seq(3), base: Some(Position(3)), ..op.clone() };
+    let problem = phone.try_push(std::slice::from_ref(&op)).await.refused(422, "base_ahead");
+    assert_eq!((problem.op_index, problem.expected), (Some(0), Some(2)));
+    let problem = phone.try_push(&[fine.clone(), late.clone()]).await.refused(422, "base_ahead");
+    assert_eq!((problem.op_index, problem.expected), (Some(1), Some(2)));
     phone.pull().await;
-    let op = Op { base: Some(Position(3)), ..op };
-    phone.try_push(&[op]).await.refused(422, "base_ahead");
+    app.phone("other").await.saves("notes", "c", json!({})).await;
+    let problem = phone.try_push(&[fine, late]).await.refused(422, "base_ahead");
+    assert_eq!((problem.op_index, problem.expected), (Some(1), Some(2)), "the head is 3 by now");
+    let sync = json!({"cursor": phone.cursor, "ops": [Op { base: Some(Position(3)), ..op }]});
+    let problem = phone.http.post("/api/v1/sync", &sync).await.refused(422, "base_ahead");
+    assert_eq!((problem.op_index, problem.expected), (Some(0), Some(2)));
     phone.next_seq = 2;
     assert_eq!(phone.saves("notes", "b", json!({})).await.last_seq, 2);
 }

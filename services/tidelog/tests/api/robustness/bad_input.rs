@@ -96,7 +96,7 @@ async fn each_kind_of_bad_body_has_its_own_code() {
         (push_body("").replace(":1,", ":\"1\",").into_bytes(), 422, "shape_invalid"),
         (push_body("").replace(":1,", ":9223372036854775808,").into_bytes(), 422, "number_range"),
         (push_body("").replace(":1,", ":1.0,").into_bytes(), 422, "shape_invalid"),
-        (push_body("").replace(":1,", ":01,").into_bytes(), 400, "json_syntax"),
+        (push_body("").replace(":1,", ":01,").into_bytes(), 422, "op_malformed"),
     ];
     for (body, status, code) in rows {
         let shown = String::from_utf8_lossy(&body[..body.len().min(120)]).into_owned();
