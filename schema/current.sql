@@ -1,16 +1,18 @@
--- Tidelog's schema as it is now: the sum of schema/migrations, which is what databases are really made by. Kept equal by
--- services/postgres/tests/schema.rs; read this one.
+-- Tidelog's schema as it is now, for reading. Databases are made by schema/migrations;
+-- services/postgres/tests/schema.rs checks that their sum equals this file.
 --
--- Every key starts with the workspace, so each of these tables can be distributed by it (Citus) unchanged; catalogs and
--- admin_tokens belong to the whole server and are small enough to be reference tables. No sequence, trigger or extension.
--- Times are milliseconds since 1970 (column names end in _ms). The role tidelog_service is what the server runs as.
+-- Every key starts with the workspace, so that each table can be distributed by it (Citus) without a change. The
+-- exceptions are catalogs and admin_tokens: they belong to the whole server and are small enough to be reference
+-- tables. There are no sequences, triggers or extensions. Times are in milliseconds since 1970; the names of their
+-- columns end in _ms. The server runs as the role tidelog_service.
 
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tidelog_service') THEN
         CREATE ROLE tidelog_service LOGIN;
     END IF;
-    -- A superuser may set any role. Another login has to be granted it, the one that made it too (Postgres 16 and newer).
+    -- A superuser may set any role. Any other login needs a grant, even the login that created the role (Postgres 16
+    -- and newer).
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         BEGIN
             EXECUTE format('GRANT tidelog_service TO %I', current_user);
@@ -30,8 +32,8 @@ CREATE TABLE tidelog.workspaces (
     name text NOT NULL,
     generations bigint NOT NULL DEFAULT 1
 );
-COMMENT ON TABLE tidelog.workspaces IS 'The tenants: each has one totally ordered log';
-COMMENT ON COLUMN tidelog.workspaces.generations IS 'The highest number that was given to a making of its records';
+COMMENT ON TABLE tidelog.workspaces IS 'The tenants. Each has one totally ordered log';
+COMMENT ON COLUMN tidelog.workspaces.generations IS 'The number of the newest generation of its records; the next rebuild takes the number after it';
 
 CREATE TABLE tidelog.catalogs (
     version bigint PRIMARY KEY,
@@ -40,10 +42,10 @@ CREATE TABLE tidelog.catalogs (
     source text NOT NULL,
     fields bytea NOT NULL
 );
-COMMENT ON TABLE tidelog.catalogs IS 'Every catalog that was ever in force; the highest version is';
-COMMENT ON COLUMN tidelog.catalogs.source IS 'The TOML it was applied from';
-COMMENT ON COLUMN tidelog.catalogs.fields IS 'The fields of its _catalog event, as MessagePack';
-COMMENT ON COLUMN tidelog.catalogs.digest IS 'The digest of its _catalog event';
+COMMENT ON TABLE tidelog.catalogs IS 'Every catalog that was ever applied. The one with the highest version is in force';
+COMMENT ON COLUMN tidelog.catalogs.source IS 'The TOML file that was applied';
+COMMENT ON COLUMN tidelog.catalogs.fields IS 'The fields of its _catalog events, as MessagePack';
+COMMENT ON COLUMN tidelog.catalogs.digest IS 'The digest of its _catalog events';
 
 CREATE TABLE tidelog.devices (
     workspace uuid NOT NULL,
@@ -59,8 +61,8 @@ CREATE TABLE tidelog.devices (
     token_sha256 bytea NOT NULL,
     PRIMARY KEY (workspace, device)
 );
-COMMENT ON TABLE tidelog.devices IS 'The replicas of the apps. What they say of themselves is in device_presence';
-COMMENT ON COLUMN tidelog.devices.scopes IS 'Scopes beyond the empty one; {*} is all';
+COMMENT ON TABLE tidelog.devices IS 'The devices: each is one replica of an app. What a device reports about itself is in device_presence';
+COMMENT ON COLUMN tidelog.devices.scopes IS 'The scopes that the device may use beside the empty one; {*} means all';
 
 CREATE TABLE tidelog.enrollment_keys (
     workspace uuid NOT NULL,
@@ -78,7 +80,7 @@ CREATE TABLE tidelog.enrollment_keys (
     token_sha256 bytea NOT NULL,
     PRIMARY KEY (workspace, enrollment_key)
 );
-COMMENT ON TABLE tidelog.enrollment_keys IS 'Credentials that register devices of one role; null limits do not limit';
+COMMENT ON TABLE tidelog.enrollment_keys IS 'Credentials that register devices of one role. A limit that is null does not apply';
 
 CREATE TABLE tidelog.analyst_tokens (
     workspace uuid NOT NULL,
@@ -121,26 +123,26 @@ CREATE TABLE tidelog.log (
     PRIMARY KEY (workspace, device, seq),
     UNIQUE (workspace, position)
 );
--- The few of the system device's events that are looked for by what they are. By seq, which no other key is in the order
--- of, so that no plan made early takes another.
+-- Finds the _catalog events, which are few among the events of the system device. It is ordered by seq within the
+-- workspace, as no other index is, so that a plan made while the table was empty cannot choose another one.
 CREATE INDEX log_catalogs ON tidelog.log (workspace, seq) WHERE table_name = '_catalog';
-COMMENT ON TABLE tidelog.log IS 'The events. LOG-1 by its primary key; LOG-3 since the service can only select and insert';
-COMMENT ON COLUMN tidelog.log.batch_offset IS 'How far the event stands behind the first one of the same push';
-COMMENT ON COLUMN tidelog.log.base IS 'The position up to which the device had taken in everything';
-COMMENT ON COLUMN tidelog.log.digest IS 'XXH3-64 of the content, made at append';
+COMMENT ON TABLE tidelog.log IS 'The events. The primary key enforces LOG-1; the service can only select and insert, as LOG-3 requires';
+COMMENT ON COLUMN tidelog.log.batch_offset IS 'The position of the event minus the position of the first event of its batch';
+COMMENT ON COLUMN tidelog.log.base IS 'The position up to which the device had taken in everything when it made the op';
+COMMENT ON COLUMN tidelog.log.digest IS 'The XXH3-64 of the content, computed at append';
 COMMENT ON COLUMN tidelog.log.kind IS '1 put, 2 delete, 3 resolve';
-COMMENT ON COLUMN tidelog.log.conflict IS 'The conflict that a resolve names; empty without';
-COMMENT ON COLUMN tidelog.log.rejected IS 'Why the event has no effect; empty where it has';
-COMMENT ON COLUMN tidelog.log.fields IS 'The fields of a put or resolve as MessagePack; empty without, and where they are not kept';
+COMMENT ON COLUMN tidelog.log.conflict IS 'The id of the conflict that a resolve settles; empty for a put or delete';
+COMMENT ON COLUMN tidelog.log.rejected IS 'The code of a rejected event, which has no effect; empty if the event was not rejected';
+COMMENT ON COLUMN tidelog.log.fields IS 'The fields of a put or resolve as MessagePack; empty if there are none, or if they were too large to keep';
 
--- Locked by every push and updated by none: how far a log is shows at the right edge of its key, which no old snapshot
--- keeps from being found at once (docs/adr/0014).
+-- Every push locks its workspace's row and almost none updates it. The head of a log is read from the right edge of the
+-- log's key, which stays fast however old the oldest snapshot of the database is (docs/adr/0014).
 CREATE TABLE tidelog.heads (
     workspace uuid PRIMARY KEY,
     catalog_version bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 40);
-COMMENT ON TABLE tidelog.heads IS 'One row a log, whose lock orders the appends';
-COMMENT ON COLUMN tidelog.heads.catalog_version IS 'The version of the last _catalog event';
+COMMENT ON TABLE tidelog.heads IS 'One row per log. Its lock puts the appends to the log in order';
+COMMENT ON COLUMN tidelog.heads.catalog_version IS 'The version of the last _catalog event in the log; 0 if there is none';
 
 CREATE TABLE tidelog.device_presence (
     workspace uuid NOT NULL,
@@ -150,7 +152,7 @@ CREATE TABLE tidelog.device_presence (
     app text,
     PRIMARY KEY (workspace, device)
 ) WITH (fillfactor = 60);
-COMMENT ON TABLE tidelog.device_presence IS 'What devices said of themselves: written lazily, may lag some seconds';
+COMMENT ON TABLE tidelog.device_presence IS 'What devices report about themselves. Written with a delay of some seconds';
 
 CREATE TABLE tidelog.checkpoints (
     workspace uuid NOT NULL,
@@ -163,14 +165,14 @@ CREATE TABLE tidelog.checkpoints (
     live boolean NOT NULL,
     PRIMARY KEY (workspace, table_set)
 ) WITH (fillfactor = 40);
-COMMENT ON TABLE tidelog.checkpoints IS 'How far each log is folded into the tables of a set. A workspace has one set that is live; the other is being rebuilt, or kept from before';
+COMMENT ON TABLE tidelog.checkpoints IS 'How far each log is folded into each table set. One set of a workspace is live; the other one is being rebuilt, or holds the generation before';
 COMMENT ON COLUMN tidelog.checkpoints.catalog_position IS 'The position of the _catalog event in force at the checkpoint';
-COMMENT ON COLUMN tidelog.checkpoints.generation IS 'Which making of the records this is: a rebuild makes the next one';
-COMMENT ON COLUMN tidelog.checkpoints.refold_position IS 'The _catalog event whose rules this making holds from position 1 on; 0 where each event is folded by the rules of its time';
-COMMENT ON COLUMN tidelog.checkpoints.verified_at_ms IS 'When tidelog verify last found everything as it should be; 0 never';
+COMMENT ON COLUMN tidelog.checkpoints.generation IS 'The number of this generation of the records. Each rebuild makes a new generation';
+COMMENT ON COLUMN tidelog.checkpoints.refold_position IS 'The position of the _catalog event whose rules this generation applies to all events; 0 if each event is folded by the rules in force at its own position';
+COMMENT ON COLUMN tidelog.checkpoints.verified_at_ms IS 'When tidelog verify last found the records to be right; 0 if it never did';
 
--- What the projector makes comes in two sets of tables, so that a rebuild fills one while the other is read, and an old
--- one goes without a mass delete (docs/adr/0018).
+-- The tables that the projector fills exist twice, as two table sets. A rebuild fills one set while the other one is
+-- read, and an old generation is removed without a mass delete (docs/adr/0018).
 CREATE TABLE tidelog.records (
     workspace uuid NOT NULL,
     version bigint NOT NULL,
@@ -191,8 +193,8 @@ CREATE TABLE tidelog.records_1 PARTITION OF tidelog.records FOR VALUES IN (1) WI
 CREATE INDEX records_version ON tidelog.records (workspace, table_set, version);
 CREATE INDEX records_touched ON tidelog.records (workspace, table_set, touched) WHERE touched > version;
 CREATE INDEX records_open_conflicts ON tidelog.records (workspace, table_set) WHERE open_conflicts > 0;
-COMMENT ON TABLE tidelog.records IS 'FOLD-1: what the log up to the checkpoint folds to';
-COMMENT ON COLUMN tidelog.records.state IS 'Contributors, deletes, what a tombstone keeps, conflicts, the newest events: what folding on needs';
+COMMENT ON TABLE tidelog.records IS 'The records: the fold of the log up to the checkpoint (FOLD-1)';
+COMMENT ON COLUMN tidelog.records.state IS 'What folding further events needs: contributors, deletes, what a tombstone keeps, conflicts, the newest events';
 
 CREATE TABLE tidelog.record_events (
     workspace uuid NOT NULL,
@@ -206,7 +208,7 @@ CREATE TABLE tidelog.record_events (
 ) PARTITION BY LIST (table_set);
 CREATE TABLE tidelog.record_events_0 PARTITION OF tidelog.record_events FOR VALUES IN (0);
 CREATE TABLE tidelog.record_events_1 PARTITION OF tidelog.record_events FOR VALUES IN (1);
-COMMENT ON TABLE tidelog.record_events IS 'Where in the log the events of a record are, 64 a block; the newest are in its state';
+COMMENT ON TABLE tidelog.record_events IS 'The positions of the events of each record, 64 per block. Those of its newest events are in records.state';
 
 CREATE TABLE tidelog.verdicts (
     workspace uuid NOT NULL,
@@ -217,7 +219,7 @@ CREATE TABLE tidelog.verdicts (
 ) PARTITION BY LIST (table_set);
 CREATE TABLE tidelog.verdicts_0 PARTITION OF tidelog.verdicts FOR VALUES IN (0);
 CREATE TABLE tidelog.verdicts_1 PARTITION OF tidelog.verdicts FOR VALUES IN (1);
-COMMENT ON TABLE tidelog.verdicts IS 'The folded events that did not simply apply';
+COMMENT ON TABLE tidelog.verdicts IS 'The verdicts of folded events, except the verdict applied';
 
 CREATE TABLE tidelog.conflicts (
     workspace uuid NOT NULL,
@@ -242,13 +244,13 @@ CREATE TABLE tidelog.conflicts_0 PARTITION OF tidelog.conflicts FOR VALUES IN (0
 CREATE TABLE tidelog.conflicts_1 PARTITION OF tidelog.conflicts FOR VALUES IN (1);
 CREATE INDEX conflicts_record ON tidelog.conflicts (workspace, table_set, table_name, scope, record, position, field);
 CREATE INDEX conflicts_open ON tidelog.conflicts (workspace, table_set, position, field) WHERE status = 'open';
-COMMENT ON TABLE tidelog.conflicts IS 'RULE-1: the ledger, a row for every value that lost';
-COMMENT ON COLUMN tidelog.conflicts.position IS 'The op that met the conflict: one of its two events. The id of a conflict is <position>.<field>';
-COMMENT ON COLUMN tidelog.conflicts.winner_position IS 'The event that stood; 0 where nothing stood against the loser';
-COMMENT ON COLUMN tidelog.conflicts.closed_position IS 'The event that resolved it or overtook it; 0 where none did';
+COMMENT ON TABLE tidelog.conflicts IS 'The conflicts: a row for every value that lost (RULE-1)';
+COMMENT ON COLUMN tidelog.conflicts.position IS 'The position of the later one of its two events. The id of a conflict is <position>.<field>';
+COMMENT ON COLUMN tidelog.conflicts.winner_position IS 'The event that won; 0 if no event opposed the loser';
+COMMENT ON COLUMN tidelog.conflicts.closed_position IS 'The event that resolved or overtook the conflict; 0 if none did';
 COMMENT ON COLUMN tidelog.conflicts.status IS 'open, resolved, overtaken or automatic';
-COMMENT ON COLUMN tidelog.conflicts.field IS 'Empty of a delete that lost';
-COMMENT ON COLUMN tidelog.conflicts.winner_value IS 'As MessagePack; null of a delete, and where nothing stood in the field';
+COMMENT ON COLUMN tidelog.conflicts.field IS 'The field; empty if a delete lost';
+COMMENT ON COLUMN tidelog.conflicts.winner_value IS 'As MessagePack; null if the winner is a delete, or has no value for the field';
 
 CREATE TABLE tidelog.digests (
     workspace uuid NOT NULL,
@@ -262,12 +264,13 @@ CREATE TABLE tidelog.digests (
 ) PARTITION BY LIST (table_set);
 CREATE TABLE tidelog.digests_0 PARTITION OF tidelog.digests FOR VALUES IN (0) WITH (fillfactor = 60);
 CREATE TABLE tidelog.digests_1 PARTITION OF tidelog.digests FOR VALUES IN (1) WITH (fillfactor = 60);
-COMMENT ON TABLE tidelog.digests IS 'The live records of each table and scope in 128 bits, for replicas to compare with their own';
-COMMENT ON COLUMN tidelog.digests.records IS 'How many';
-COMMENT ON COLUMN tidelog.digests.high IS 'The exclusive or of their hashes, with low';
-COMMENT ON COLUMN tidelog.digests.scope IS '* for all scopes of the table together, which no scope is named';
+COMMENT ON TABLE tidelog.digests IS 'A 128-bit digest of the live records of each table and scope, for replicas to compare with their own';
+COMMENT ON COLUMN tidelog.digests.records IS 'The number of live records';
+COMMENT ON COLUMN tidelog.digests.high IS 'The upper 64 bits of the exclusive or of the hashes of the records; low has the lower 64 bits';
+COMMENT ON COLUMN tidelog.digests.scope IS 'The scope; * for all scopes of the table together, since no scope has that name';
 
--- Large fields: lz4 halves them for half the time of the default, which stays where Postgres was built without it.
+-- Large fields are compressed with lz4, which saves as much as the default compression in half the time
+-- (docs/adr/0013). The default stays if Postgres was built without lz4.
 DO $$
 BEGIN
     ALTER TABLE tidelog.log ALTER COLUMN fields SET COMPRESSION lz4;
@@ -278,22 +281,291 @@ EXCEPTION WHEN feature_not_supported THEN
 END
 $$;
 
--- Appends waiting batches, at most one of each device, in one transaction. Those of a workspace come side by side, and
--- the workspaces ascending.
+-- The rows that tidelog.append takes: each pushed batch is a row of p_batches, and its ops are rows of p_ops in seq
+-- order. The batches are in the order of their workspaces' ids, and no device has two (docs/adr/0023).
+CREATE TYPE tidelog.append_batch AS (
+    workspace uuid,
+    device uuid,
+    role text,
+    first_seq bigint,
+    op_count bigint,
+    first_op integer,
+    ops_before bigint,
+    base_max bigint,
+    cursor_position bigint,
+    cursor_check bigint
+);
+COMMENT ON TYPE tidelog.append_batch IS 'A batch for tidelog.append';
+COMMENT ON COLUMN tidelog.append_batch.role IS 'The role of the device, stored with each event';
+COMMENT ON COLUMN tidelog.append_batch.first_seq IS 'The seq of the first op; those of the others follow without a gap';
+COMMENT ON COLUMN tidelog.append_batch.op_count IS 'The number of ops';
+COMMENT ON COLUMN tidelog.append_batch.first_op IS 'The index of the first op in p_ops, from 1';
+COMMENT ON COLUMN tidelog.append_batch.ops_before IS 'The number of ops in the batches of the same workspace before this one';
+COMMENT ON COLUMN tidelog.append_batch.base_max IS 'The highest base of the ops';
+COMMENT ON COLUMN tidelog.append_batch.cursor_position IS 'The position of the cursor that the device sent; null without a cursor';
+COMMENT ON COLUMN tidelog.append_batch.cursor_check IS 'The check of that cursor: the digest of the event at its position, combined with received_at_ms by an exclusive or';
+
+CREATE TYPE tidelog.append_op AS (
+    batch integer,
+    seq bigint,
+    base bigint,
+    at_ms bigint,
+    digest bigint,
+    kind smallint,
+    table_name text,
+    record text,
+    scope text,
+    actor text,
+    conflict text,
+    rejected text,
+    fields bytea
+);
+COMMENT ON TYPE tidelog.append_op IS 'An op for tidelog.append. What is not described here is stored as it is, in the column of tidelog.log with the same name';
+COMMENT ON COLUMN tidelog.append_op.batch IS 'The index of its batch in p_batches, from 1';
+COMMENT ON COLUMN tidelog.append_op.at_ms IS 'When the device made the op; null means when the server stores it';
+
+-- Appends a group of batches in one transaction, and returns a row for each batch, in their order. Every expected
+-- outcome is a status (append_slow lists them), never an error, and a refused batch leaves the others alone.
 --
--- LOG-3: the lock on the head row is taken first and held to the commit, so positions are dense and in commit order.
--- LOG-1: what a device has stored already is answered with its first positions and stored no second time.
--- Nothing expected is raised: each batch gets a status, and one that is refused leaves the others alone.
---   appended       stored, or had been; the op of seq s is at s + shift for the new ones
---   unregistered   no such device in this workspace; the system device belongs to each
---   revoked        the device may no longer push
---   catalog_stale  judged under another catalog than the one in force: judge again (all batches)
---   cursor_ahead   the batch's cursor lies past head
---   cursor_diverged  the event at the batch's cursor has another check: its digest combined with received_at_ms
---   seq_gap        ops before the batch are missing; of the system device also the _catalog event (append_catalog)
---   seq_differs    a stored op has another digest than the one sent under its seq
---   base_ahead     an op's base lies past head
--- A batch's head is the last position of its workspace as far as this batch and those before it go.
+-- LOG-3: the first statement locks the head rows, in the order of the workspaces' ids, until the commit. So positions
+-- are dense and in commit order, and two groups cannot deadlock. Each later statement sees everything
+-- that was committed under the same locks before.
+--
+-- LOG-1: an op whose seq is stored already is not stored again. Its first position is returned.
+--
+-- This function handles the usual group: each batch continues exactly what its device has stored, and passes every
+-- check. Any other group goes to append_slow as a whole, before anything is stored.
+CREATE FUNCTION tidelog.append(
+    p_now_ms bigint,
+    p_catalog_version bigint,
+    p_batches tidelog.append_batch[],
+    p_ops tidelog.append_op[]
+) RETURNS TABLE (
+    status text,
+    last_seq bigint, -- the last stored seq of the device
+    head bigint, -- the last position of the workspace, after this batch and before the ones that follow
+    shift bigint, -- an op that this call stored is at position seq + shift
+    stored_seqs bigint[], -- the ops of the batch that were stored before: their seqs, positions and reject codes
+    stored_positions bigint[],
+    stored_rejected text[]
+)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    -- whether every log has the catalog that the ops were judged by
+    v_is_current boolean;
+    -- whether nothing is out of the ordinary in any batch
+    v_is_plain boolean;
+    -- one element per batch
+    v_workspaces uuid[];
+    v_devices uuid[];
+    v_roles text[];
+    v_first_seqs bigint[];
+    v_shifts bigint[];
+    v_received_ats_ms bigint[];
+BEGIN
+    SELECT bool_and(locked.catalog_version = p_catalog_version) INTO v_is_current FROM (
+        SELECT h.catalog_version FROM tidelog.heads h
+        WHERE h.workspace = ANY (ARRAY(SELECT b.workspace FROM unnest(p_batches) AS b))
+        ORDER BY h.workspace FOR UPDATE
+    ) AS locked;
+
+    -- Each subquery asks for rows in the order of one key, so that it is a probe of that key whatever the planner
+    -- believes of the tables. OFFSET 0 keeps the planner from evaluating a column twice.
+    IF v_is_current THEN
+        SELECT bool_and(f.is_plain), array_agg(f.workspace), array_agg(f.device), array_agg(f.role),
+            array_agg(f.first_seq), array_agg(f.head + f.ops_before - f.first_seq + 1),
+            array_agg(greatest(p_now_ms, f.received_at_ms))
+        INTO v_is_plain, v_workspaces, v_devices, v_roles, v_first_seqs, v_shifts, v_received_ats_ms
+        FROM (
+            SELECT b.workspace, b.device, b.role, b.first_seq, b.ops_before, edge.position AS head, edge.received_at_ms,
+                -- Null means that something is missing, so the batch is not plain; bool_and() alone would ignore it.
+                coalesce(p_catalog_version = (SELECT max(c.version) FROM tidelog.catalogs c)
+                AND b.op_count > 0
+                AND (b.device = '00000000-0000-0000-0000-000000000000' OR (
+                    SELECT d.revoked_at_ms IS NULL FROM tidelog.devices d
+                    WHERE d.workspace = b.workspace AND d.device = b.device))
+                AND b.first_seq - 1 = coalesce((SELECT l.seq FROM tidelog.log l
+                    WHERE l.workspace = b.workspace AND l.device = b.device AND l.seq >= b.first_seq - 1
+                    ORDER BY l.seq DESC LIMIT 1), 0)
+                AND CASE WHEN b.cursor_position IS NULL THEN b.base_max <= edge.position
+                    ELSE b.cursor_position = 0 OR b.cursor_check = (
+                        SELECT l.digest # l.received_at_ms FROM tidelog.log l
+                        WHERE l.workspace = b.workspace AND l.position BETWEEN b.cursor_position AND b.cursor_position
+                        ORDER BY l.position LIMIT 1)
+                END, false) AS is_plain
+            FROM unnest(p_batches) AS b
+            LEFT JOIN LATERAL (
+                SELECT l.position, l.received_at_ms FROM tidelog.log l WHERE l.workspace = b.workspace
+                ORDER BY l.position DESC LIMIT 1
+            ) AS edge ON true
+            OFFSET 0
+        ) AS f;
+    END IF;
+    IF v_is_plain THEN
+        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
+                kind, table_name, record, scope, role, actor, conflict, rejected, fields)
+            SELECT v_workspaces[o.batch], v_devices[o.batch], o.seq + v_shifts[o.batch], o.seq, o.base,
+                coalesce(o.at_ms, v_received_ats_ms[o.batch]), v_received_ats_ms[o.batch], o.digest,
+                (o.seq - v_first_seqs[o.batch])::smallint, o.kind, o.table_name, o.record, o.scope, v_roles[o.batch],
+                o.actor, o.conflict, o.rejected, o.fields
+            FROM unnest(p_ops) AS o;
+        RETURN QUERY SELECT 'appended', b.first_seq + b.op_count - 1,
+                b.first_seq + b.op_count - 1 + v_shifts[b.ordinality], v_shifts[b.ordinality],
+                NULL::bigint[], NULL::bigint[], NULL::text[]
+            FROM unnest(p_batches) WITH ORDINALITY AS b;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM tidelog.append_slow(p_now_ms, p_catalog_version, p_batches, p_ops);
+END
+$$;
+COMMENT ON FUNCTION tidelog.append(bigint, bigint, tidelog.append_batch[], tidelog.append_op[]) IS 'Appends a group of batches to their logs';
+
+-- tidelog.append for a group in which anything is unusual: the first events of a log, a new catalog, repeated ops, a
+-- batch to refuse. The status of a batch is the first of these that holds; only appended stores anything.
+--   catalog_stale    another catalog is in force than the ops were judged by (true of all batches)
+--   unregistered     the workspace has no such device; the system device belongs to every workspace
+--   revoked          the device may no longer push
+--   cursor_ahead     the cursor is past the head
+--   cursor_diverged  the event at the cursor has another check
+--   seq_gap          ops before the batch are missing; for the system device also the _catalog event (append_catalog)
+--   seq_differs      a stored op has another digest than the one that was sent with its seq
+--   base_ahead       an op's base is past the head
+--   appended         every op is in the log, from this call or an earlier one
+-- Locks: the caller, tidelog.append, holds the head rows of all workspaces. A head row is updated if its log gets a
+-- _catalog event; no other row is locked.
+CREATE FUNCTION tidelog.append_slow(
+    p_now_ms bigint,
+    p_catalog_version bigint,
+    p_batches tidelog.append_batch[],
+    p_ops tidelog.append_op[]
+) RETURNS TABLE (
+    status text,
+    last_seq bigint,
+    head bigint,
+    shift bigint,
+    stored_seqs bigint[],
+    stored_positions bigint[],
+    stored_rejected text[]
+)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_system CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
+BEGIN
+    RETURN QUERY
+    -- What is stored for each batch. MATERIALIZED, so that each probe of a key is made once.
+    WITH batches AS MATERIALIZED (
+        SELECT b.*, coalesce(edge.position, 0) AS old_head, greatest(p_now_ms, edge.received_at_ms) AS received_at_ms,
+            (SELECT max(c.version) FROM tidelog.catalogs c) AS version_in_force,
+            p_catalog_version <> (
+                SELECT h.catalog_version FROM tidelog.heads h WHERE h.workspace = b.workspace
+            ) AS lacks_catalog,
+            CASE WHEN b.device = v_system THEN false ELSE (
+                SELECT d.revoked_at_ms IS NOT NULL FROM tidelog.devices d
+                WHERE d.workspace = b.workspace AND d.device = b.device
+            ) END AS is_revoked,
+            -- The first probe reads one entry if the batch continues what is stored, which is the usual case.
+            coalesce(
+                (SELECT l.seq FROM tidelog.log l
+                    WHERE l.workspace = b.workspace AND l.device = b.device AND l.seq >= b.first_seq - 1
+                    ORDER BY l.seq DESC LIMIT 1),
+                (SELECT l.seq FROM tidelog.log l WHERE l.workspace = b.workspace AND l.device = b.device
+                    ORDER BY l.seq DESC LIMIT 1),
+                0) AS stored_seq
+        FROM unnest(p_batches) WITH ORDINALITY AS b
+        LEFT JOIN LATERAL (
+            SELECT l.position, l.received_at_ms FROM tidelog.log l WHERE l.workspace = b.workspace
+            ORDER BY l.position DESC LIMIT 1
+        ) AS edge ON true
+    ),
+    judged AS MATERIALIZED (
+        SELECT b.*, CASE
+            WHEN b.version_in_force IS DISTINCT FROM p_catalog_version THEN 'catalog_stale'
+            WHEN b.is_revoked IS NULL THEN 'unregistered'
+            WHEN b.is_revoked THEN 'revoked'
+            WHEN b.cursor_position > b.old_head THEN 'cursor_ahead'
+            WHEN b.cursor_position > 0 AND b.cursor_check IS DISTINCT FROM (
+                SELECT l.digest # l.received_at_ms FROM tidelog.log l
+                WHERE l.workspace = b.workspace AND l.position BETWEEN b.cursor_position AND b.cursor_position
+                ORDER BY l.position LIMIT 1
+            ) THEN 'cursor_diverged'
+            WHEN b.first_seq > b.stored_seq + 1 THEN 'seq_gap'
+            -- The _catalog event would take the seq that the op was given.
+            WHEN b.device = v_system AND b.lacks_catalog THEN 'seq_gap'
+            WHEN b.op_count > 0 AND b.first_seq <= b.stored_seq AND (
+                SELECT true FROM tidelog.log l
+                WHERE l.workspace = b.workspace AND l.device = b.device
+                    AND l.seq BETWEEN b.first_seq AND least(b.stored_seq, b.first_seq + b.op_count - 1)
+                    AND l.digest <> (p_ops[b.first_op + (l.seq - b.first_seq)::integer]).digest
+                ORDER BY l.seq LIMIT 1
+            ) THEN 'seq_differs'
+            WHEN b.cursor_position IS NULL AND b.base_max > b.old_head THEN 'base_ahead'
+            ELSE 'appended'
+        END AS status
+        FROM batches b
+    ),
+    -- How many ops of each batch are new: those after stored_seq.
+    counted AS (
+        SELECT j.*, CASE WHEN j.status = 'appended' AND j.op_count > 0
+            THEN greatest(0, j.first_seq + j.op_count - 1 - j.stored_seq)::integer ELSE 0 END AS new_count
+        FROM judged j
+    ),
+    -- Where the new ops go: new_so_far counts those of the workspace up to this batch, and the last of them is at
+    -- last_position. A log that lacks the catalog gets its _catalog event before its first new op.
+    placed AS MATERIALIZED (
+        SELECT c.*, sum(c.new_count) OVER so_far AS new_so_far,
+            c.old_head + c.lacks_catalog::integer + sum(c.new_count) OVER so_far AS last_position
+        FROM counted c
+        WINDOW so_far AS (PARTITION BY c.workspace ORDER BY c.ordinality)
+    ),
+    catalog_batches AS MATERIALIZED (
+        SELECT p.* FROM placed p WHERE p.lacks_catalog AND p.new_count > 0 AND p.new_so_far = p.new_count
+    ),
+    catalog_events AS (
+        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
+                kind, table_name, record, scope, role, actor, conflict, rejected, fields)
+            SELECT p.workspace, v_system, p.old_head + 1,
+                1 + coalesce((SELECT l.seq FROM tidelog.log l WHERE l.workspace = p.workspace
+                    AND l.device = v_system ORDER BY l.seq DESC LIMIT 1), 0),
+                p.old_head, p.received_at_ms, p.received_at_ms, c.digest, 0,
+                1, '_catalog', 'catalog', '', '', '', '', '', c.fields
+            FROM catalog_batches p JOIN tidelog.catalogs c ON c.version = p_catalog_version
+    ),
+    catalog_versions AS (
+        UPDATE tidelog.heads h SET catalog_version = p_catalog_version
+            WHERE h.workspace = ANY (ARRAY(SELECT p.workspace FROM catalog_batches p))
+    ),
+    new_events AS (
+        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
+                kind, table_name, record, scope, role, actor, conflict, rejected, fields)
+            SELECT p.workspace, p.device, o.seq + p.last_position - p.stored_seq - p.new_count, o.seq, o.base,
+                coalesce(o.at_ms, p.received_at_ms), p.received_at_ms, o.digest,
+                (o.seq - p.stored_seq - 1)::smallint, o.kind, o.table_name, o.record, o.scope, p.role,
+                o.actor, o.conflict, o.rejected, o.fields
+            FROM unnest(p_ops) AS o JOIN placed p ON p.ordinality = o.batch
+            WHERE p.status = 'appended' AND o.seq > p.stored_seq
+    )
+    -- The inserts above are not visible here. Nor are they looked for: ops up to stored_seq were stored before.
+    SELECT p.status, p.stored_seq + p.new_count, CASE WHEN p.new_so_far > 0 THEN p.last_position ELSE p.old_head END,
+        p.last_position - p.stored_seq - p.new_count, stored.seqs, stored.positions, stored.rejected
+    FROM placed p
+    LEFT JOIN LATERAL (
+        SELECT array_agg(s.seq) AS seqs, array_agg(s.position) AS positions, array_agg(s.rejected) AS rejected FROM (
+            SELECT l.seq, l.position, l.rejected FROM tidelog.log l
+            WHERE p.status = 'appended' AND p.op_count > 0 AND p.first_seq <= p.stored_seq
+                AND l.workspace = p.workspace AND l.device = p.device
+                AND l.seq BETWEEN p.first_seq AND least(p.stored_seq, p.first_seq + p.op_count - 1)
+            ORDER BY l.seq
+        ) AS s
+    ) AS stored ON true
+    ORDER BY p.ordinality;
+END
+$$;
+COMMENT ON FUNCTION tidelog.append_slow IS 'tidelog.append for a group in which anything is unusual; called by it, under its locks';
+
+-- The call of servers from before the arrays of rows, which run beside newer ones while those replace them. A later
+-- release drops it.
 CREATE FUNCTION tidelog.append(
     p_now_ms bigint,
     p_catalog_version bigint,
@@ -331,191 +603,25 @@ CREATE FUNCTION tidelog.append(
 )
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    -- whether every log has the catalog in force already
-    v_is_current boolean;
-    -- whether every batch follows what its device has stored, and there is nothing else to say of any
-    v_is_plain boolean;
-    -- of each batch; its ops with a seq past v_after are stored, at seq + v_shift
-    v_statuses text[];
-    v_after bigint[];
-    v_shifts bigint[];
-    v_last_seqs bigint[];
-    v_heads bigint[];
-    v_batch_positions bigint[];
-    v_received_ats_ms bigint[];
-    -- the first batch with new ops of each log that lacks the catalog in force
-    v_catalog_before integer[];
-    v_has_new boolean;
 BEGIN
-    SELECT bool_and(locked.catalog_version = p_catalog_version) INTO v_is_current FROM (
-        SELECT h.catalog_version FROM tidelog.heads h WHERE h.workspace = ANY (p_workspaces) ORDER BY h.workspace FOR UPDATE
-    ) AS locked;
-
-    -- The statements after the lock see all that was committed under it before. Subqueries in the order of a key, so that
-    -- each is a probe of that key whatever a planner without statistics believes of the tables.
-    IF v_is_current THEN
-        SELECT bool_and(f.is_plain), array_agg(f.position), array_agg(greatest(p_now_ms, f.received_at_ms))
-        INTO v_is_plain, v_heads, v_received_ats_ms
-        FROM (
-            SELECT edge.position, edge.received_at_ms,
-                -- What is null here is not plain, and bool_and() would pass over it.
-                coalesce(p_catalog_version = (SELECT max(c.version) FROM tidelog.catalogs c)
-                AND p_counts[b.i] > 0
-                AND (p_devices[b.i] = '00000000-0000-0000-0000-000000000000' OR (SELECT d.revoked_at_ms IS NULL FROM tidelog.devices d
-                    WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i]))
-                AND p_first_seqs[b.i] - 1 = coalesce((SELECT l.seq FROM tidelog.log l
-                    WHERE l.workspace = p_workspaces[b.i] AND l.device = p_devices[b.i] AND l.seq >= p_first_seqs[b.i] - 1
-                    ORDER BY l.seq DESC LIMIT 1), 0)
-                AND CASE WHEN p_cursors[b.i] IS NULL THEN p_bases_max[b.i] <= edge.position
-                    ELSE p_cursors[b.i] = 0 OR p_checks[b.i] = (SELECT l.digest # l.received_at_ms FROM tidelog.log l
-                        WHERE l.workspace = p_workspaces[b.i] AND l.position BETWEEN p_cursors[b.i] AND p_cursors[b.i]
-                        ORDER BY l.position LIMIT 1)
-                END, false) AS is_plain
-            FROM generate_subscripts(p_devices, 1) AS b (i)
-            LEFT JOIN LATERAL (
-                SELECT l.position, l.received_at_ms FROM tidelog.log l WHERE l.workspace = p_workspaces[b.i]
-                ORDER BY l.position DESC LIMIT 1
-            ) edge ON true
-            OFFSET 0
-        ) AS f;
-    END IF;
-    IF v_is_plain THEN
-        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset, kind,
-                table_name, record, scope, role, actor, conflict, rejected, fields)
-            SELECT p_workspaces[o.batch], p_devices[o.batch],
-                v_heads[o.batch] + p_befores[o.batch] + o.seq - p_first_seqs[o.batch] + 1, o.seq, o.base,
-                coalesce(o.at_ms, v_received_ats_ms[o.batch]), v_received_ats_ms[o.batch], o.digest,
-                (o.seq - p_first_seqs[o.batch])::smallint, o.kind,
-                o.table_name, o.record, o.scope, p_roles[o.batch], o.actor, o.conflict, o.rejected, o.fields
-            FROM (
-                SELECT unnest(o_batches) AS batch, unnest(o_seqs) AS seq, unnest(o_bases) AS base, unnest(o_ats_ms) AS at_ms,
-                    unnest(o_digests) AS digest, unnest(o_kinds) AS kind, unnest(o_tables) AS table_name,
-                    unnest(o_records) AS record, unnest(o_scopes) AS scope, unnest(o_actors) AS actor,
-                    unnest(o_conflicts) AS conflict, unnest(o_rejected) AS rejected, unnest(o_fields) AS fields
-            ) AS o;
-        RETURN QUERY SELECT 'appended', p_first_seqs[b.i] + p_counts[b.i] - 1, v_heads[b.i] + p_befores[b.i] + p_counts[b.i],
-                v_heads[b.i] + p_befores[b.i] - p_first_seqs[b.i] + 1, NULL::bigint[], NULL::bigint[], NULL::text[]
-            FROM generate_subscripts(p_devices, 1) AS b (i);
-        RETURN;
-    END IF;
-
-    -- Something is not as it mostly is, so each batch is looked at for all that may be said of it.
-    SELECT array_agg(n.status), array_agg(n.stored_seq), array_agg(n.place - n.stored_seq - n.count),
-        array_agg(n.stored_seq + n.count), array_agg(CASE WHEN n.news > 0 THEN n.place ELSE n.head END),
-        array_agg(n.place - n.count + 1), array_agg(n.received_at_ms),
-        array_agg(n.i) FILTER (WHERE n.lacks_catalog AND n.count > 0 AND n.news = n.count), bool_or(n.count > 0)
-    INTO v_statuses, v_after, v_shifts, v_last_seqs, v_heads, v_batch_positions, v_received_ats_ms, v_catalog_before, v_has_new
-    FROM (
-        SELECT j.*, j.head + j.lacks_catalog::integer + j.news AS place FROM (
-            SELECT c.*, sum(c.count) OVER w AS news, max(c.edge_position) OVER w AS head,
-                greatest(p_now_ms, max(c.edge_received_at_ms) OVER w) AS received_at_ms
-            FROM (
-                SELECT s.*, CASE WHEN s.status = 'appended' AND p_counts[s.i] > 0
-                    THEN greatest(0, p_first_seqs[s.i] + p_counts[s.i] - 1 - s.stored_seq)::integer ELSE 0 END AS count
-                FROM (
-                    SELECT f.*, CASE
-                        WHEN f.in_force IS DISTINCT FROM p_catalog_version THEN 'catalog_stale'
-                        WHEN f.revoked IS NULL THEN 'unregistered'
-                        WHEN f.revoked THEN 'revoked'
-                        WHEN p_cursors[f.i] > f.edge_position THEN 'cursor_ahead'
-                        WHEN p_cursors[f.i] > 0 AND p_checks[f.i] IS DISTINCT FROM (
-                            SELECT l.digest # l.received_at_ms FROM tidelog.log l
-                            WHERE l.workspace = f.workspace AND l.position BETWEEN p_cursors[f.i] AND p_cursors[f.i]
-                            ORDER BY l.position LIMIT 1
-                        ) THEN 'cursor_diverged'
-                        WHEN p_first_seqs[f.i] > f.stored_seq + 1 THEN 'seq_gap'
-                        -- The _catalog event takes the seq that the server's own op was given.
-                        WHEN p_devices[f.i] = '00000000-0000-0000-0000-000000000000' AND f.lacks_catalog THEN 'seq_gap'
-                        WHEN p_counts[f.i] > 0 AND p_first_seqs[f.i] <= f.stored_seq AND (
-                            SELECT true FROM tidelog.log l
-                            WHERE l.workspace = f.workspace AND l.device = f.device
-                                AND l.seq BETWEEN p_first_seqs[f.i] AND least(f.stored_seq, p_first_seqs[f.i] + p_counts[f.i] - 1)
-                                AND l.digest <> o_digests[p_first_ops[f.i] + (l.seq - p_first_seqs[f.i])::integer]
-                            ORDER BY l.seq LIMIT 1
-                        ) THEN 'seq_differs'
-                        WHEN p_cursors[f.i] IS NULL AND p_bases_max[f.i] > f.edge_position THEN 'base_ahead'
-                        ELSE 'appended'
-                    END AS status
-                    FROM (
-                        SELECT b.i, p_workspaces[b.i] AS workspace, p_devices[b.i] AS device,
-                            coalesce(edge.position, 0) AS edge_position, coalesce(edge.received_at_ms, 0) AS edge_received_at_ms,
-                            (SELECT max(c.version) FROM tidelog.catalogs c) AS in_force,
-                            NOT v_is_current AND p_catalog_version <> (
-                                SELECT h.catalog_version FROM tidelog.heads h WHERE h.workspace = p_workspaces[b.i]
-                            ) AS lacks_catalog,
-                            CASE WHEN p_devices[b.i] = '00000000-0000-0000-0000-000000000000' THEN false ELSE
-                                (SELECT d.revoked_at_ms IS NOT NULL FROM tidelog.devices d
-                                    WHERE d.workspace = p_workspaces[b.i] AND d.device = p_devices[b.i]) END AS revoked,
-                            -- Mostly the op before the batch is the last one: then this looks at no other.
-                            coalesce(
-                                (SELECT l.seq FROM tidelog.log l
-                                    WHERE l.workspace = p_workspaces[b.i] AND l.device = p_devices[b.i] AND l.seq >= p_first_seqs[b.i] - 1
-                                    ORDER BY l.seq DESC LIMIT 1),
-                                (SELECT l.seq FROM tidelog.log l WHERE l.workspace = p_workspaces[b.i] AND l.device = p_devices[b.i]
-                                    ORDER BY l.seq DESC LIMIT 1),
-                                0) AS stored_seq
-                        FROM generate_subscripts(p_devices, 1) AS b (i)
-                        LEFT JOIN LATERAL (
-                            SELECT l.position, l.received_at_ms FROM tidelog.log l
-                            WHERE l.workspace = p_workspaces[b.i]
-                            ORDER BY l.position DESC LIMIT 1
-                        ) edge ON true
-                        OFFSET 0
-                    ) AS f
-                    OFFSET 0
-                ) AS s
-            ) AS c
-            WINDOW w AS (PARTITION BY c.workspace ORDER BY c.i)
-        ) AS j
-    ) AS n;
-
-    IF v_catalog_before IS NOT NULL THEN
-        -- The rules in force are in the log before the first event they judge.
-        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
-                kind, table_name, record, scope, role, actor, conflict, rejected, fields)
-            SELECT p_workspaces[b.i], '00000000-0000-0000-0000-000000000000', v_batch_positions[b.i] - 1,
-                1 + coalesce((SELECT l.seq FROM tidelog.log l WHERE l.workspace = p_workspaces[b.i]
-                    AND l.device = '00000000-0000-0000-0000-000000000000' ORDER BY l.seq DESC LIMIT 1), 0),
-                v_batch_positions[b.i] - 2, v_received_ats_ms[b.i], v_received_ats_ms[b.i], c.digest, 0,
-                1, '_catalog', 'catalog', '', '', '', '', '', c.fields
-            FROM unnest(v_catalog_before) AS b (i)
-            JOIN tidelog.catalogs c ON c.version = p_catalog_version;
-        UPDATE tidelog.heads h SET catalog_version = p_catalog_version
-            FROM unnest(v_catalog_before) AS b (i) WHERE h.workspace = p_workspaces[b.i];
-    END IF;
-    IF v_has_new THEN
-        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset, kind,
-                table_name, record, scope, role, actor, conflict, rejected, fields)
-            SELECT p_workspaces[o.batch], p_devices[o.batch], o.seq + v_shifts[o.batch], o.seq, o.base,
-                coalesce(o.at_ms, v_received_ats_ms[o.batch]), v_received_ats_ms[o.batch], o.digest,
-                (o.seq + v_shifts[o.batch] - v_batch_positions[o.batch])::smallint, o.kind,
-                o.table_name, o.record, o.scope, p_roles[o.batch], o.actor, o.conflict, o.rejected, o.fields
-            FROM (
-                SELECT unnest(o_batches) AS batch, unnest(o_seqs) AS seq, unnest(o_bases) AS base, unnest(o_ats_ms) AS at_ms,
-                    unnest(o_digests) AS digest, unnest(o_kinds) AS kind, unnest(o_tables) AS table_name,
-                    unnest(o_records) AS record, unnest(o_scopes) AS scope, unnest(o_actors) AS actor,
-                    unnest(o_conflicts) AS conflict, unnest(o_rejected) AS rejected, unnest(o_fields) AS fields
-            ) AS o
-            WHERE v_statuses[o.batch] = 'appended' AND o.seq > v_after[o.batch];
-    END IF;
-    RETURN QUERY SELECT v_statuses[b.i], v_last_seqs[b.i], v_heads[b.i], v_shifts[b.i], stored.seqs, stored.positions, stored.rejected
-        FROM generate_subscripts(v_statuses, 1) AS b (i)
-        LEFT JOIN LATERAL (
-            SELECT array_agg(s.seq) AS seqs, array_agg(s.position) AS positions, array_agg(s.rejected) AS rejected FROM (
-                SELECT l.seq, l.position, l.rejected FROM tidelog.log l
-                WHERE v_statuses[b.i] = 'appended' AND p_counts[b.i] > 0 AND p_first_seqs[b.i] <= v_after[b.i]
-                    AND l.workspace = p_workspaces[b.i] AND l.device = p_devices[b.i]
-                    AND l.seq BETWEEN p_first_seqs[b.i] AND least(v_after[b.i], p_first_seqs[b.i] + p_counts[b.i] - 1)
-                ORDER BY l.seq
-            ) AS s
-        ) AS stored ON true
-        ORDER BY b.i;
+    RETURN QUERY SELECT * FROM tidelog.append(
+        p_now_ms,
+        p_catalog_version,
+        ARRAY(SELECT ROW(b.*)::tidelog.append_batch FROM unnest(
+            p_workspaces, p_devices, p_roles, p_first_seqs, p_counts, p_first_ops, p_befores, p_bases_max, p_cursors,
+            p_checks
+        ) AS b),
+        ARRAY(SELECT ROW(o.*)::tidelog.append_op FROM unnest(
+            o_batches, o_seqs, o_bases, o_ats_ms, o_digests, o_kinds, o_tables, o_records, o_scopes, o_actors,
+            o_conflicts, o_rejected, o_fields
+        ) AS o)
+    );
 END
 $$;
 
--- Appends the _catalog event of the catalog in force to a log that lacks it, which the next append would do otherwise.
--- Answers its position, nothing where the log has it or is empty. LOG-3 by the same lock.
+-- Appends the _catalog event of the catalog in force to a log that lacks it, before the next tidelog.append does.
+-- Returns the position of the event; null if the log has it already, or is empty. Locks the head row, as LOG-3
+-- requires.
 CREATE FUNCTION tidelog.append_catalog(p_now_ms bigint, p_workspace uuid) RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -550,7 +656,7 @@ GRANT SELECT, INSERT, UPDATE ON
     tidelog.heads, tidelog.device_presence
     TO tidelog_service;
 GRANT SELECT, INSERT ON tidelog.catalogs TO tidelog_service;
--- What the log folds to can be made again, so an old set of it may go.
+-- The tables that the projector fills can be rebuilt from the log, so the service may also delete from them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     tidelog.checkpoints, tidelog.records, tidelog.record_events, tidelog.verdicts, tidelog.conflicts,
     tidelog.digests
@@ -560,9 +666,9 @@ GRANT TRUNCATE ON
     tidelog.records_1, tidelog.record_events_1, tidelog.verdicts_1, tidelog.conflicts_1, tidelog.digests_1
     TO tidelog_service;
 
--- What analysts read by SQL: packed fields as jsonb, readable views of the log and the ledger, a role that sees those and
--- the views of the catalog's tables (schema "tables", made when a catalog is applied) and nothing else. And which rejected
--- events were readmitted.
+-- What analysts read by SQL: views of the log and of the conflicts in the schema "log", and a view for each table of
+-- the catalog in the schema "tables", made when a catalog is applied. They show MessagePack as jsonb. The role
+-- tidelog_analyst may read these views and nothing else.
 
 DO $$
 BEGIN
@@ -570,7 +676,7 @@ BEGIN
         CREATE ROLE tidelog_analyst NOLOGIN;
     END IF;
 EXCEPTION
-    -- Roles are of the whole cluster: another database's migration was faster.
+    -- A role belongs to the whole cluster, and the migration of another database has just created it.
     WHEN duplicate_object OR unique_violation THEN
         NULL;
     WHEN insufficient_privilege THEN
@@ -581,11 +687,12 @@ $$;
 CREATE SCHEMA tables;
 CREATE SCHEMA log;
 COMMENT ON SCHEMA tables IS 'A view for each table of the catalog in force';
-COMMENT ON SCHEMA log IS 'The events and the conflicts, readable';
+COMMENT ON SCHEMA log IS 'Readable views of the events and the conflicts';
 
--- A float as JSON that shows it is one: 5.0, never 5. Its value is p_mantissa * 2 ^ p_exponent, in two steps since 2 ^
--- -1074 alone may be taken for an underflow; both are exact. In a schema that analysts may use: a function that a view
--- calls runs as who reads the view, and looks its own functions up as them.
+-- Writes a float as a JSON number with a fraction: 5.0, never 5. The float is p_mantissa * 2 ^ p_exponent. It is
+-- computed in two steps, both of them exact, since Postgres may report 2 ^ -1074 alone as an underflow. The function is
+-- in a schema that analysts may use: a function that a view calls runs as the reader of the view, and so do the
+-- functions that it calls.
 CREATE FUNCTION log.float_to_json(p_mantissa bigint, p_exponent integer) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
 SET extra_float_digits = 1
@@ -598,8 +705,8 @@ DECLARE
 BEGIN
     IF v_float = trunc(v_float) THEN
         v_number := v_float::text::numeric;
-        -- Postgres writes no digits that lie just between two floats, though they read back as the even one: 1e23. Only
-        -- integers of some size can have fewer digits there.
+        -- Of the texts halfway between two floats, such as 1e23, Postgres writes none, although they read back as the
+        -- even one of the two. Only large integers have such a text that is shorter than what Postgres writes.
         IF v_float BETWEEN 9007199254740992 AND 1e40 THEN
             v_shorter := round(p_mantissa * power(2::numeric, p_exponent),
                 length(rtrim(v_number::text, '0')) - length(v_number::text) - 1);
@@ -612,26 +719,27 @@ BEGIN
     RETURN v_float::text;
 END
 $$;
-COMMENT ON FUNCTION log.float_to_json IS 'A float as a JSON number with a fraction, in the shortest digits that read back the same';
+COMMENT ON FUNCTION log.float_to_json IS 'A float as a JSON number with a fraction, in the fewest digits that read back as the same float';
 
--- What the log and the records keep packed, as jsonb; null of no bytes. One pass over the bytes, no recursion. The text
--- grows in pieces of some hundred tokens: appending to all of it for each would take time by the square of its length.
+-- Converts MessagePack, as the log and the records store it, to jsonb; no bytes become null. It makes one pass over the
+-- bytes without recursion. The JSON text is built in pieces of some hundred tokens, since appending each token to the
+-- whole text would take time in proportion to the square of its length.
 CREATE FUNCTION tidelog.msgpack_to_jsonb(p_packed bytea) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
 AS $$
 DECLARE
-    -- Unpacked by Postgres once, not for every byte that is looked at.
+    -- A copy, so that Postgres decompresses the value once and not for every byte that is read.
     v_bytes bytea := p_packed || ''::bytea;
     v_end integer := octet_length(p_packed);
     v_at integer := 0;
     v_byte integer;
     v_length integer;
     v_bits bigint;
-    -- What stands before the next value: the bracket of a container that begins with it, or a comma; and its key.
+    -- The text to write before the next value: the opening bracket of its container or a comma, and its key.
     v_before text := '';
     v_text text := '';
     v_pieces text[];
-    -- The values that are left of the container at hand, and of those around it.
+    -- The number of values left to read in the current container, and in the containers around it.
     v_left integer := 1;
     v_is_map boolean := false;
     v_depth integer := 0;
@@ -697,7 +805,7 @@ BEGIN
                 END IF;
             ELSIF v_byte = 203 THEN
                 v_bits := ('x' || encode(substr(v_bytes, v_at + 2, 8), 'hex'))::bit(64)::bigint;
-                v_text := v_text || v_before || CASE WHEN v_bits & 9218868437227405312 = 0 -- too small for a leading one
+                v_text := v_text || v_before || CASE WHEN v_bits & 9218868437227405312 = 0 -- subnormal: no implicit leading bit
                     THEN CASE WHEN v_bits < 0 THEN '-' ELSE '' END || log.float_to_json(v_bits & 4503599627370495, -1074)
                     ELSE CASE WHEN v_bits < 0 THEN '-' ELSE '' END || log.float_to_json(
                         v_bits & 4503599627370495 | 4503599627370496, (v_bits >> 52 & 2047)::integer - 1075)
@@ -786,10 +894,11 @@ BEGIN
     RETURN (array_to_string(v_pieces, '') || v_text)::jsonb;
 END
 $$;
-COMMENT ON FUNCTION tidelog.msgpack_to_jsonb IS 'Packed fields or a packed value as jsonb: floats keep a fraction, binary is {"$binary": base64}, null of no bytes';
+COMMENT ON FUNCTION tidelog.msgpack_to_jsonb IS 'Fields or a value in MessagePack as jsonb. Floats keep a fraction (5.0), binary becomes {"$binary": base64}, no bytes become null';
 
--- The time in a text, cut to the millisecond as everywhere in Tidelog; null where the text is none. A cast would take
--- 'yesterday' for one and fail on others, and an offset of more than 16 hours is none to Postgres.
+-- Parses a time in the format of RFC 3339, truncated to the millisecond as everywhere in Tidelog; null if the text is
+-- not a time. A cast to timestamptz would accept 'yesterday', fail on other texts, and refuse offsets of 16 hours and
+-- more.
 CREATE FUNCTION tidelog.time_of(p_text text) RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
 AS $$
@@ -802,7 +911,7 @@ DECLARE
     v_second integer := v_parts[6]::integer;
     v_ms integer := rpad(left(coalesce(v_parts[7], '0'), 3), 3, '0')::integer;
     v_offset integer := coalesce((v_parts[8] || '1')::integer * (v_parts[9]::integer * 60 + v_parts[10]::integer), 0);
-    -- The year 0 has none of its name in SQL; it is as long as the year 4.
+    -- SQL has no year 0. The year 4 takes its place, since both are leap years, and 4 years are subtracted at the end.
     v_later interval := make_interval(years => CASE WHEN v_year = 0 THEN 4 ELSE 0 END);
     v_time timestamp;
 BEGIN
@@ -818,7 +927,7 @@ BEGIN
     END IF;
     v_time := make_timestamp(v_year, v_month, v_day, v_parts[4]::integer, v_parts[5]::integer, 0)
         + make_interval(mins => -v_offset) - v_later;
-    -- A leap second ends a month, and counts as the end of the second before it.
+    -- A leap second is valid only at the end of a month. It counts as the last millisecond of the second before it.
     IF v_second = 60 THEN
         IF v_time <> date_trunc('month', v_time) + interval '1 month' - interval '1 minute' THEN
             RETURN NULL;
@@ -833,16 +942,17 @@ BEGIN
     RETURN v_time AT TIME ZONE 'UTC';
 END
 $$;
-COMMENT ON FUNCTION tidelog.time_of IS 'The time in a text of RFC 3339, to the millisecond; null where it is none';
+COMMENT ON FUNCTION tidelog.time_of IS 'A text in the format of RFC 3339 as a time, to the millisecond; null if the text is not a time';
 
--- In days and what is left of one, since a double has not enough digits for all the milliseconds of far years.
+-- Days and the rest of the last day are added apart, since a double has too few digits for the milliseconds of distant
+-- years.
 CREATE FUNCTION tidelog.time_of_ms(p_ms bigint) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT (timestamp '1970-01-01' + make_interval(days => (p_ms / 86400000)::integer, secs => p_ms % 86400000 / 1000.0))
         AT TIME ZONE 'UTC'
 $$;
-COMMENT ON FUNCTION tidelog.time_of_ms IS 'Milliseconds since 1970 as a time, exactly';
+COMMENT ON FUNCTION tidelog.time_of_ms IS 'Milliseconds since 1970 as a time, without rounding';
 
 CREATE TABLE tidelog.readmitted (
     workspace uuid NOT NULL,
@@ -851,20 +961,20 @@ CREATE TABLE tidelog.readmitted (
     readmitted_at_ms bigint NOT NULL,
     PRIMARY KEY (workspace, position)
 );
-COMMENT ON TABLE tidelog.readmitted IS 'The rejected events that were readmitted, each once';
-COMMENT ON COLUMN tidelog.readmitted.position IS 'The rejected event';
-COMMENT ON COLUMN tidelog.readmitted.readmitted_position IS 'The event of the system device that does what it meant to';
+COMMENT ON TABLE tidelog.readmitted IS 'The rejected events that were readmitted, each at most once';
+COMMENT ON COLUMN tidelog.readmitted.position IS 'The position of the rejected event';
+COMMENT ON COLUMN tidelog.readmitted.readmitted_position IS 'The position of the event of the system device that does what the rejected one was meant to do';
 GRANT SELECT, INSERT ON tidelog.readmitted TO tidelog_service;
 
--- The views are barriers: a function of a reader's own is never shown a row that the view leaves out. And what a barrier
--- unpacks it unpacks once, however many of its fields are asked for.
+-- The views are security barriers: a function that a reader has written never sees a row that the view leaves out. A
+-- barrier also converts the fields of a row once, however many of them a query reads.
 CREATE VIEW tidelog.live_records WITH (security_barrier) AS
     SELECT r.workspace, r.table_name, r.record, r.scope, r.version, tidelog.time_of_ms(r.updated_at_ms) AS updated_at,
         tidelog.msgpack_to_jsonb(r.fields) AS fields
     FROM tidelog.checkpoints c
     JOIN tidelog.records r ON r.workspace = c.workspace AND r.table_set = c.table_set
     WHERE c.live AND NOT r.deleted;
-COMMENT ON VIEW tidelog.live_records IS 'The records that live, of the generation that is read: what the views of the catalog''s tables are made of';
+COMMENT ON VIEW tidelog.live_records IS 'The records of the live generation that are not deleted. The views of the catalog''s tables select from it';
 
 CREATE VIEW log.events WITH (security_barrier) AS
     SELECT l.workspace, l.position, l.device, l.seq, l.table_name AS "table", l.record, l.scope,
@@ -873,23 +983,23 @@ CREATE VIEW log.events WITH (security_barrier) AS
         tidelog.time_of_ms(l.received_at_ms) AS received_at, l.role, nullif(l.actor, '') AS actor,
         nullif(l.conflict, '') AS conflict, nullif(l.rejected, '') AS rejected, l.position - l.batch_offset AS batch
     FROM tidelog.log l;
-COMMENT ON VIEW log.events IS 'Every event of every log, rejected ones too';
-COMMENT ON COLUMN log.events.workspace IS 'Whose log it is in';
-COMMENT ON COLUMN log.events.position IS 'Its place in that log: dense from 1, in the order in which the server stored them';
-COMMENT ON COLUMN log.events.device IS 'The device that made it; the nil UUID is the server''s own';
-COMMENT ON COLUMN log.events.seq IS 'That device''s number of it: dense from 1, in the order in which it was made';
-COMMENT ON COLUMN log.events."table" IS 'The table of the record; _catalog of a change of the rules';
-COMMENT ON COLUMN log.events.record IS 'The record within table and scope';
-COMMENT ON COLUMN log.events.scope IS 'The scope of the record; empty is everyone''s';
+COMMENT ON VIEW log.events IS 'Every event of every log, including the rejected ones';
+COMMENT ON COLUMN log.events.workspace IS 'The workspace whose log the event is in';
+COMMENT ON COLUMN log.events.position IS 'The place of the event in the log: 1, 2, 3 and so on without gaps, in the order in which the server stored the events';
+COMMENT ON COLUMN log.events.device IS 'The device that made the event; the nil UUID is the server';
+COMMENT ON COLUMN log.events.seq IS 'The device''s own number of the event: 1, 2, 3 and so on without gaps, in the order in which the device made its events';
+COMMENT ON COLUMN log.events."table" IS 'The table of the record; _catalog if the event changes the catalog';
+COMMENT ON COLUMN log.events.record IS 'The id of the record within its table and scope';
+COMMENT ON COLUMN log.events.scope IS 'The scope of the record; the empty scope belongs to everyone';
 COMMENT ON COLUMN log.events.kind IS 'put, delete or resolve';
-COMMENT ON COLUMN log.events.fields IS 'The fields that it sets; null of a delete, and where they are not kept';
-COMMENT ON COLUMN log.events.base IS 'The position up to which its device had taken in everything: events after it were not known to its maker';
-COMMENT ON COLUMN log.events.at IS 'When it was made, by the device''s clock';
-COMMENT ON COLUMN log.events.received_at IS 'When the server stored it; never steps back within a log';
-COMMENT ON COLUMN log.events.role IS 'The device''s role then; of the server''s own ops that of whom they are for';
-COMMENT ON COLUMN log.events.actor IS 'Who held the device, if the app said so';
-COMMENT ON COLUMN log.events.conflict IS 'The conflict that a resolve names';
-COMMENT ON COLUMN log.events.rejected IS 'The code by which it was rejected; null of one that was not';
+COMMENT ON COLUMN log.events.fields IS 'The fields that the event sets; null for a delete, and if they were too large to keep';
+COMMENT ON COLUMN log.events.base IS 'The position up to which the device had taken in everything when it made the event: it did not know of later events of other devices';
+COMMENT ON COLUMN log.events.at IS 'When the device made the event, by the device''s clock';
+COMMENT ON COLUMN log.events.received_at IS 'When the server stored the event; never decreases within a log';
+COMMENT ON COLUMN log.events.role IS 'The role of the device when it pushed; for an event of the server, the role of the caller for whom the server made it';
+COMMENT ON COLUMN log.events.actor IS 'The person who used the device, if the app names one';
+COMMENT ON COLUMN log.events.conflict IS 'The id of the conflict that a resolve settles';
+COMMENT ON COLUMN log.events.rejected IS 'The code for which the event was rejected; null if it was not';
 COMMENT ON COLUMN log.events.batch IS 'The position of the first event of the same push';
 
 CREATE VIEW log.conflicts WITH (security_barrier) AS
@@ -907,31 +1017,31 @@ CREATE VIEW log.conflicts WITH (security_barrier) AS
     LEFT JOIN tidelog.log w ON w.workspace = x.workspace AND w.position = x.winner_position
     LEFT JOIN tidelog.log o ON o.workspace = x.workspace AND o.position = x.loser_position
     WHERE c.live;
-COMMENT ON VIEW log.conflicts IS 'The ledger: a row for every value that lost, with what it lost to';
-COMMENT ON COLUMN log.conflicts.workspace IS 'Whose log it is of';
-COMMENT ON COLUMN log.conflicts.conflict IS 'Its id: <position>.<field>';
-COMMENT ON COLUMN log.conflicts.position IS 'The event that met the conflict: the winner or the loser';
+COMMENT ON VIEW log.conflicts IS 'The conflicts: a row for every value that lost, with what it lost to';
+COMMENT ON COLUMN log.conflicts.workspace IS 'The workspace in whose log the two events are';
+COMMENT ON COLUMN log.conflicts.conflict IS 'The id of the conflict: <position>.<field>';
+COMMENT ON COLUMN log.conflicts.position IS 'The position of the later event, which may be the winner or the loser';
 COMMENT ON COLUMN log.conflicts."table" IS 'The table of the record';
-COMMENT ON COLUMN log.conflicts.record IS 'The record within table and scope';
-COMMENT ON COLUMN log.conflicts.scope IS 'The scope of the record; empty is everyone''s';
-COMMENT ON COLUMN log.conflicts.field IS 'The field; empty of a delete that lost';
-COMMENT ON COLUMN log.conflicts.rule IS 'What decided';
-COMMENT ON COLUMN log.conflicts.status IS 'open: a person must choose; resolved: one did; overtaken: somebody who knew both wrote again; automatic: a rule decided';
-COMMENT ON COLUMN log.conflicts.winner_position IS 'The event whose value stood; null where nothing stood against the loser';
-COMMENT ON COLUMN log.conflicts.winner_device IS 'The device that made the winner';
-COMMENT ON COLUMN log.conflicts.winner_role IS 'That device''s role';
-COMMENT ON COLUMN log.conflicts.winner_actor IS 'Who held that device, if the app said so';
-COMMENT ON COLUMN log.conflicts.winner_at IS 'When the winner was made, by that device''s clock';
-COMMENT ON COLUMN log.conflicts.winner_deleted IS 'Whether the winner deleted the record';
-COMMENT ON COLUMN log.conflicts.winner_value IS 'The value that stood; null of a delete, and where nothing stood in the field';
-COMMENT ON COLUMN log.conflicts.loser_position IS 'The event whose value lost';
-COMMENT ON COLUMN log.conflicts.loser_device IS 'The device that made the loser';
-COMMENT ON COLUMN log.conflicts.loser_role IS 'That device''s role';
-COMMENT ON COLUMN log.conflicts.loser_actor IS 'Who held that device, if the app said so';
-COMMENT ON COLUMN log.conflicts.loser_at IS 'When the loser was made, by that device''s clock';
-COMMENT ON COLUMN log.conflicts.loser_deleted IS 'Whether the loser wanted the record deleted';
-COMMENT ON COLUMN log.conflicts.loser_value IS 'The value that lost; null of a delete';
-COMMENT ON COLUMN log.conflicts.closed_position IS 'The event that resolved it or overtook it, if one did';
+COMMENT ON COLUMN log.conflicts.record IS 'The id of the record within its table and scope';
+COMMENT ON COLUMN log.conflicts.scope IS 'The scope of the record; the empty scope belongs to everyone';
+COMMENT ON COLUMN log.conflicts.field IS 'The field; empty if a delete lost';
+COMMENT ON COLUMN log.conflicts.rule IS 'The rule that decided';
+COMMENT ON COLUMN log.conflicts.status IS 'open: a person must choose; resolved: a person chose; overtaken: a device that knew both values wrote again; automatic: a rule decided';
+COMMENT ON COLUMN log.conflicts.winner_position IS 'The position of the event that won; null if no event opposed the loser';
+COMMENT ON COLUMN log.conflicts.winner_device IS 'The device that made the winning event';
+COMMENT ON COLUMN log.conflicts.winner_role IS 'The role of the winning event';
+COMMENT ON COLUMN log.conflicts.winner_actor IS 'The person who used that device, if the app names one';
+COMMENT ON COLUMN log.conflicts.winner_at IS 'When the winning event was made, by that device''s clock';
+COMMENT ON COLUMN log.conflicts.winner_deleted IS 'Whether the winning event deleted the record';
+COMMENT ON COLUMN log.conflicts.winner_value IS 'The value that won; null if a delete won, or an event without a value for the field';
+COMMENT ON COLUMN log.conflicts.loser_position IS 'The position of the event whose value lost';
+COMMENT ON COLUMN log.conflicts.loser_device IS 'The device that made the losing event';
+COMMENT ON COLUMN log.conflicts.loser_role IS 'The role of the losing event';
+COMMENT ON COLUMN log.conflicts.loser_actor IS 'The person who used that device, if the app names one';
+COMMENT ON COLUMN log.conflicts.loser_at IS 'When the losing event was made, by that device''s clock';
+COMMENT ON COLUMN log.conflicts.loser_deleted IS 'Whether the losing event was to delete the record';
+COMMENT ON COLUMN log.conflicts.loser_value IS 'The value that lost; null if a delete lost';
+COMMENT ON COLUMN log.conflicts.closed_position IS 'The position of the event that resolved or overtook the conflict; null if none did';
 
 DO $$
 BEGIN

@@ -15,13 +15,17 @@ SELECT format('column %s.%s %s %s default %s comment %s', c.relname, a.attname, 
     a.attnotnull, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)) AS fact
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relnamespace IN ('tidelog'::regnamespace, 'log'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND c.relname <> 'migrations'
+WHERE c.relnamespace IN ('tidelog'::regnamespace, 'log'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'c')
+    AND c.relname <> 'migrations'
 UNION ALL
 SELECT format('view %s.%s %s', schemaname, viewname, definition) FROM pg_views WHERE schemaname IN ('tidelog', 'log', 'tables')
 UNION ALL
 SELECT format('relation %s %s options %s acl %s comment %s order %s', c.relkind, c.relname, c.reloptions, c.relacl, obj_description(c.oid),
     (SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0))
 FROM pg_class c WHERE c.relnamespace IN ('tidelog'::regnamespace, 'log'::regnamespace) AND c.relname NOT LIKE 'migrations%'
+UNION ALL
+SELECT format('type %s acl %s comment %s', typname, typacl, obj_description(oid, 'pg_type'))
+FROM pg_type WHERE typnamespace IN ('tidelog'::regnamespace, 'log'::regnamespace) AND typname !~ 'migrations'
 UNION ALL
 SELECT format('constraint %s %s', conname, pg_get_constraintdef(oid))
 FROM pg_constraint WHERE connamespace = 'tidelog'::regnamespace AND conname NOT LIKE 'migrations%'

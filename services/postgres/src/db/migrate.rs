@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = migrations![
     2 "0002_ledger_and_generations",
     3 "0003_reading_by_sql",
     4 "0004_fewer_index_entries",
+    5 "0005_append_in_two_functions",
 ];
 
 /// The key of the advisory lock under which migrations run: an arbitrary number that all versions of Tidelog share.
