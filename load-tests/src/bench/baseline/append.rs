@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Kind, ToSql, Type};
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
@@ -13,14 +13,35 @@ use crate::bench::environment::devices::Device;
 use crate::bench::generator::payloads::{self, TABLE};
 use crate::bench::measure::{Clients, LoadControl};
 
-/// The names of the function's parameters, in order.
-const PARAMETERS: &str = "SELECT unnest(proargnames[1:pronargs]) FROM pg_proc WHERE oid = 'tidelog.append'::regproc";
+/// The names of the function's parameters, in order. While servers of two versions run side by side it has two forms, and
+/// the one with fewer parameters is the newer.
+const PARAMETERS: &str = "SELECT unnest(proargnames[1:pronargs]) FROM (SELECT * FROM pg_proc
+    WHERE pronamespace = 'tidelog'::regnamespace AND proname = 'append' ORDER BY pronargs LIMIT 1) AS append";
+
+/// A parameter of the function.
+struct Parameter {
+    /// Its name, or if it takes rows, the names of their columns.
+    names: Vec<String>,
+    is_array: bool,
+    is_row: bool,
+}
+
+impl Parameter {
+    fn new(name: &str, ty: &Type) -> Self {
+        let element = if let Kind::Array(element) = ty.kind() { element } else { ty };
+        let (names, is_row) = match element.kind() {
+            Kind::Composite(columns) => (columns.iter().map(|column| column.name().to_owned()).collect(), true),
+            _ => (vec![name.to_owned()], false),
+        };
+        Self { names, is_array: element != ty, is_row }
+    }
+}
 
 /// A client that calls the function on a connection of its own.
 struct Caller {
     client: Client,
     statement: Statement,
-    parameters: Arc<Vec<String>>,
+    parameters: Arc<Vec<Parameter>>,
     fields: Arc<Vec<Vec<u8>>>,
     device: Device,
     seq: i64,
@@ -29,11 +50,14 @@ struct Caller {
 /// Starts a client for each device. Each appends its next op as soon as the last one is committed.
 pub(crate) async fn start(database: &Database, devices: &[Device], control: &Arc<LoadControl>) -> Result<Clients> {
     let client = database.connect().await?;
-    let names = client.query(PARAMETERS, &[]).await.context("the database has no function tidelog.append")?;
+    let names = client.query(PARAMETERS, &[]).await.context("the database has no schema tidelog")?;
     let names: Vec<String> = names.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let parameters = Arc::new(names);
-    let placeholders: Vec<String> = (1..=parameters.len()).map(|number| format!("${number}")).collect();
+    ensure!(!names.is_empty(), "the database has no function tidelog.append");
+    let placeholders: Vec<String> = (1..=names.len()).map(|number| format!("${number}")).collect();
     let sql = format!("SELECT * FROM tidelog.append({})", placeholders.join(", "));
+    let types = client.prepare(&sql).await?;
+    let parameters = names.iter().zip(types.params()).map(|(name, ty)| Parameter::new(name, ty)).collect();
+    let parameters: Arc<Vec<Parameter>> = Arc::new(parameters);
     let fields = Arc::new(payloads::fields()?);
     let mut clients = Clients::new();
     for device in devices {
@@ -58,13 +82,20 @@ impl Caller {
         self.seq += 1;
         let record = payloads::record_of(self.device.device, self.seq.cast_unsigned(), u64::MAX);
         let fields = &self.fields[(record.as_u64_pair().1 % self.fields.len() as u64) as usize];
-        let values: Vec<ColumnValue<'_>> =
-            self.parameters.iter().map(|name| value(name, &self.device, self.seq, record, fields)).collect();
-        let arguments: Vec<ColumnValue<'_>> = self
+        let value = |name: &String| value(name, &self.device, self.seq, record, fields);
+        let values: Vec<Vec<ColumnValue<'_>>> =
+            self.parameters.iter().map(|parameter| parameter.names.iter().map(value).collect()).collect();
+        let elements: Vec<ColumnValue<'_>> = self
             .parameters
             .iter()
             .zip(&values)
-            .map(|(name, value)| if is_array(name) { ColumnValue::ArrayOfOne(value) } else { *value })
+            .map(|(parameter, values)| if parameter.is_row { ColumnValue::Row(values) } else { values[0] })
+            .collect();
+        let arguments: Vec<ColumnValue<'_>> = self
+            .parameters
+            .iter()
+            .zip(&elements)
+            .map(|(parameter, element)| if parameter.is_array { ColumnValue::ArrayOfOne(element) } else { *element })
             .collect();
         let arguments: Vec<&(dyn ToSql + Sync)> = arguments.iter().map(|argument| argument as _).collect();
         let row = self.client.query_one(&self.statement, &arguments).await?;
@@ -74,26 +105,24 @@ impl Caller {
     }
 }
 
-/// Whether a parameter is an array with an element for each batch or op. The others are one value for a call.
-fn is_array(parameter: &str) -> bool {
-    !matches!(parameter, "p_workspace" | "p_now_ms" | "p_catalog_version")
-}
-
-/// The value of a parameter, or of the one element of it if it is an array.
+/// The value of a parameter, of its one element if it is an array, or of a column of its one row.
 fn value<'a>(parameter: &str, device: &Device, seq: i64, record: Uuid, fields: &'a [u8]) -> ColumnValue<'a> {
     match parameter {
-        "p_workspace" | "p_workspaces" => ColumnValue::Uuid(device.workspace),
-        "p_devices" => ColumnValue::Uuid(device.device),
+        "workspace" | "p_workspace" | "p_workspaces" => ColumnValue::Uuid(device.workspace),
+        "device" | "p_devices" => ColumnValue::Uuid(device.device),
         "p_now_ms" => ColumnValue::Int(1_795_163_400_000 + seq),
-        "o_ats_ms" => ColumnValue::Int(1_795_163_400_000),
-        "p_catalog_version" | "p_counts" | "p_first_ops" | "o_batches" | "o_kinds" => ColumnValue::Int(1),
-        "p_roles" => ColumnValue::Text("member"),
-        "p_first_seqs" | "o_seqs" => ColumnValue::Int(seq),
-        "o_digests" => ColumnValue::Int(record.as_u64_pair().0.cast_signed()),
-        "o_tables" => ColumnValue::Text(TABLE),
-        "o_records" => ColumnValue::Uuid(record),
-        "o_fields" => ColumnValue::Bytes(fields),
-        "p_bases_max" | "p_befores" | "o_bases" => ColumnValue::Int(0),
+        "at_ms" | "o_ats_ms" => ColumnValue::Int(1_795_163_400_000),
+        "p_catalog_version" => ColumnValue::Int(1),
+        "op_count" | "first_op" | "batch" | "kind" => ColumnValue::Int(1),
+        "p_counts" | "p_first_ops" | "o_batches" | "o_kinds" => ColumnValue::Int(1),
+        "role" | "p_roles" => ColumnValue::Text("member"),
+        "first_seq" | "seq" | "p_first_seqs" | "o_seqs" => ColumnValue::Int(seq),
+        "digest" | "o_digests" => ColumnValue::Int(record.as_u64_pair().0.cast_signed()),
+        "table_name" | "o_tables" => ColumnValue::Text(TABLE),
+        "record" | "o_records" => ColumnValue::Uuid(record),
+        "fields" | "o_fields" => ColumnValue::Bytes(fields),
+        "base_max" | "ops_before" | "base" | "p_bases_max" | "p_befores" | "o_bases" => ColumnValue::Int(0),
+        "scope" | "actor" | "conflict" | "rejected" => ColumnValue::Text(""),
         "o_scopes" | "o_actors" | "o_conflicts" | "o_rejected" => ColumnValue::Text(""),
         _ => ColumnValue::Null,
     }

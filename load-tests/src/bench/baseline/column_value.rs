@@ -16,6 +16,8 @@ pub(super) enum ColumnValue<'a> {
     Bytes(&'a [u8]),
     /// An array of one element.
     ArrayOfOne(&'a ColumnValue<'a>),
+    /// A row of a composite type.
+    Row(&'a [ColumnValue<'a>]),
     /// The empty value of a type: zero, an empty text, an empty array.
     Empty,
 }
@@ -31,6 +33,7 @@ impl ToSql for ColumnValue<'_> {
             Self::Text(text) => out.put_slice(text.as_bytes()),
             Self::Bytes(bytes) => out.put_slice(bytes),
             Self::ArrayOfOne(element) => put_array(element, column, out)?,
+            Self::Row(values) => put_row(values, column, out)?,
             Self::Empty => put_empty(column, out)?,
         }
         Ok(IsNull::No)
@@ -58,11 +61,34 @@ fn put_integer(number: i64, column: &Type, out: &mut BytesMut) -> Result<(), Box
 /// then the length and the first subscript of its one dimension, then the element.
 fn put_array(value: &ColumnValue<'_>, column: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
     let Kind::Array(element) = column.kind() else { return Err(format!("{column} is not an array type").into()) };
-    let mut bytes = BytesMut::new();
-    let is_null = matches!(value.to_sql(element, &mut bytes)?, IsNull::Yes);
-    for number in [1, i32::from(is_null), element.oid().cast_signed(), 1, 1] {
+    let has_nulls = i32::from(matches!(value, ColumnValue::Null));
+    for number in [1, has_nulls, element.oid().cast_signed(), 1, 1] {
         out.put_i32(number);
     }
+    put_with_length(value, element, out)
+}
+
+/// Writes a row of a composite type in binary format: the number of its columns, then the type of each and its value.
+fn put_row(values: &[ColumnValue<'_>], column: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+    let Kind::Composite(columns) = column.kind() else {
+        return Err(format!("{column} is not a composite type").into());
+    };
+    out.put_i32(i32::try_from(values.len())?);
+    for (value, column) in values.iter().zip(columns) {
+        out.put_u32(column.type_().oid());
+        put_with_length(value, column.type_(), out)?;
+    }
+    Ok(())
+}
+
+/// Writes a value after its length, which is -1 for null.
+fn put_with_length(
+    value: &ColumnValue<'_>,
+    column: &Type,
+    out: &mut BytesMut,
+) -> Result<(), Box<dyn Error + Sync + Send>> {
+    let mut bytes = BytesMut::new();
+    let is_null = matches!(value.to_sql(column, &mut bytes)?, IsNull::Yes);
     out.put_i32(if is_null { -1 } else { i32::try_from(bytes.len())? });
     out.put_slice(&bytes);
     Ok(())

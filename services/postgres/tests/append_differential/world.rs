@@ -131,13 +131,7 @@ async fn batch(random: &mut StdRng, database: &Client, mood: Mood, workspace: Uu
 }
 
 /// A cursor that the log knows, or one that it does not, or none.
-async fn cursor(
-    random: &mut StdRng,
-    database: &Client,
-    odd: bool,
-    workspace: Uuid,
-    head: i64,
-) -> Option<(i64, i64)> {
+async fn cursor(random: &mut StdRng, database: &Client, odd: bool, workspace: Uuid, head: i64) -> Option<(i64, i64)> {
     match random.random_range(0..if odd { 8 } else { 5 }) {
         0..=1 => None,
         2 => Some((0, random.random())),

@@ -237,7 +237,8 @@ async fn the_analysts_role_sees_the_views_and_nothing_else() {
     for refused in [
         "SELECT tidelog.append_catalog(1, gen_random_uuid())",
         "SELECT tidelog.msgpack_to_jsonb('')",
-        "SELECT * FROM tidelog.append(1,1,'{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')",
+        "SELECT * FROM tidelog.append(1, 1, '{}', '{}')",
+        "SELECT * FROM tidelog.append_slow(1, 1, '{}', '{}')",
         "SELECT query_to_xml('SELECT token_sha256 FROM tidelog.devices', true, true, '')",
         "SELECT pg_read_file('postgresql.conf')",
         "SELECT rolpassword FROM pg_authid",
