@@ -52,8 +52,9 @@ pub const BODY_DEPTH_MAX: usize = DEPTH_MAX + 8;
 pub const NAME_BYTES_MAX: usize = 255;
 /// Longest run of white space in a JSON body, in bytes. Far more than any writer indents.
 pub const WHITESPACE_RUN_BYTES_MAX: usize = 64 * 1024;
-/// Largest amount of white space in a JSON body, in bytes, beside half of the body: so much that an indented body always
-/// passes. A body of spaces compresses to nothing, and would still take as long to read as one of data.
+/// Largest amount of white space in a JSON body, in bytes, beside half of the body.
+///
+/// So much that an indented body always passes. A body of spaces compresses to nothing, and would still take as long to read as one of data.
 pub const WHITESPACE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest table name, in bytes. Equals the limit of Postgres for identifiers, since each table gets a view.
 pub const TABLE_BYTES_MAX: usize = 63;

@@ -10,17 +10,18 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::auth::account_cache::AccountCache;
-use crate::catalogs::Catalogs;
-use crate::health::{AppendHealth, DatabaseReport, SingleFlight};
-use crate::http::body_limits::BodyLimits;
-use crate::http::rate_limit::{RateLimitConfig, RateLimits};
-use crate::metrics::GatewayMetrics;
-use crate::presence::PresenceBuffer;
+use crate::caches::catalogs::Catalogs;
+use crate::caches::presence::PresenceBuffer;
+use crate::limits::bodies::BodyLimits;
+use crate::limits::rates::{RateLimitConfig, RateLimits};
+use crate::limits::waits::Waits;
+use crate::monitoring::append_health::AppendHealth;
+use crate::monitoring::database_report::{DatabaseReport, SingleFlight};
+use crate::monitoring::metrics::GatewayMetrics;
 use crate::pull::tail_cache::TailCache;
 use crate::push::append_worker::AppendWorker;
 use crate::push::appender::Appender;
 use crate::runtime::Runtime;
-use crate::waits::Waits;
 
 /// What a gateway is built from.
 pub struct GatewayConfig {

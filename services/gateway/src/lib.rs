@@ -7,25 +7,21 @@
 //! - `http`: bodies, parameters, content negotiation, responses, and with [`ApiError`] the statuses.
 
 mod auth;
-mod catalogs;
+mod caches;
 mod gateway;
-mod health;
 mod http;
-mod metrics;
-mod presence;
+mod limits;
+mod monitoring;
 mod pull;
 mod push;
 mod read;
 mod routes;
 mod runtime;
-mod shares;
-mod waits;
-mod workspaces;
 
+pub use auth::workspaces::{CreatedWorkspace, create_workspace};
 pub use gateway::{Gateway, GatewayConfig};
 pub use http::error::ApiError;
-pub use http::rate_limit::RateLimitConfig;
-pub use metrics::GatewayMetrics;
+pub use limits::rates::RateLimitConfig;
+pub use monitoring::metrics::GatewayMetrics;
 pub use routes::{admin_server, main_server, openapi_json};
 pub use runtime::{Clock, Random, Runtime, System};
-pub use workspaces::{CreatedWorkspace, create_workspace};

@@ -157,8 +157,9 @@ fn fault_of(table: &Table, name: &str, value: Token<'_>) -> Option<RejectCode> {
     }
 }
 
-/// What is wrong with an op that was rejected with this code, in a sentence for people. If the code is about a field,
-/// the sentence names it: the first by name that has the fault under this catalog. If no field has it, because the
+/// What is wrong with an op that was rejected with this code, in a sentence for people.
+///
+/// If the code is about a field, the sentence names it: the first by name that has the fault under this catalog. If no field has it, because the
 /// catalog has changed since, the sentence is the general one of the code.
 ///
 /// ```

@@ -2,6 +2,7 @@
 
 pub(crate) mod account_cache;
 mod reader;
+pub(crate) mod workspaces;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;

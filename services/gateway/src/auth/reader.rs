@@ -4,7 +4,7 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::ids::{DeviceId, Role, Scope, Scopes, TableName, WorkspaceId};
 use tidelog_postgres::{Credential, EventFilter};
 
-use crate::shares::Owner;
+use crate::limits::shares::Owner;
 
 /// A device that proved its token.
 #[derive(Clone)]

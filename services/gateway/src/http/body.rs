@@ -22,10 +22,10 @@ use tidelog_core::wire::{DecodeError, Encoding};
 use tokio::time::timeout;
 
 use crate::gateway::Gateway;
-use crate::http::body_limits::BodyMemory;
 use crate::http::error::ApiError;
-use crate::http::media_type::{self, ENCODINGS};
-use crate::shares::Owner;
+use crate::http::negotiate::media_type::{self, ENCODINGS};
+use crate::limits::bodies::BodyMemory;
+use crate::limits::shares::Owner;
 
 /// Size from which on a body is heavy: it is decoded on the blocking pool, not on the threads that serve requests.
 const HEAVY_BODY_BYTES_MIN: usize = 64 * 1024;

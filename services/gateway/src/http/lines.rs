@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::http::error::{ApiError, unwritable};
 use crate::http::response::respond_streaming;
-use crate::metrics::GatewayMetrics;
+use crate::monitoring::metrics::GatewayMetrics;
 
 /// One line of an NDJSON response.
 #[derive(Serialize)]

@@ -1,16 +1,13 @@
 //! HTTP apart from the routes: request bodies and parameters, content negotiation, responses, errors, and the middleware.
 
 pub(crate) mod body;
-pub(crate) mod body_limits;
 pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod etag;
 pub(crate) mod lines;
-pub(crate) mod media_type;
 pub(crate) mod middleware;
 pub(crate) mod negotiate;
 pub(crate) mod params;
 pub(crate) mod pieces;
-pub(crate) mod rate_limit;
 pub(crate) mod resource;
 pub(crate) mod response;

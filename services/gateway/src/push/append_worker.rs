@@ -11,8 +11,8 @@ use tidelog_postgres::{AppendStatus, Appended, Store, StoreError, Wakeups};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::health::AppendHealth;
-use crate::metrics::GatewayMetrics;
+use crate::monitoring::append_health::AppendHealth;
+use crate::monitoring::metrics::GatewayMetrics;
 use crate::push::group::{Group, PendingPush, Reply, split_off_group};
 use crate::runtime::Clock;
 

@@ -9,12 +9,12 @@ use tidelog_postgres::{Appended, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::health::AppendHealth;
 use crate::http::error::ApiError;
+use crate::limits::shares::{Exhausted, Owner, ShareLimits, Shares};
+use crate::monitoring::append_health::AppendHealth;
 use crate::push::append_worker::{AppendWorker, QUEUED_PUSHES_MAX};
 use crate::push::device_turns::DeviceTurns;
 use crate::push::group::{PendingPush, Reply, kib_of};
-use crate::shares::{Exhausted, Owner, ShareLimits, Shares};
 
 /// KiB of operations that may be queued for all workers together; half of them for one workspace, a quarter for one device.
 const QUEUED_KIB_MAX: usize = 256 * 1024;

@@ -12,7 +12,7 @@ use crate::http::error::ApiError;
 
 /// Pushes of one device that may be under way: the one in the queue, and those that wait behind it. A client needs one;
 /// more are those whose response it did not wait for.
-const DEVICE_PUSHES_MAX: usize = 8;
+const DEVICE_PUSHES_MAX: usize = 64;
 
 /// The devices with pushes under way.
 #[derive(Clone, Default)]

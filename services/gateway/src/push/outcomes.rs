@@ -15,7 +15,7 @@ use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::lines::OpenStream;
-use crate::shares::Owner;
+use crate::limits::shares::Owner;
 
 /// How often a request that waits for the projector reads the checkpoint itself, since a wake-up may be lost.
 const FOLD_POLL_INTERVAL: Duration = Duration::from_millis(250);

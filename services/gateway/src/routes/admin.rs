@@ -10,13 +10,13 @@ use tidelog_core::time::UnixMs;
 use tidelog_postgres::CredentialKind;
 
 use crate::auth::owner_of;
+use crate::auth::workspaces::create_workspace as create;
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
 use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::ok;
-use crate::workspaces::create_workspace as create;
 use tidelog_core::wire::decode;
 
 /// A workspace in the list.

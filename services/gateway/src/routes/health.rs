@@ -5,7 +5,7 @@ use actix_web::http::header;
 use actix_web::web::Data;
 
 use crate::gateway::Gateway;
-use crate::health::Readiness;
+use crate::monitoring::readiness::Readiness;
 
 /// Reports whether the process is alive.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]

@@ -8,8 +8,8 @@ use prometheus::{Encoder, TextEncoder};
 use tidelog_core::error::Code;
 
 use crate::gateway::Gateway;
-use crate::health::lag_seconds;
 use crate::http::error::ApiError;
+use crate::monitoring::database_report::lag_seconds;
 
 /// Reads all metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]

@@ -94,7 +94,7 @@ impl Store {
     /// the log has it, or is empty.
     pub async fn append_catalog(&self, workspace: WorkspaceId, now: UnixMs) -> Result<Option<Position>, StoreError> {
         let row = self
-            .query_opt(include_str!("../../sql/log/append_system/append_catalog.sql"), &[&now.0, &workspace.0])
+            .query_opt(include_str!("../../sql/log/append/system/append_catalog.sql"), &[&now.0, &workspace.0])
             .await?;
         Ok(row.map(|row| row.try_get::<_, Option<i64>>(0)).transpose()?.flatten().map(Position))
     }

@@ -1,7 +1,6 @@
 //! The log: appending to it, looking events up, and reading it in rows, slices and pages.
 
 pub(crate) mod append;
-pub(crate) mod append_system;
 pub(crate) mod continued_scan;
 pub(crate) mod event_row;
 pub(crate) mod filter;

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::log::append_system::{SystemAppendOutcome, SystemOp};
+use crate::log::append::system::{SystemAppendOutcome, SystemOp};
 use crate::log::event_row::{column, event_of};
 
 /// Positions that one page looks at: the event at each may have fields to read.

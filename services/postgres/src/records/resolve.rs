@@ -11,7 +11,7 @@ use tidelog_core::wire::{Choice, ConflictView};
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::log::append_system::{SystemAppendOutcome, SystemOp};
+use crate::log::append::system::{SystemAppendOutcome, SystemOp};
 
 /// On whose behalf a conflict is resolved.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use tidelog_core::wire::{Encoding, PullResponse};
 use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::ApiError;
-use crate::http::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
+use crate::http::negotiate::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
 use crate::http::negotiate::{Offer, negotiate};
 use crate::http::params::Params;
 use crate::http::response::respond_encoded;

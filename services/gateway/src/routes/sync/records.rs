@@ -15,7 +15,7 @@ use crate::auth::Reader;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::lines::{self, Line};
-use crate::http::media_type::{JSON, MESSAGE_PACK, NDJSON};
+use crate::http::negotiate::media_type::{JSON, MESSAGE_PACK, NDJSON};
 use crate::http::negotiate::{Offer, negotiate};
 use crate::http::params::Params;
 use crate::http::response::respond;

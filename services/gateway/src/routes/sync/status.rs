@@ -8,11 +8,11 @@ use tidelog_core::ids::Position;
 use tidelog_core::wire::{Limits, Status};
 
 use crate::auth::{Reader, revoked};
+use crate::caches::presence::ACTIVE_AGE_MS_MAX;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::params::Params;
 use crate::http::response::ok;
-use crate::presence::ACTIVE_AGE_MS_MAX;
 
 /// Reads the state of the caller's workspace, and the limits of this server.
 ///

@@ -2,6 +2,7 @@
 
 mod batch;
 mod rows;
+pub(crate) mod system;
 
 use deadpool_postgres::{GenericClient, Object};
 use tidelog_core::ids::{CatalogVersion, Position, Seq, WorkspaceId};

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::http::error::ApiError;
-use crate::shares::{Exhausted, Owner, Share, ShareLimits, Shares};
+use crate::limits::shares::{Exhausted, Owner, Share, ShareLimits, Shares};
 
 /// Heavy bodies that are decoded at once. Each takes memory many times its size.
 const HEAVY_BODIES_MAX: usize = 4;

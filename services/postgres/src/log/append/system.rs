@@ -159,9 +159,9 @@ async fn lock_for_system(
     workspace: WorkspaceId,
     now: UnixMs,
 ) -> Result<Seq, StoreError> {
-    let catalog = transaction.prepare_cached(include_str!("../../sql/log/append_system/append_catalog.sql")).await?;
+    let catalog = transaction.prepare_cached(include_str!("../../../sql/log/append/system/append_catalog.sql")).await?;
     transaction.query_one(&catalog, &[&now.0, &workspace.0]).await?;
-    let next = transaction.prepare_cached(include_str!("../../sql/log/append_system/next_seq.sql")).await?;
+    let next = transaction.prepare_cached(include_str!("../../../sql/log/append/system/next_seq.sql")).await?;
     let row = transaction.query_one(&next, &[&workspace.0, &DeviceId::SYSTEM.0]).await?;
     Ok(Seq(row.try_get("seq")?))
 }
@@ -173,7 +173,7 @@ async fn find_unconfirmed(
     sent: Option<&JudgedOp>,
 ) -> Result<Option<SystemAppendOutcome>, StoreError> {
     let Some(JudgedOp { op, digest, .. }) = sent else { return Ok(None) };
-    let sql = transaction.prepare_cached(include_str!("../../sql/log/lookup/events_of_device.sql")).await?;
+    let sql = transaction.prepare_cached(include_str!("../../../sql/log/lookup/events_of_device.sql")).await?;
     let row = transaction.query_opt(&sql, &[&workspace.0, &DeviceId::SYSTEM.0, &op.seq.0, &op.seq.0]).await?;
     let Some(row) = row else { return Ok(None) };
     let is_it = Digest(row.try_get("digest")?) == *digest;

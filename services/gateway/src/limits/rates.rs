@@ -16,7 +16,7 @@ use tidelog_core::ids::WorkspaceId;
 use uuid::Uuid;
 
 use crate::http::error::ApiError;
-use crate::shares::Owner;
+use crate::limits::shares::Owner;
 
 /// How many seconds' worth of requests a caller that was quiet may send at once.
 const BURST_SECONDS: u32 = 2;

@@ -1,73 +1,23 @@
-//! What `/health/ready` and `/metrics` say of the database and of pushes, within a second whatever the database does.
+//! Whether pushes and pulls work: `/health/ready`, within a second whatever the database does.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use tidelog_core::time::UnixMs;
-use tidelog_postgres::{LaggingWorkspace, LockExt, StoreError};
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
 
+use crate::caches::presence::ACTIVE_AGE_MS_MAX;
 use crate::gateway::Gateway;
-use crate::presence::ACTIVE_AGE_MS_MAX;
+use crate::monitoring::database_report::{DatabaseReport, lag_seconds};
 
 /// How long a check of health waits for the database.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_millis(800);
-/// How long a failed append counts against the health of pushes. If a load balancer keeps pushes away after a failure, this
-/// is when it tries again.
-const APPEND_FAILURE_AGE_MAX: Duration = Duration::from_secs(30);
 /// Free bytes of the disk below which pushes are about to fail.
 const FREE_DISK_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// The SQLSTATE of a full disk.
 const DISK_FULL: &str = "53100";
-
-/// Work that runs once at a time, for all who ask for it meanwhile. It goes on when those who asked have given up.
-pub(crate) struct SingleFlight<T> {
-    is_running: AtomicBool,
-    results: watch::Sender<Option<T>>,
-}
-
-impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { is_running: AtomicBool::new(false), results: watch::Sender::new(None) })
-    }
-
-    /// The next result, of work that runs already or is started now. `None` if it does not come in time.
-    pub(crate) async fn run(
-        self: &Arc<Self>,
-        tasks: &Handle,
-        time_max: Duration,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
-        let mut results = self.results.subscribe();
-        if !self.is_running.swap(true, Ordering::AcqRel) {
-            let flight = Arc::clone(self);
-            tasks.spawn(async move {
-                let result = work.await;
-                flight.is_running.store(false, Ordering::Release);
-                flight.results.send_replace(Some(result));
-            });
-        }
-        timeout(time_max, results.changed()).await.ok()?.ok()?;
-        results.borrow_and_update().clone()
-    }
-}
-
-/// What the database says of itself.
-#[derive(Clone)]
-pub(crate) struct DatabaseReport {
-    /// Workspaces whose logs are not folded to their ends, or why that is not known.
-    pub(crate) lagging: Result<Vec<LaggingWorkspace>, String>,
-    /// Devices heard of lately.
-    pub(crate) active_devices: Option<i64>,
-    /// Why there is no catalog, if there is none.
-    pub(crate) catalog: Result<(), String>,
-}
 
 /// The state of a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -105,33 +55,6 @@ pub(crate) struct Readiness {
     pub(crate) status: &'static str,
     /// The checks by name: `database`, `appends`, `catalog`, `projector`, `disk`.
     checks: BTreeMap<&'static str, Check>,
-}
-
-/// How the latest appends went.
-#[derive(Clone, Default)]
-pub(crate) struct AppendHealth(Arc<Mutex<Option<AppendFailure>>>);
-
-struct AppendFailure {
-    at: Instant,
-    error: String,
-}
-
-impl AppendHealth {
-    /// Notes the outcome of an append.
-    pub(crate) fn note<T>(&self, appended: &Result<T, StoreError>) {
-        let mut failure = self.0.lock_unpoisoned();
-        match appended {
-            Ok(_) => *failure = None,
-            Err(error) => *failure = Some(AppendFailure { at: Instant::now(), error: error.to_string() }),
-        }
-    }
-
-    /// The error of the last append, if it failed and is not long ago.
-    fn failure(&self) -> Option<String> {
-        let failure = self.0.lock_unpoisoned();
-        let recent = failure.as_ref().filter(|failure| failure.at.elapsed() < APPEND_FAILURE_AGE_MAX);
-        recent.map(|failure| failure.error.clone())
-    }
 }
 
 impl Gateway {
@@ -196,37 +119,7 @@ impl Gateway {
     }
 }
 
-/// Seconds since the oldest event that is not folded yet was stored.
-pub(crate) fn lag_seconds(lagging: &[LaggingWorkspace], now: UnixMs) -> f64 {
-    let oldest_ms = lagging.iter().map(|lag| now.0 - lag.waiting_since.0).max().unwrap_or(0);
-    oldest_ms.max(0) as f64 / 1_000.0
-}
-
 fn free_bytes(dir: &PathBuf) -> Option<u64> {
     let disk = nix::sys::statvfs::statvfs(dir).ok()?;
     Some(disk.blocks_available() as u64 * disk.fragment_size() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn work_that_hangs_is_not_started_again_and_its_result_is_for_all() {
-        let flight = SingleFlight::<u32>::new();
-        let (release, released) = tokio::sync::oneshot::channel::<()>();
-        let hanging = async move {
-            let _ = released.await;
-            7
-        };
-        let short = Duration::from_millis(20);
-        assert_eq!(flight.run(&Handle::current(), short, hanging).await, None);
-        assert_eq!(flight.run(&Handle::current(), short, async { unreachable!("one at a time") }).await, None);
-        let (other, long) = (Arc::clone(&flight), Duration::from_secs(10));
-        let waiting = tokio::spawn(async move { other.run(&Handle::current(), long, async { 8 }).await });
-        tokio::task::yield_now().await;
-        release.send(()).unwrap();
-        assert_eq!(waiting.await.unwrap(), Some(7));
-        assert_eq!(flight.run(&Handle::current(), long, async { 9 }).await, Some(9));
-    }
 }

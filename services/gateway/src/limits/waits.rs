@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidelog_core::error::Code;
 
 use crate::http::error::ApiError;
-use crate::shares::{Exhausted, Owner, Share, ShareLimits, Shares};
+use crate::limits::shares::{Exhausted, Owner, Share, ShareLimits, Shares};
 
 /// Requests of one device, or of one analyst token, that may wait at once. A client needs one; more are those that it gave
 /// up and has not closed yet.

@@ -1,5 +1,7 @@
 //! Content negotiation by the `Accept` header (RFC 9110, section 12.5.1).
 
+pub(crate) mod media_type;
+
 use std::cmp::Reverse;
 
 use actix_web::HttpRequest;
@@ -9,7 +11,7 @@ use tidelog_core::error::Code;
 use tidelog_core::wire::Encoding;
 
 use crate::http::error::ApiError;
-use crate::http::media_type::{self, ENCODINGS};
+use crate::http::negotiate::media_type::ENCODINGS;
 
 /// A representation that a route offers: a value of the route's own type, and the media types that name it. The first
 /// media type is the one that responses have, the others are aliases.
@@ -78,7 +80,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::http::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
+    use crate::http::negotiate::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
 
     const OFFERS: [Offer<&str>; 4] =
         [("json", JSON), ("msgpack", MESSAGE_PACK), ("lines", NDJSON), ("pages", MESSAGE_PACK_SEQUENCE)];
