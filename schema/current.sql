@@ -282,7 +282,7 @@ END
 $$;
 
 -- The rows that tidelog.append takes: each pushed batch is a row of p_batches, and its ops are rows of p_ops in seq
--- order. The batches are in the order of their workspaces' ids, and no device has two (docs/adr/0023).
+-- order. The batches are in the order of their workspaces' ids, and no device has two (docs/adr/0025).
 CREATE TYPE tidelog.append_batch AS (
     workspace uuid,
     device uuid,
@@ -543,8 +543,10 @@ BEGIN
                 coalesce(o.at_ms, p.received_at_ms), p.received_at_ms, o.digest,
                 (o.seq - p.stored_seq - 1)::smallint, o.kind, o.table_name, o.record, o.scope, p.role,
                 o.actor, o.conflict, o.rejected, o.fields
-            FROM unnest(p_ops) AS o JOIN placed p ON p.ordinality = o.batch
-            WHERE p.status = 'appended' AND o.seq > p.stored_seq
+            -- If nothing is new, as when a group is repeated, the ops are not read.
+            FROM unnest(CASE WHEN EXISTS (SELECT FROM placed p WHERE p.new_count > 0) THEN p_ops END) AS o
+            JOIN placed p ON p.ordinality = o.batch
+            WHERE p.new_count > 0 AND o.seq > p.stored_seq
     )
     -- The inserts above are not visible here. Nor are they looked for: ops up to stored_seq were stored before.
     SELECT p.status, p.stored_seq + p.new_count, CASE WHEN p.new_so_far > 0 THEN p.last_position ELSE p.old_head END,
