@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check deny postgres demo bench bench-quick bench-growth bench-rebuild bench-build soak-rules schema clean-data cargo
+.PHONY: help run test test-quick check deny postgres demo bench bench-quick bench-growth bench-rebuild bench-build soak-rules schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -22,6 +22,10 @@ test: cargo postgres ## all tests, on a Postgres of their own, and the wasm32 bu
 	else \
 		echo "skipped: the wasm32 build of core (rustup target add wasm32-unknown-unknown)"; \
 	fi
+
+test-quick: cargo postgres ## the tests that a change breaks most often; needs cargo-nextest
+	@cargo nextest --version >/dev/null 2>&1 || { echo "make: install cargo-nextest by https://nexte.st, or use make test" >&2; exit 1; }
+	cargo nextest run --workspace --locked --profile quick
 
 check: cargo ## formatting, lints and the documentation of the crates, as CI has them
 	cargo fmt --all --check

@@ -32,7 +32,7 @@ pub use insta;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use client::{HistoryEvent, HistoryPage, Http, Phone, Problem, Reader, Response, whole_pages};
-pub use cluster::TestDatabase;
+pub use cluster::{TestDatabase, serve_nextest};
 pub use process::{Serving, tidelog_command};
 pub use proxy::{DatabaseProxy, FaultProxy};
 pub use seed::seed;

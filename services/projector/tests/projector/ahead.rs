@@ -1,5 +1,5 @@
-//! FOLD-1 where a slice is folded while the one before it is being written: what is folded ahead counts for nothing if
-//! what it stands on was not written, or was written by somebody else.
+//! FOLD-1 where a slice is folded while the one before it is being written. A slice that was folded ahead is discarded if
+//! the one before it was not written, or was written by another projector.
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
@@ -13,14 +13,14 @@ use crate::exactly_once::{assert_folded_once, events_folded, random};
 use crate::world::{Running, World, wait_until};
 use crate::writer::Writer;
 
-/// Batches of a backlog; each is about a step.
+/// Batches of a backlog. Each is about one step.
 const BATCHES: usize = 60;
-/// Events that were folded before: the first batch, and the catalog.
-const FIRST: i64 = 201;
+/// Events that are folded before the backlog: the catalog and the first batch.
+const FOLDED_BEFORE: i64 = 201;
 
-/// A workspace whose records are there, folded, and behind them batches that are not.
+/// A workspace with folded records, and a backlog of batches on the same records.
 async fn backlog(world: &World) -> Writer {
-    let mut random = random("ops");
+    let mut random = random();
     let mut writer = world.writer(1).await;
     writer.append(world, &mut random, 200).await;
     let (projector, ..) = world.projector();
@@ -32,7 +32,7 @@ async fn backlog(world: &World) -> Writer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_of_many_steps_on_the_same_records_is_folded_as_in_one_go() {
+async fn a_backlog_of_many_steps_on_the_same_records_is_folded_as_in_one_step() {
     let world = World::start().await;
     let writer = backlog(&world).await;
     let (projector, registry) = world.projector_of_small_steps();
@@ -40,8 +40,8 @@ async fn a_backlog_of_many_steps_on_the_same_records_is_folded_as_in_one_go() {
     world.folded(writer.workspace).await;
     running.stop().await;
     let total = assert_folded_once(&world, writer.workspace).await;
-    assert_eq!(events_folded(&registry), total - FIRST);
-    assert!(world.steps().await.len() > BATCHES / 2, "a step a batch or two");
+    assert_eq!(events_folded(&registry), total - FOLDED_BEFORE);
+    assert!(world.steps().await.len() > BATCHES / 2, "one step for a batch or two");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,9 +52,9 @@ async fn two_projectors_that_fold_ahead_in_one_workspace_fold_every_event_once()
         (world.projector_of_small_steps(), world.projector_of_small_steps());
     let steps = std::sync::Arc::clone(&two);
     let running = Running::start(one);
-    let mut random = random("ops");
-    // Steps of the other in between, each of which overtakes what the first has folded ahead by then.
-    wait_until("both to have had their share", async || {
+    let mut random = random();
+    // Each step of the other one overtakes what the first has folded ahead by then.
+    wait_until("both projectors to have folded enough", async || {
         writer.append(&world, &mut random, 4).await;
         steps.step(writer.workspace).await.unwrap();
         events_folded(&one_registry) > 100 && events_folded(&two_registry) > 20
@@ -63,11 +63,11 @@ async fn two_projectors_that_fold_ahead_in_one_workspace_fold_every_event_once()
     world.folded(writer.workspace).await;
     running.stop().await;
     let total = assert_folded_once(&world, writer.workspace).await;
-    assert_eq!(events_folded(&one_registry) + events_folded(&two_registry), total - FIRST);
+    assert_eq!(events_folded(&one_registry) + events_folded(&two_registry), total - FOLDED_BEFORE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_folded_ahead_is_thrown_away_with_the_step_that_was_not_written() {
+async fn a_slice_folded_ahead_is_discarded_with_the_step_that_was_not_written() {
     let world = World::start().await;
     let writer = backlog(&world).await;
     let (projector, registry) = world.projector_of_small_steps();
@@ -77,22 +77,22 @@ async fn what_was_folded_ahead_is_thrown_away_with_the_step_that_was_not_written
         world.step_at_gate().await;
         let before = world.store.checkpoint(writer.workspace).await.unwrap();
         world.kill_connections().await;
-        wait_until("the killed step to be gone", async || !world.is_step_at_gate().await).await;
+        wait_until("the end of the killed step", async || !world.is_step_at_gate().await).await;
         assert_eq!(world.store.checkpoint(writer.workspace).await.unwrap(), before);
     }
     world.open_gate().await;
     world.folded(writer.workspace).await;
     running.stop().await;
     let total = assert_folded_once(&world, writer.workspace).await;
-    assert_eq!(events_folded(&registry), total - FIRST);
+    assert_eq!(events_folded(&registry), total - FOLDED_BEFORE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_whose_commit_is_never_answered_is_neither_lost_nor_done_again() {
+async fn a_step_whose_commit_gets_no_response_is_neither_lost_nor_repeated() {
     let world = World::start().await;
     let writer = backlog(&world).await;
     for is_committed in [true, false] {
-        // What drives the connections of this projector is about to die.
+        // The runtime that drives the connections of this projector will be shut down.
         let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let url = world.database.url().to_owned();
         let store = doomed.spawn(async { Store::new(&StoreConfig { url, pool_size: 4 }).unwrap() }).await.unwrap();
@@ -113,14 +113,14 @@ async fn a_step_whose_commit_is_never_answered_is_neither_lost_nor_done_again() 
         let failed = step.await.unwrap().unwrap_err();
         assert!(matches!(failed, StepError::Store(StoreError::CommitUnknown(_))), "{failed}");
         world.open_gate().await;
-        wait_until("the commit to end", async || !world.is_step_under_way().await).await;
+        wait_until("the end of the commit", async || !world.is_step_under_way().await).await;
         let after = world.store.checkpoint(workspace).await.unwrap().unwrap();
         assert_eq!(after.position > before.position, is_committed);
         let (next, _) = world.projector_of_small_steps();
         assert!(matches!(next.step(workspace).await.unwrap(), Progress::Folded { .. }));
     }
     let (next, _) = world.projector_of_small_steps();
-    wait_until("the rest", async || next.step(writer.workspace).await.unwrap() == Progress::Idle).await;
+    wait_until("the rest of the backlog", async || next.step(writer.workspace).await.unwrap() == Progress::Idle).await;
     assert_folded_once(&world, writer.workspace).await;
 }
 
@@ -138,7 +138,7 @@ async fn nothing_is_written_over_another_checkpoint_or_from_another_log() {
     let not_there = Cursor { position: Position(writer.head.0 + 1), ..next };
     for (what, expected, end) in [
         ("a checkpoint that has moved", Checkpoint { position: behind, ..checkpoint }, next),
-        ("records made anew", Checkpoint { generation: checkpoint.generation + 1, ..checkpoint }, next),
+        ("a new generation", Checkpoint { generation: checkpoint.generation + 1, ..checkpoint }, next),
         ("another event at the end", checkpoint, other_check),
         ("no event at the end", checkpoint, not_there),
     ] {

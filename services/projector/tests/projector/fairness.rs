@@ -1,4 +1,4 @@
-//! No workspace waits for another's backlog, nor for the hints of another to stop.
+//! No workspace waits for the backlog of another one, or for the hints about another one to stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,19 +11,21 @@ use tidelog_postgres::Wakeups;
 use crate::world::{Running, World, wait_until};
 use crate::writer::Writer;
 
-/// More events than one step takes.
+/// At least as many events as one step folds.
 const STEP_EVENTS: usize = 2_000;
 
+/// The same random numbers in every run: these tests do not depend on them.
 fn random() -> StdRng {
     StdRng::seed_from_u64(7)
 }
 
+/// Appends more events than `steps` steps fold.
 async fn backlog(world: &World, writer: &mut Writer, steps: usize) {
     let mut random = random();
     for _ in 0..steps * 2 {
         writer.append(world, &mut random, STEP_EVENTS / 2).await;
     }
-    // The `_catalog` event and this one make sure that there is more than `steps`.
+    // With the `_catalog` event and this one there are more than `steps` steps.
     writer.append(world, &mut random, 1).await;
 }
 
@@ -43,9 +45,12 @@ async fn a_workspace_behind_anothers_backlog_of_many_steps_is_folded_soon() {
     world.folded(small.workspace).await;
     running.stop().await;
     let order: Vec<_> = world.steps().await.into_iter().map(|(workspace, ..)| workspace).collect();
-    assert!(order.iter().filter(|workspace| **workspace == big.workspace).count() >= 5, "a backlog: {order:?}");
+    assert!(
+        order.iter().filter(|workspace| **workspace == big.workspace).count() >= 5,
+        "the backlog takes many steps: {order:?}"
+    );
     let place = order.iter().rposition(|workspace| *workspace == small.workspace).unwrap();
-    // The step that was under way when the hint came, and the turn that the big one may have had before the small one.
+    // The step that was running when the hint came, and the turn that the big workspace may get before the small one.
     assert!(order[..place].iter().filter(|workspace| **workspace == big.workspace).count() <= 2, "{order:?}");
 }
 
@@ -61,10 +66,10 @@ async fn a_stop_does_not_wait_for_the_end_of_a_backlog() {
     running.ask_to_stop();
     world.open_gate().await;
     running.stop().await;
-    assert_eq!(world.steps().await.len(), 1, "the step at hand is finished, and no other begun");
+    assert_eq!(world.steps().await.len(), 1, "the running step is finished, and no other one begins");
 }
 
-/// Makes one workspace grow until told to stop, and hints it each time, so that the projector never waits long for a hint.
+/// Appends to one workspace until `stop` is set, and sends a hint each time, so that the projector never waits for a hint.
 async fn hint_constantly(world: &World, mut writer: Writer, wakeups: &Wakeups, stop: &AtomicBool) {
     let mut random = random();
     while !stop.load(Ordering::Relaxed) {
@@ -77,8 +82,8 @@ async fn steps_of(world: &World, workspace: WorkspaceId) -> usize {
     world.steps().await.into_iter().filter(|(of, ..)| *of == workspace).count()
 }
 
-/// One hint comes for a workspace while it cannot be folded; another is hinted constantly. The first is folded when it
-/// can be, with nobody saying so.
+/// Sends one hint about a workspace while an obstacle keeps it from being folded, and constant hints about another one.
+/// Asserts that the first workspace is folded once the obstacle is removed, without another hint.
 async fn is_folded_after(obstacle: &str, removal: &str) {
     let world = Arc::new(World::start().await);
     let (noisy, mut quiet) = (world.writer(1).await, world.writer(2).await);
@@ -87,8 +92,8 @@ async fn is_folded_after(obstacle: &str, removal: &str) {
     world.folded(noisy.workspace).await;
     world.folded(quiet.workspace).await;
     let before = steps_of(&world, quiet.workspace).await;
-    let in_the_way = world.database.connect().await;
-    in_the_way.batch_execute(obstacle).await.unwrap();
+    let blocker = world.database.connect().await;
+    blocker.batch_execute(obstacle).await.unwrap();
     quiet.append(&world, &mut random(), 1).await;
     wakeups.on_appended(quiet.workspace, quiet.head, "once");
     let noisy_workspace = noisy.workspace;
@@ -97,13 +102,13 @@ async fn is_folded_after(obstacle: &str, removal: &str) {
         let (world, wakeups, stop) = (Arc::clone(&world), Arc::clone(&wakeups), Arc::clone(&stop));
         async move { hint_constantly(&world, noisy, &wakeups, &stop).await }
     });
-    // By then the other has had its turn too.
+    // After so many steps of the noisy workspace the quiet one has had its turn too.
     let reached = steps_of(&world, noisy_workspace).await + 5;
     wait_until("the noisy workspace's steps", async || steps_of(&world, noisy_workspace).await >= reached).await;
-    assert_eq!(steps_of(&world, quiet.workspace).await, before, "it cannot be folded");
-    in_the_way.batch_execute(removal).await.unwrap();
+    assert_eq!(steps_of(&world, quiet.workspace).await, before, "the quiet workspace cannot be folded");
+    blocker.batch_execute(removal).await.unwrap();
     world.folded(quiet.workspace).await;
-    assert!(!hinting.is_finished(), "the other was hinted all the time");
+    assert!(!hinting.is_finished(), "the hints about the noisy workspace did not stop");
     stop.store(true, Ordering::Relaxed);
     hinting.await.unwrap();
     world.folded(noisy_workspace).await;
@@ -127,7 +132,7 @@ async fn a_workspace_whose_step_failed_is_folded_later_though_another_is_hinted_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_whose_records_weigh_too_much_is_cut_to_whole_batches_and_comes_to_an_end() {
+async fn a_step_whose_records_are_too_large_is_cut_to_whole_batches_and_makes_progress() {
     let world = World::start().await;
     let mut writer = world.writer(1).await;
     let mut random = random();
@@ -138,7 +143,7 @@ async fn a_step_whose_records_weigh_too_much_is_cut_to_whole_batches_and_comes_t
     while !world.is_folded(writer.workspace).await {
         projector.step(writer.workspace).await.unwrap();
     }
-    // One small batch right before a large one: a cut that keeps both would cut for ever.
+    // A small batch right before a large one: a cut that kept both would be repeated for ever.
     for size in [1, 20, 1, 200, 3] {
         writer.append(&world, &mut random, size).await;
     }
@@ -146,8 +151,8 @@ async fn a_step_whose_records_weigh_too_much_is_cut_to_whole_batches_and_comes_t
     while !world.is_folded(writer.workspace).await {
         projector.step(writer.workspace).await.unwrap();
         steps += 1;
-        assert!(steps < 20, "it does not come to an end");
+        assert!(steps < 20, "the steps make no progress");
     }
-    assert_eq!(steps, 5, "a batch a step");
+    assert_eq!(steps, 5, "one batch in each step");
     world.assert_records_equal_the_fold(writer.workspace).await;
 }

@@ -1,4 +1,4 @@
-//! The projector on a real database, without a gateway before it: nobody starves, and every event is folded once.
+//! The projector on a real database, without a gateway: no workspace starves, and every event is folded once.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 

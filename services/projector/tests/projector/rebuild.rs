@@ -1,6 +1,8 @@
-//! Records made anew beside the live ones: the same bytes however they are made (FOLD-2), while reads and pushes go on.
+//! Rebuilds beside the live records: they give the same bytes in steps of any size and with kills (FOLD-2), while reads and
+//! pushes go on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -16,11 +18,11 @@ use crate::world::{NOW, Running, World};
 use crate::writer::Writer;
 
 const TABLES: [&str; 5] = ["records", "record_events", "verdicts", "conflicts", "digests"];
-/// Records of `last` by the first writer, otherwise than in the world's catalog.
+/// The world's catalog with another rule for the table `last`.
 const OTHER: &str = "roles = [\"member\"]\n[tables.last]\nrule = \"first_write_wins\"\n[tables.first]\n\
     rule = \"first_write_wins\"\n[tables.manual]\nrule = \"manual\"";
 
-/// How much, by a variable of the environment where a soak asks for more.
+/// An amount, which a soak sets by an environment variable.
 fn amount(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
@@ -30,7 +32,7 @@ fn projector(world: &World) -> Projector {
     Projector::new(store, Arc::default(), &Registry::new()).unwrap()
 }
 
-/// Everything that the projector stores of a workspace in its live set, as text.
+/// Every row that the projector has stored for a workspace in its live table set, as text.
 async fn live_rows(world: &World, workspace: WorkspaceId) -> Vec<String> {
     let mut rows = Vec::new();
     for table in TABLES {
@@ -44,7 +46,7 @@ async fn live_rows(world: &World, workspace: WorkspaceId) -> Vec<String> {
     rows
 }
 
-/// Two devices of a new workspace, so that what one does not know of the other is concurrent.
+/// Two devices of a new workspace, whose ops are often concurrent.
 pub(crate) async fn two_writers(world: &World, number: u128) -> [Writer; 2] {
     let writer = world.writer(number).await;
     [world.another_writer(writer.workspace, 1_000 * number + 1).await, writer]
@@ -59,7 +61,7 @@ pub(crate) async fn append(world: &World, writers: &mut [Writer; 2], random: &mu
     }
 }
 
-/// The end of their log.
+/// The head of the writers' log.
 fn head(writers: &[Writer; 2]) -> Position {
     writers[0].head.max(writers[1].head)
 }
@@ -81,37 +83,49 @@ async fn rebuild(projector: &Projector, workspace: WorkspaceId) -> i64 {
     projector.rebuild(&[workspace], &Arc::default()).await.unwrap()[0].generation
 }
 
-/// FOLD-2. The soak: `TIDELOG_SOAK_SEEDS` logs of `TIDELOG_SOAK_EVENTS` events.
+/// Waits until a rebuild has folded so many events.
+async fn has_folded(progress: &RebuildProgress, events: i64) {
+    while progress.folded.load(Ordering::Relaxed) < events {
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+}
+
+/// FOLD-2. A soak rebuilds `TIDELOG_SOAK_SEEDS` logs of `TIDELOG_SOAK_EVENTS` events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_rebuilt_in_steps_of_any_size_and_with_kills_gives_the_same_rows() {
-    let mut random = random("logs, batches and kills");
+    let mut random = random();
     let world = World::start().await;
+    let log_events = amount("TIDELOG_SOAK_EVENTS", 1_500);
     let mut kills = 0;
     for log in 0..amount("TIDELOG_SOAK_SEEDS", 2) {
         let mut writers = two_writers(&world, 1 + log as u128).await;
         let workspace = writers[0].workspace;
-        append(&world, &mut writers, &mut random, amount("TIDELOG_SOAK_EVENTS", 1_500)).await;
+        append(&world, &mut writers, &mut random, log_events).await;
         fold_all(&projector(&world), workspace).await;
         let expected = live_rows(&world, workspace).await;
-        assert!(TABLES.iter().all(|table| expected.iter().any(|row| row.starts_with(table))), "nothing is empty");
+        assert!(TABLES.iter().all(|table| expected.iter().any(|row| row.starts_with(table))), "every table has rows");
         for events in [1, 7, 1_000] {
             let before = generations(&world, workspace).await.live.checkpoint.generation;
-            for attempt in 1.. {
+            loop {
                 let projector = projector(&world).with_step_events(events);
                 let progress = Arc::new(RebuildProgress::default());
                 let workspaces = [workspace];
                 let rebuilding = projector.rebuild(&workspaces, &progress);
-                // Longer with each attempt, so that a slow machine comes to an end too.
-                let killed_after = Duration::from_millis(random.random_range(0..20 * attempt));
-                match tokio::time::timeout(killed_after, rebuilding).await {
-                    Ok(Ok(rebuilt)) => {
+                // One of five is not killed, so that also the last one ends.
+                let kill_after = random.random_range(0..log_events as i64 * 5 / 4);
+                let rebuilt = tokio::select! {
+                    rebuilt = rebuilding => Some(rebuilt),
+                    () = has_folded(&progress, kill_after) => None,
+                };
+                match rebuilt {
+                    Some(Ok(rebuilt)) => {
                         assert!(rebuilt[0].generation > before);
                         break;
                     }
-                    // It may be killed with its swap under way, which nobody heard of.
+                    // A rebuild that is killed while it swaps may have swapped.
                     _ if generations(&world, workspace).await.kept().is_some() => break,
-                    Ok(Err(error)) => panic!("{error}"),
-                    Err(_) => kills += 1,
+                    Some(Err(error)) => panic!("{error}"),
+                    None => kills += 1,
                 }
             }
             assert_eq!(live_rows(&world, workspace).await, expected, "in steps of {events} events");
@@ -119,12 +133,12 @@ async fn a_log_rebuilt_in_steps_of_any_size_and_with_kills_gives_the_same_rows()
         }
     }
     println!("{kills} kills");
-    assert!(kills > 0, "too few to prove anything");
+    assert!(kills > 0, "no rebuild was killed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
-    let mut random = random("ops");
+    let mut random = random();
     let world = World::start().await;
     let (live, wakeups, _) = world.projector();
     let running = Running::start(live);
@@ -146,10 +160,10 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
             full: true,
         };
         let page = world.store.records(workspace, &query).await.unwrap();
-        assert!(page.projected >= before, "what was read once is never taken back by a swap");
+        assert!(page.projected >= before, "a swap never shows an earlier state than one that was read");
         let newest = page.records.iter().map(|(_, record)| record.touched).max();
         assert!(newest.is_none_or(|newest| newest <= page.projected));
-        assert!(before == Position::START || !page.records.is_empty(), "there are records all the time");
+        assert!(before == Position::START || !page.records.is_empty(), "there are records at any time");
         (before, pages) = (page.projected, pages + 1);
     }
     assert_eq!(task.await.unwrap(), 2);
@@ -157,13 +171,13 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     world.assert_records_equal_the_fold(workspace).await;
     append(&world, &mut writers, &mut random, 50).await;
     assert_eq!(world.store.roll_back(None).await.unwrap(), [(workspace, 1)]);
-    assert_eq!(world.store.roll_back(None).await.unwrap(), [], "there is no older one");
+    assert_eq!(world.store.roll_back(None).await.unwrap(), [], "there is no older generation");
     let known = generations(&world, workspace).await;
     assert_eq!((known.live.checkpoint.generation, known.kept(), known.building().is_some()), (1, None, true));
     wakeups.on_appended(workspace, head(&writers), "");
     world.folded(workspace).await;
     world.assert_records_equal_the_fold(workspace).await;
-    assert_eq!(rebuild(&projector(&world), workspace).await, 2, "and forward again, from where it was");
+    assert_eq!(rebuild(&projector(&world), workspace).await, 2, "the newer generation is live again");
     world.folded(workspace).await;
     world.assert_records_equal_the_fold(workspace).await;
     running.stop().await;
@@ -176,10 +190,10 @@ async fn reads_and_pushes_go_on_while_records_are_rebuilt_and_rolled_back() {
     assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }
 
-/// Where another workspace uses the set, the rows of one go alone.
+/// If another workspace uses the same table set, only the rows of the dropped generation are deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_dropped_of_one_workspace_leaves_the_others_alone() {
-    let mut random = random("ops");
+async fn a_generation_of_one_workspace_is_dropped_without_the_rows_of_others() {
+    let mut random = random();
     let world = World::start().await;
     let (mut one, mut two) = (two_writers(&world, 1).await, two_writers(&world, 2).await);
     for writers in [&mut one, &mut two] {
@@ -198,8 +212,8 @@ async fn what_is_dropped_of_one_workspace_leaves_the_others_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refold_makes_what_its_preview_said() {
-    let mut random = random("ops");
+async fn a_refold_makes_the_changes_that_its_preview_showed() {
+    let mut random = random();
     let world = World::start().await;
     let mut writers = two_writers(&world, 1).await;
     let workspace = writers[0].workspace;
@@ -210,26 +224,29 @@ async fn a_refold_makes_what_its_preview_said() {
     let same = Arc::new(world.store.catalog_in_force().await.unwrap().unwrap().catalog);
     let preview = async |catalog| projector.preview(workspace, catalog, usize::MAX).await.unwrap();
     assert!(preview(same).await.changes.is_empty());
-    let mut said = preview(Arc::clone(&catalog)).await;
-    // What the last ops knew of each other decides whether anything differs in the end.
+    let mut shown = preview(Arc::clone(&catalog)).await;
+    // Whether the rules give different records depends on which of the last ops knew each other.
     for _ in 0..100 {
-        if !said.changes.is_empty() {
+        if !shown.changes.is_empty() {
             break;
         }
         append(&world, &mut writers, &mut random, 20).await;
         fold_all(&projector, workspace).await;
-        said = preview(Arc::clone(&catalog)).await;
+        shown = preview(Arc::clone(&catalog)).await;
     }
-    assert!(!said.changes.is_empty());
+    assert!(!shown.changes.is_empty());
     let before = live_rows(&world, workspace).await;
-    assert!(said.changes.iter().all(|change| change.key.table.as_str() == "last"), "no other table has another rule");
-    assert_eq!(said.tables.values().map(|table| table.changed).sum::<u64>(), said.changes.len() as u64);
+    assert!(
+        shown.changes.iter().all(|change| change.key.table.as_str() == "last"),
+        "the other tables have the same rules as before"
+    );
+    assert_eq!(shown.tables.values().map(|table| table.changed).sum::<u64>(), shown.changes.len() as u64);
     assert_eq!(live_rows(&world, workspace).await, before, "a preview changes nothing");
     world.store.apply_catalog_to_all(OTHER, &catalog, NOW).await.unwrap();
     let refold = world.store.append_catalog(workspace, NOW).await.unwrap().unwrap();
     let rebuilt = projector.rebuild(&[workspace], &Arc::default()).await.unwrap();
     assert_eq!(rebuilt[0].refold, refold);
-    for change in &said.changes {
+    for change in &shown.changes {
         let (_, record) = world.store.record(workspace, &change.key).await.unwrap().unwrap();
         assert_eq!(!record.deleted, change.lives.then);
         let plain = record.plain();
@@ -237,25 +254,29 @@ async fn a_refold_makes_what_its_preview_said() {
             assert_eq!(plain.0.get(&field.field), field.then.as_ref(), "{:?}", change.key);
         }
     }
-    assert!(preview(catalog).await.changes.is_empty(), "as it is now");
+    assert!(preview(catalog).await.changes.is_empty(), "the new records are already by this catalog");
     assert_eq!(projector.verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }
 
-/// A build that a newer refold overtakes begins anew under its rules.
+/// A rebuild that a newer refold overtakes starts again under the refold's rules.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unfinished_rebuild_starts_over_if_a_refold_came_meanwhile() {
-    let mut random = random("ops");
+    let mut random = random();
     let world = World::start().await;
     let mut writers = two_writers(&world, 1).await;
     let workspace = writers[0].workspace;
     append(&world, &mut writers, &mut random, 400).await;
     fold_all(&projector(&world), workspace).await;
-    // Rolled back, the newer generation is one that is not finished.
+    // After the rollback the newer generation counts as unfinished.
     rebuild(&projector(&world), workspace).await;
     world.store.roll_back(None).await.unwrap();
     world.store.apply_catalog_to_all(OTHER, &Catalog::parse(OTHER).unwrap(), NOW).await.unwrap();
     let refold = world.store.append_catalog(workspace, NOW).await.unwrap().unwrap();
     let rebuilt = projector(&world).rebuild(&[workspace], &Arc::default()).await.unwrap();
-    assert_eq!((rebuilt[0].refold, rebuilt[0].generation), (refold, 3), "what is begun anew has a new number");
+    assert_eq!(
+        (rebuilt[0].refold, rebuilt[0].generation),
+        (refold, 3),
+        "the generation that starts again has a new number"
+    );
     assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }

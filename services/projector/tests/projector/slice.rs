@@ -1,4 +1,4 @@
-//! What a projector reads: whole batches, whatever their sizes, with nothing left out but what was rejected.
+//! What a projector reads: whole batches of any size, with all of their events but the rejected ones.
 
 use rand::RngExt;
 use tidelog_core::event::Event;
@@ -16,7 +16,7 @@ async fn effective(world: &World, writer: &Writer) -> Vec<Event> {
     events
 }
 
-/// Reads a log slice by slice, and checks each: whole batches, no more than asked for but for the last of them.
+/// Reads a log slice by slice. Asserts that each slice has whole batches, and only its last batch beyond the limits.
 async fn read_in_slices(world: &World, writer: &Writer, boundaries: &[i64], limits: SliceLimits) -> Vec<Event> {
     let (mut events, mut after) = (Vec::new(), Position::START);
     loop {
@@ -42,8 +42,8 @@ async fn read_in_slices(world: &World, writer: &Writer, boundaries: &[i64], limi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_read_in_stretches_of_any_size_is_the_log_in_whole_batches() {
-    let mut random = random("batches");
+async fn a_log_read_in_slices_of_any_size_is_the_log_in_whole_batches() {
+    let mut random = random();
     let world = World::start().await;
     let mut writer = world.writer(1).await;
     // The `_catalog` event is a batch of its own.
@@ -70,8 +70,8 @@ async fn a_log_read_in_stretches_of_any_size_is_the_log_in_whole_batches() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_of_rejected_events_is_passed_and_no_batch_at_all_is_no_stretch() {
-    let mut random = random("ops");
+async fn a_batch_of_rejected_events_is_passed_and_an_empty_log_is_an_empty_slice() {
+    let mut random = random();
     let world = World::start().await;
     let mut writer = world.writer(1).await;
     let limits = SliceLimits { events: 10, bytes: 1_000 };

@@ -1,4 +1,4 @@
-//! Every kind of damage is made, and seen.
+//! Verify finds every kind of damage.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::exactly_once::random;
 use crate::rebuild::{append, two_writers};
 use crate::world::World;
 
-/// Enough that a record has more events than stay with it.
+/// So many events that some record has blocks of history outside its own row.
 const EVENTS_MANY: usize = 2_400;
 const EVENTS: usize = 200;
 
 const A_RECORD: &str = "(table_name, scope, record) = (SELECT table_name, scope, record FROM tidelog.records
     WHERE workspace = $1 AND NOT deleted ORDER BY table_name, scope, record LIMIT 1)";
 
-/// What is done to a workspace, and what is said of it then.
+/// Each kind of damage to a workspace as an SQL statement, and a part of the fault that verify reports.
 fn damages() -> Vec<(String, &'static str)> {
     let record = |change: &str| format!("UPDATE tidelog.records SET {change} WHERE workspace = $1 AND {A_RECORD}");
     let first = |table: &str, order: &str| {
@@ -65,11 +65,11 @@ fn damages() -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_kind_of_damage_is_told_and_what_is_whole_is_not() {
-    let mut random = random("ops");
+async fn each_kind_of_damage_is_reported_and_an_undamaged_workspace_has_no_fault() {
+    let mut random = random();
     let world = World::start().await;
     let projector = Projector::new(world.store.clone(), Arc::default(), &Registry::new()).unwrap();
-    for (number, (damage, said)) in damages().into_iter().enumerate() {
+    for (number, (damage, expected)) in damages().into_iter().enumerate() {
         let mut writers = two_writers(&world, 1 + number as u128).await;
         let workspace = writers[0].workspace;
         let events = if damage.contains("record_events") { EVENTS_MANY } else { EVENTS };
@@ -81,6 +81,6 @@ async fn each_kind_of_damage_is_told_and_what_is_whole_is_not() {
         let changed = world.owner.execute(&damage, &[&workspace.0]).await.unwrap();
         assert!(changed > 0, "{damage}");
         let damaged = projector.verify(workspace).await.unwrap();
-        assert!(damaged.faults.first.iter().any(|fault| fault.contains(said)), "{damage}: {:?}", damaged.faults);
+        assert!(damaged.faults.first.iter().any(|fault| fault.contains(expected)), "{damage}: {:?}", damaged.faults);
     }
 }

@@ -1,4 +1,4 @@
-//! A database with workspaces and devices, a witness of every step that was committed, and a gate before its commit.
+//! A database with workspaces and devices, a witness of every committed step, and gates before and in its commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,16 +20,16 @@ use uuid::Uuid;
 
 use crate::writer::Writer;
 
-/// One table for each kind of rule; [`Writer`] knows them.
+/// A catalog with one table for each kind of rule, to all of which [`Writer`] writes.
 const CATALOG: &str = "roles = [\"member\"]\n[tables.last]\n[tables.first]\nrule = \"first_write_wins\"\n\
     [tables.manual]\nrule = \"manual\"";
 pub(crate) const NOW: UnixMs = UnixMs(1_700_000_000_000);
 const POOL_SIZE: usize = 8;
-/// Bounds every wait; far above what any takes.
+/// The limit of every wait, far above the time that any takes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// The witness counts a step within the transaction that makes it, in the order of the steps. The gate is shut by whoever
-/// holds the lock alone, see [`World::shut_gate`]; the other gate is within the commit.
+/// The witness records each step in the step's own transaction, so in the order of the steps. Then the step passes the gate
+/// that [`World::shut_gate`] shuts by an exclusive lock. The gate of [`World::hold_commits`] is in the commit.
 const WITNESS: &str = "
 CREATE TABLE public.steps (n bigserial, workspace uuid, was bigint, became bigint);
 CREATE TABLE public.broken (workspace uuid);
@@ -48,11 +48,11 @@ CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON tidelog.checkpoints DEFERRAB
 CREATE TRIGGER witness AFTER UPDATE ON tidelog.checkpoints FOR EACH ROW EXECUTE FUNCTION public.witness();
 ";
 
-/// A database of one test.
+/// The database of one test.
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) store: Store,
-    /// The test's own connection, past the service.
+    /// The test's own connection, as the owner of the database.
     pub(crate) owner: Client,
 }
 
@@ -66,7 +66,7 @@ impl World {
         Self { database, store, owner }
     }
 
-    /// A new workspace with a device.
+    /// A device of a new workspace.
     pub(crate) async fn writer(&self, number: u128) -> Writer {
         let workspace = WorkspaceId(Uuid::from_u128(number));
         self.store.create_workspace(workspace, "test", &[], NOW).await.unwrap();
@@ -83,14 +83,14 @@ impl World {
         Writer::new(workspace, device)
     }
 
-    /// A projector with its wakeups and its metrics, on connections of its own, as another process would be.
+    /// A projector with its wake-ups and its metrics, on connections of its own, as in another process.
     pub(crate) fn projector(&self) -> (Arc<Projector>, Arc<Wakeups>, Registry) {
         let (wakeups, registry) = (Arc::new(Wakeups::default()), Registry::new());
         let store = Store::new(&StoreConfig { url: self.database.url().to_owned(), pool_size: 4 }).unwrap();
         (Arc::new(Projector::new(store, Arc::clone(&wakeups), &registry).unwrap()), wakeups, registry)
     }
 
-    /// One whose steps are of a batch or few, so that a short log takes many.
+    /// A projector whose steps have one batch or a few, so that a short log takes many steps.
     pub(crate) fn projector_of_small_steps(&self) -> (Arc<Projector>, Registry) {
         let registry = Registry::new();
         let store = Store::new(&StoreConfig { url: self.database.url().to_owned(), pool_size: 4 }).unwrap();
@@ -98,31 +98,31 @@ impl World {
         (Arc::new(projector.with_records_bytes_max(100).with_workers(1)), registry)
     }
 
-    /// The steps of all workspaces in their order, with the checkpoint before and after each.
+    /// The steps of all workspaces in their order, each with the checkpoint before and after it.
     pub(crate) async fn steps(&self) -> Vec<(WorkspaceId, i64, i64)> {
         let rows = self.owner.query("SELECT workspace, was, became FROM public.steps ORDER BY n", &[]).await.unwrap();
         rows.iter().map(|row| (WorkspaceId(row.get(0)), row.get(1), row.get(2))).collect()
     }
 
-    /// Has every step wait right before its commit, when all else of it is written.
+    /// Makes every step wait right before its commit, when it has written everything.
     pub(crate) async fn shut_gate(&self) {
         self.owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
     }
 
-    /// Has every step wait within its commit.
+    /// Makes every step wait in its commit.
     pub(crate) async fn hold_commits(&self) {
         self.owner.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
     }
 
-    /// Lets the steps go on.
+    /// Lets the waiting steps continue.
     pub(crate) async fn open_gate(&self) {
         self.owner.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
     }
 
-    /// Ends every connection of the service, this store's too, and waits until that has none of them left.
+    /// Ends every connection of the service, and waits until this world's store has new ones alone.
     pub(crate) async fn kill_connections(&self) {
         self.database.kill_connections().await;
-        // Idle connections are taken in turn.
+        // The pool hands out its idle connections in turn, so as many pings use each of them.
         wait_until("new connections", async || {
             for _ in 0..POOL_SIZE {
                 if self.store.ping().await.is_err() {
@@ -144,7 +144,7 @@ impl World {
         self.has_locks("locktype = 'advisory' AND NOT granted").await
     }
 
-    /// Whether somebody has the checkpoints locked as a step does.
+    /// Whether a transaction holds the lock on checkpoints that a step takes.
     pub(crate) async fn is_step_under_way(&self) -> bool {
         self.has_locks("relation = 'tidelog.checkpoints'::regclass AND mode = 'RowExclusiveLock'").await
     }
@@ -163,7 +163,7 @@ impl World {
         wait_until("a workspace to be folded", async || self.is_folded(workspace).await).await;
     }
 
-    /// The events of a log, one by one, past whatever reads many at once.
+    /// The events of a log, read one by one, so without the code that reads many at once.
     pub(crate) async fn events(&self, workspace: WorkspaceId, head: Position) -> Vec<Event> {
         let mut events = Vec::new();
         for position in 1..=head.0 {
@@ -172,7 +172,7 @@ impl World {
         events
     }
 
-    /// FOLD-1: the stored records and verdicts are those of core's fold of the whole log.
+    /// FOLD-1: asserts that the stored records and verdicts are those of core's fold of the whole log.
     pub(crate) async fn assert_records_equal_the_fold(&self, workspace: WorkspaceId) {
         let (store, all) = (&self.store, EventFilter::all());
         let head = store.head(workspace, Position::START).await.unwrap().unwrap().head;
@@ -202,7 +202,7 @@ impl World {
     }
 }
 
-/// A projector whose loop runs.
+/// A projector whose loop is running.
 pub(crate) struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -214,22 +214,22 @@ impl Running {
         Self { stop, task: tokio::spawn(async move { projector.run(stopping).await }) }
     }
 
-    /// Says that it should end.
+    /// Asks the loop to end.
     pub(crate) fn ask_to_stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Says so and waits until it has.
+    /// Asks the loop to end, and waits for that.
     pub(crate) async fn stop(self) {
         self.ask_to_stop();
-        tokio::time::timeout(WAIT_MAX, self.task).await.expect("it ends").unwrap();
+        tokio::time::timeout(WAIT_MAX, self.task).await.expect("the projector ends").unwrap();
     }
 }
 
-/// Looks until it is so.
-pub(crate) async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds.
+pub(crate) async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
-    while !is_so().await {
+    while !condition().await {
         assert!(began.elapsed() < WAIT_MAX, "waited too long for {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -1,4 +1,4 @@
-//! A device that appends ops.
+//! A device that appends random ops.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -14,7 +14,7 @@ use crate::world::{NOW, World};
 
 const TABLES: [&str; 3] = ["last", "first", "manual"];
 
-/// A device with its workspace, and how far both are.
+/// A device and its workspace.
 pub(crate) struct Writer {
     pub(crate) workspace: WorkspaceId,
     pub(crate) head: Position,
@@ -27,14 +27,14 @@ impl Writer {
         Self { workspace, head: Position::START, device, seq: 0 }
     }
 
-    /// Appends a batch of ops on a few records, some made without knowing of the last events: so that each rule has
-    /// something to decide, and a step that is folded twice or not at all shows.
+    /// Appends a batch of ops on a few records. Some of them do not know the last events, so that each rule has something to
+    /// decide, and a step that is folded twice or not at all changes the result.
     pub(crate) async fn append(&mut self, world: &World, random: &mut StdRng, ops: usize) {
         let ops = (0..ops).map(|_| self.op(random)).collect();
         self.append_ops(world, ops).await;
     }
 
-    /// Appends a batch of puts with texts of these sizes in bytes, some of them rejected.
+    /// Appends a batch of puts. Each size is the number of bytes of the put's text, and whether the put is rejected.
     pub(crate) async fn append_sized(&mut self, world: &World, random: &mut StdRng, sizes: &[(usize, bool)]) {
         let ops = sizes.iter().map(|(bytes, is_rejected)| {
             let mut op = self.op(random);
@@ -50,9 +50,9 @@ impl Writer {
 
     async fn append_ops(&mut self, world: &World, ops: Vec<JudgedOp>) {
         let batch = AppendBatch { device: self.device, role: Role::parse("member").unwrap(), cursor: None, ops };
-        let answer = world.store.append(NOW, CatalogVersion(1), &[(self.workspace, &batch)]).await.unwrap();
-        assert!(matches!(answer[0].status, AppendStatus::Appended { .. }), "{answer:?}");
-        self.head = answer[0].head;
+        let outcomes = world.store.append(NOW, CatalogVersion(1), &[(self.workspace, &batch)]).await.unwrap();
+        assert!(matches!(outcomes[0].status, AppendStatus::Appended { .. }), "{outcomes:?}");
+        self.head = outcomes[0].head;
     }
 
     fn op(&mut self, random: &mut StdRng) -> JudgedOp {

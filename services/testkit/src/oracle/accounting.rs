@@ -1,10 +1,10 @@
 //! RULE-1, checked from outside: no value is lost silently.
 //!
-//! Takes what any fold has handed out and says of every value ever pushed where it went. It replays nothing, so it is
-//! more lenient than a fold: a value that a later event knew of counts as overwritten by that one, unless another, which
-//! did not know it, has come between; and an addition to a merge field counts as merged where a total that can hold it is
-//! accounted for. Only a sum that nothing but additions ever met is added up. [`losses`] is stricter, for whoever has seen
-//! the records after each event.
+//! [`account`] takes the results of any fold, and finds for every value ever pushed where it went. It replays nothing, so
+//! it is more lenient than a fold. A value that a later event knew counts as overwritten by that event, unless another
+//! event, which did not know the value, has come between. An addition to a merge field counts as merged where a total that
+//! can hold it is accounted for. Only a sum that has received nothing but additions is added up. [`losses`] is stricter,
+//! and needs the records as they were after each event.
 
 mod known;
 mod losses;
@@ -20,7 +20,7 @@ use tidelog_core::value::Value;
 
 use super::past::is_delete;
 use super::rules::is_mergeable;
-use super::shapes::{OracleRecord, OracleRow, RecordKey};
+use super::shapes::{OracleConflict, OracleRecord, RecordKey};
 use known::{Known, merge_by};
 pub use losses::losses;
 
@@ -29,24 +29,24 @@ pub use losses::losses;
 pub enum Fate {
     /// Its op was rejected.
     Rejected,
-    /// It stands.
+    /// It is the stored value of its field.
     Current,
-    /// It lost, and this row has it.
+    /// It lost, and it is the loser of this conflict.
     InConflicts(ConflictId),
-    /// This later event knew of it and wrote over it, or deleted its record.
+    /// This later event knew of it, and wrote over it or deleted its record.
     Overwritten(Position),
     /// It is part of a total that is accounted for.
     Merged,
-    /// It was what this event had set already, or set again, and that is accounted for.
+    /// This event gave an equal value before or after, and that value is accounted for.
     EqualTo(Position),
 }
 
-/// A value that nobody can say anything of.
+/// A value that has no fate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unaccounted {
     /// The event that pushed it.
     pub position: Position,
-    /// Its field.
+    /// The field.
     pub field: String,
     /// What is wrong.
     pub fault: String,
@@ -58,7 +58,7 @@ impl fmt::Display for Unaccounted {
     }
 }
 
-/// The fate of every value of the log by event and field, or every value that has none.
+/// The fate of every value of the log, by event and field; or else every value that has none.
 ///
 /// # Panics
 ///
@@ -66,7 +66,7 @@ impl fmt::Display for Unaccounted {
 pub fn account(
     events: &[Event],
     records: &BTreeMap<RecordKey, OracleRecord>,
-    conflicts: &[OracleRow],
+    conflicts: &[OracleConflict],
 ) -> Result<BTreeMap<(Position, String), Fate>, Vec<Unaccounted>> {
     let known = Known::of(events, conflicts);
     let mut fields: BTreeMap<(RecordKey, &str), Vec<Given<'_>>> = BTreeMap::new();
@@ -80,13 +80,13 @@ pub fn account(
     }
     let (mut fates, mut faults) = (BTreeMap::new(), Vec::new());
     for ((record, field), given) in fields {
-        let standing = records.get(&record).filter(|record| !record.deleted);
+        let live = records.get(&record).filter(|record| !record.deleted);
         let account = Account {
             field,
             given,
             named: &named[&record],
-            standing: standing.and_then(|record| record.fields.get(field)),
-            rows: known.rows(&record, field),
+            stored: live.and_then(|record| record.fields.get(field)),
+            conflicts: known.conflicts_of(&record, field),
             known: &known,
         };
         for (position, fate) in account.fates() {
@@ -106,57 +106,58 @@ struct Given<'a> {
     value: &'a Value,
 }
 
-/// All that is known of one field of one record.
+/// What is known about one field of one record.
 struct Account<'a> {
     field: &'a str,
     given: Vec<Given<'a>>,
-    /// Every event that named the record, but for rejected ones.
+    /// Every event that named the record, without rejected ones.
     named: &'a [&'a Event],
-    standing: Option<&'a Value>,
-    rows: &'a [&'a OracleRow],
+    /// The value in the record, if it is live and has the field.
+    stored: Option<&'a Value>,
+    conflicts: &'a [&'a OracleConflict],
     known: &'a Known<'a>,
 }
 
 impl Account<'_> {
-    /// Of every value its fate, as far as it has one.
+    /// The fate of every value, as far as it has one.
     fn fates(&self) -> Vec<(Position, Option<Fate>)> {
         let mut fates: Vec<Option<Fate>> = self.given.iter().map(|given| self.own_fate(given)).collect();
-        // A value may lean on another one that has a fate: until no more is found.
+        // The fate of a value may follow from that of another one. Repeats until no more fates are found.
         loop {
-            let leaning: Vec<(usize, Fate)> = (0..fates.len())
+            let derived: Vec<(usize, Fate)> = (0..fates.len())
                 .filter(|index| fates[*index].is_none())
-                .filter_map(|index| Some((index, self.leaning_fate(index, &fates)?)))
+                .filter_map(|index| Some((index, self.derived_fate(index, &fates)?)))
                 .collect();
-            if leaning.is_empty() {
+            if derived.is_empty() {
                 return self.given.iter().map(|given| given.event.position).zip(fates).collect();
             }
-            for (index, fate) in leaning {
+            for (index, fate) in derived {
                 fates[index] = Some(fate);
             }
         }
     }
 
-    /// A fate that needs no other value's.
+    /// The fate of a value, as far as it does not depend on the fates of other values.
     fn own_fate(&self, given: &Given<'_>) -> Option<Fate> {
         if given.event.rejected.is_some() {
             return Some(Fate::Rejected);
         }
-        if let Some(row) = self.row_lost(given.event, self.field) {
-            let lost = row.loser.value.as_ref()?;
+        if let Some(conflict) = self.lost_conflict(given.event, self.field) {
+            let lost = conflict.loser.value.as_ref()?;
             let is_in_it = lost == given.value || (self.ever_merges() && holds(&[lost], given.value));
-            return is_in_it.then(|| Fate::InConflicts(row.id.clone()));
+            return is_in_it.then(|| Fate::InConflicts(conflict.id.clone()));
         }
-        if self.standing == Some(given.value) {
+        if self.stored == Some(given.value) {
             return Some(Fate::Current);
         }
-        if self.ever_merges() && self.standing.is_some_and(|total| holds(&[total], given.value)) {
+        if self.ever_merges() && self.stored.is_some_and(|total| holds(&[total], given.value)) {
             return Some(Fate::Merged);
         }
         self.named.iter().find(|later| self.overwrites(later, given)).map(|later| Fate::Overwritten(later.position))
     }
 
-    /// The fate of a value that has none of its own, by those of others.
-    fn leaning_fate(&self, index: usize, fates: &[Option<Fate>]) -> Option<Fate> {
+    /// The fate of a value that follows from the fates of other values.
+    fn derived_fate(&self, index: usize, fates: &[Option<Fate>]) -> Option<Fate> {
         let given = &self.given[index];
         let others = self.given.iter().zip(fates).filter(|(other, fate)| {
             let counts = fate.as_ref().is_some_and(|fate| *fate != Fate::Rejected);
@@ -167,16 +168,16 @@ impl Account<'_> {
         if let Some(other) = equal {
             return Some(Fate::EqualTo(other.event.position));
         }
-        let later_totals = self.rows.iter().filter(|row| {
-            let lost_at = row.loser.event.map(|(position, _)| position);
+        let later_totals = self.conflicts.iter().filter(|conflict| {
+            let lost_at = conflict.loser.event.map(|(position, _)| position);
             lost_at >= Some(given.event.position)
         });
-        let totals = later_totals.filter_map(|row| row.loser.value.as_ref());
-        let homes: Vec<&Value> = others.iter().map(|other| other.value).chain(totals).collect();
-        (self.ever_merges() && holds(&homes, given.value)).then_some(Fate::Merged)
+        let totals = later_totals.filter_map(|conflict| conflict.loser.value.as_ref());
+        let containers: Vec<&Value> = others.iter().map(|other| other.value).chain(totals).collect();
+        (self.ever_merges() && holds(&containers, given.value)).then_some(Fate::Merged)
     }
 
-    /// Whether `later` knew of the value and put another in its place, or deleted its record.
+    /// Whether `later` knew the value, and put another one in its place or deleted its record.
     fn overwrites(&self, later: &Event, given: &Given<'_>) -> bool {
         if later.position <= given.event.position || !self.knows(later, given.event) {
             return false;
@@ -189,12 +190,13 @@ impl Account<'_> {
         !adds && self.took_effect(later, self.field)
     }
 
-    /// Whether no row says that the event lost when it came; it may have lost later, to one that it met then.
+    /// Whether the event did not lose when it came. It may have lost later, to an event that came after it.
     fn took_effect(&self, event: &Event, field: &str) -> bool {
-        self.row_lost(event, field).is_none_or(|row| row.id != ConflictId::of(event.position, field))
+        self.lost_conflict(event, field).is_none_or(|conflict| conflict.id != ConflictId::of(event.position, field))
     }
 
-    /// Whether the two equal values can have met: the earlier one stood, or was the writer, when the later came.
+    /// Whether two equal values can have met: when the later one came, the earlier one was still stored or its event was
+    /// still the field's writer.
     fn may_have_met(&self, one: &Given<'_>, other: &Given<'_>) -> bool {
         let (earlier, later) = if one.event.position < other.event.position { (one, other) } else { (other, one) };
         if one.event.position > other.event.position && self.knows(one.event, other.event) {
@@ -215,8 +217,8 @@ impl Account<'_> {
         self.known.knows(later, earlier, self.ever_merges())
     }
 
-    fn row_lost(&self, event: &Event, field: &str) -> Option<&OracleRow> {
-        self.known.row_lost(event, field)
+    fn lost_conflict(&self, event: &Event, field: &str) -> Option<&OracleConflict> {
+        self.known.lost_conflict(event, field)
     }
 
     fn merge_at(&self, event: &Event) -> Option<Merge> {
@@ -227,24 +229,25 @@ impl Account<'_> {
         self.given.first().is_some_and(|given| self.known.ever_merges(&given.event.table, self.field))
     }
 
-    /// A sum that always was one, and that met no delete, no resolve, no other rule: what was pushed has to add up.
+    /// The fault of a field that was a sum under every catalog, and whose record had no delete, no resolve and no other
+    /// rule: there the stored value has to be the sum of what was pushed.
     fn wrong_sum(&self) -> Option<Unaccounted> {
         let table = &self.given.first()?.event.table;
-        let plainly = |catalog: &Catalog| {
+        let is_sum = |catalog: &Catalog| {
             let by_field = |table: &tidelog_core::catalog::Table| table.granularity == Granularity::Field;
             merge_by(catalog, table, self.field) == Some(Merge::Sum) && catalog.tables.get(table).is_some_and(by_field)
         };
         let taken: Vec<&Given<'_>> = self.given.iter().filter(|given| given.event.rejected.is_none()).collect();
-        let is_plain = self.known.catalogs().all(plainly)
+        let is_plain = self.known.catalogs().all(is_sum)
             && self.named.iter().all(|event| event.intent.kind() == Kind::Put)
             && taken.iter().all(|given| is_mergeable(Merge::Sum, given.value))
-            && self.rows.is_empty();
+            && self.conflicts.is_empty();
         let last = taken.last()?;
         let total: i128 =
             taken.iter().map(|given| if let Value::Int(n) = given.value { i128::from(*n) } else { 0 }).sum();
         let shown = Value::Int(total.clamp(i64::MIN.into(), i64::MAX.into()) as i64);
-        let fault = format!("the sum is {:?}, the values come to {shown:?}", self.standing);
-        (is_plain && self.standing != Some(&shown)).then(|| Unaccounted {
+        let fault = format!("the stored sum is {:?}, the pushed values add up to {shown:?}", self.stored);
+        (is_plain && self.stored != Some(&shown)).then(|| Unaccounted {
             position: last.event.position,
             field: self.field.to_owned(),
             fault,
@@ -252,12 +255,13 @@ impl Account<'_> {
     }
 }
 
-/// Whether the totals can hold an addition: one of a number in a number, every element of an array in one of the arrays.
+/// Whether one of the totals can contain an addition: a number is in any number, and every element of an array is in one
+/// of the arrays.
 fn holds(totals: &[&Value], addition: &Value) -> bool {
     let any = |is_one: &dyn Fn(&Value) -> bool| totals.iter().any(|total| is_one(total));
     match addition {
         Value::Null => any(&|total| matches!(total, Value::Int(_) | Value::Array(_))),
-        // Nulls alone add up to 0.
+        // The sum of nulls alone is 0.
         Value::Int(number) => any(&|total| matches!(total, Value::Int(_)) || (*number == 0 && *total == Value::Null)),
         Value::Array(elements) => has_all(totals.iter().copied(), elements),
         Value::Bool(_) | Value::Float(_) | Value::Text(_) | Value::Binary(_) | Value::Map(_) => false,
@@ -266,7 +270,7 @@ fn holds(totals: &[&Value], addition: &Value) -> bool {
 
 /// Whether every element is in one of the arrays.
 fn has_all<'v>(arrays: impl Iterator<Item = &'v Value>, elements: &[Value]) -> bool {
-    // Equal values have equal bytes, and others others.
+    // Two values are equal if and only if their bytes are.
     let bytes = |value: &Value| rmp_serde::to_vec(value).unwrap_or_default();
     let elements_of = |array: &'v Value| if let Value::Array(elements) = array { elements.as_slice() } else { &[] };
     let known: HashSet<Vec<u8>> = arrays.flat_map(elements_of).map(bytes).collect();

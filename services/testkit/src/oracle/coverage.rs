@@ -7,24 +7,25 @@ use super::shapes::OracleState;
 
 /// Counts of branches by name, over any number of logs.
 ///
-/// The names: `verdict <verdict>`, `status <status>` (each time a row gets it), `resolve <status of the row it names, or
-/// unknown>`, `rule <rule> [by <clock>]: <differs | equal> <choice>`, `row <rule> <choice>`, `merge <merge>: <contributes |
-/// not mergeable>`, `granularity record: <beats all | loses by <rule> <choice>>`, `on_delete <word>: delete: <rule>
-/// <choice>`, `on_delete <word>: put on <a tombstone | a living record>: <rule> <choice>`, `put that knew the delete:
-/// <what it came onto>`, `delete without opponents`, `<catalog | refold>: a table <more | less>`, `refold: <what it
-/// does, or passes over>`; and of heavy logs those of [`heavy_branches`].
+/// The names are `verdict <verdict>`, `status <status>` (each time a conflict gets it), `resolve <status of the conflict
+/// that it names, or unknown>`, `rule <rule> [by <clock>]: <differs | equal> <choice>`, `conflict <rule> <choice>`, `merge
+/// <merge>: <contributes | not mergeable>`, `granularity record: <beats all | loses by <rule> <choice>>`, `on_delete
+/// <word>: delete: <rule> <choice>`, `on_delete <word>: put on <a tombstone | a living record>: <rule> <choice>`, `put
+/// that knew the delete: <what it came onto>`, `delete without opponents`, `<catalog | refold>: a table <more | less>`,
+/// `refold: <what it does or skips>`, and for heavy logs the names in [`heavy_branches`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Coverage(pub BTreeMap<String, u64>);
 
 impl Coverage {
-    /// Adds what a log has reached.
+    /// Adds the branches that a log has reached.
     pub fn add(&mut self, state: &OracleState) {
         for (branch, count) in &state.branches {
             *self.0.entry(branch.clone()).or_default() += count;
         }
     }
 
-    /// Adds what a refold has reached: in which ways a log came out otherwise than by the rules of their time.
+    /// Adds the branches that a refold has reached, and in which ways its result differs from that by the rules of their
+    /// time.
     pub fn add_refold(&mut self, of_their_time: &OracleState, refolded: &OracleState) {
         self.add(refolded);
         let changes = [
@@ -47,7 +48,7 @@ impl Coverage {
         heavy_branches().into_iter().filter(|branch| !self.0.contains_key(branch)).collect()
     }
 
-    /// What was reached and is in none of the lists: then these are short.
+    /// The branches that were reached and are in none of the lists, which are incomplete then.
     pub fn unlisted(&self) -> Vec<String> {
         let listed: BTreeSet<String> = all_branches().union(&heavy_branches()).cloned().collect();
         self.0.keys().filter(|branch| !listed.contains(*branch)).cloned().collect()
@@ -61,7 +62,7 @@ impl fmt::Display for Coverage {
     }
 }
 
-/// What each rule can say.
+/// The choices that each rule can make.
 const CHOICES: [(&str, &[&str]); 6] = [
     ("last_write_wins by server", &["OpWins"]),
     ("last_write_wins by device", &["OpWins", "StoredStays"]),
@@ -73,12 +74,12 @@ const CHOICES: [(&str, &[&str]); 6] = [
 
 /// Branches that are not made of lists of names.
 const OTHER_BRANCHES: [&str; 22] = [
-    "row delete_wins OpWins",
-    "row delete_wins StoredStays",
-    "row update_wins StoredStays",
-    "row update_wins OpWins",
-    "row retention StoredStays",
-    "row resolved StoredStays",
+    "conflict delete_wins OpWins",
+    "conflict delete_wins StoredStays",
+    "conflict update_wins StoredStays",
+    "conflict update_wins OpWins",
+    "conflict retention StoredStays",
+    "conflict resolved StoredStays",
     "resolve unknown",
     "granularity record: beats all",
     "put that knew the delete: Recreated",
@@ -115,7 +116,7 @@ pub fn all_branches() -> BTreeSet<String> {
         for choice in choices {
             add(format!("rule {rule}: differs {choice}"));
             add(format!("rule {rule}: equal {choice}"));
-            add(format!("row {name} {choice}"));
+            add(format!("conflict {name} {choice}"));
             add(format!("on_delete rule: delete: {name} {choice}"));
             for on in ["a tombstone", "a living record"] {
                 add(format!("on_delete rule: put on {on}: {name} {choice}"));
@@ -141,20 +142,20 @@ pub fn all_branches() -> BTreeSet<String> {
     for merge in ["sum", "union"] {
         add(format!("merge {merge}: contributes"));
         add(format!("merge {merge}: not mergeable"));
-        add(format!("row {merge} OpWins"));
+        add(format!("conflict {merge} OpWins"));
     }
     OTHER_BRANCHES.iter().for_each(|branch| add((*branch).to_owned()));
     all
 }
 
-/// The branches that heavy logs alone reach: what a record may have at most.
+/// The branches that only heavy logs reach: the limits of a record.
 pub fn heavy_branches() -> BTreeSet<String> {
     let limits = ["elements", "fields", "bytes"].into_iter();
     let limits = limits.flat_map(|of| [format!("limit of {of}: just in"), format!("limit of {of}: just past")]);
     let others = [
         "limit: a put",
         "limit: a resolve",
-        "row limit StoredStays",
+        "conflict limit StoredStays",
         "merge sum: forgets a contributor",
         "merge union: forgets a contributor",
         "rule: meets one of the most contributors",

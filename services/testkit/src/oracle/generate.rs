@@ -1,4 +1,4 @@
-//! Random logs of one workspace: short, crowded, and plausible enough that a server could have written them.
+//! Random logs of one workspace. They are short, many of their ops are concurrent, and a server could have written them.
 
 mod catalogs;
 mod heavy;
@@ -25,13 +25,13 @@ const START_MS: i64 = 1_795_161_600_000;
 const HOUR_MS: i64 = 3_600_000;
 const TEN_YEARS_MS: i64 = 10 * 365 * 24 * HOUR_MS;
 
-/// A log of `length` events from a seed: the same seed, the same log. Catalogs name the `custom` rules `larger` and
+/// A log of `length` events from a seed. The same seed gives the same log. The catalogs use the `custom` rules `larger` and
 /// `asks`, which [`example_resolver`] decides.
 pub fn generate(seed: u64, length: usize) -> Vec<Event> {
     grow(Log::new(seed, Weight::Light), length)
 }
 
-/// The same for a log that comes to one of the limits of a record, [`Weight::events`] long.
+/// A log that reaches one of the limits of a record, [`Weight::events`] long.
 pub fn generate_heavy(seed: u64, weight: Weight) -> Vec<Event> {
     grow(Log::new(seed, weight), weight.events())
 }
@@ -39,7 +39,7 @@ pub fn generate_heavy(seed: u64, weight: Weight) -> Vec<Event> {
 fn grow(mut log: Log, length: usize) -> Vec<Event> {
     log.append_catalog();
     while log.events.len() < length {
-        // Without one of its tables a log mostly stands still.
+        // While the catalog lacks a table, many ops are rejected, so another catalog comes soon.
         let is_soon = log.oracle.catalog.as_ref().is_some_and(|catalog| catalog.tables.len() < TABLES.len());
         if log.random.random_ratio(1, if is_soon { 6 } else { log.weight.batches_of_a_catalog() }) {
             log.append_catalog();
@@ -52,8 +52,8 @@ fn grow(mut log: Log, length: usize) -> Vec<Event> {
 
 /// The resolver of the catalogs' `custom` rules.
 ///
-/// `larger`: between two values that differ the larger by its bytes, else
-/// the larger device. `asks`: the same, but in two of three pairs of positions it asks a person.
+/// By `larger`, of two different values the one with the larger bytes wins, and otherwise the side with the larger device.
+/// `asks` decides likewise, but for two of three pairs of positions it lets a person choose.
 pub fn example_resolver(name: &str, stored: &Contender, op: &Contender) -> Choice {
     if name == "asks" && (stored.position.0 + op.position.0) % 3 != 0 {
         return Choice::PersonChooses;
@@ -66,11 +66,11 @@ pub fn example_resolver(name: &str, stored: &Contender, op: &Contender) -> Choic
     if op_wins { Choice::OpWins } else { Choice::StoredStays }
 }
 
-/// A log that grows.
+/// A log that is being generated.
 struct Log {
     random: StdRng,
     events: Vec<Event>,
-    /// Folds along, to know which conflicts there are to resolve.
+    /// The fold of the log so far, which knows the conflicts that can be resolved.
     oracle: Oracle<'static>,
     catalogs: i64,
     received_at: i64,
@@ -82,7 +82,7 @@ struct Log {
 struct Device {
     id: DeviceId,
     role: Role,
-    /// How far its clock is off.
+    /// How far the device's clock is ahead of the server's.
     skew_ms: i64,
     base: i64,
     seq: i64,
@@ -133,7 +133,7 @@ impl Log {
         self.append(0, batch, Op { base: Some(base), ..op }, None);
     }
 
-    /// The ops of one push: of one device, received at one time, none knowing of another batch since its base.
+    /// Appends the ops of one push: of one device, received at one time, and none with a base beyond the head before them.
     fn append_batch(&mut self, length: usize) {
         let jump = match self.random.random_range(0..20) {
             0 => HOUR_MS + self.random.random_range(0..2),
@@ -193,21 +193,23 @@ impl Log {
         }
     }
 
-    /// Mostly an open conflict of the record; else a closed one, one of another record or one that never was.
+    /// Mostly an open conflict of the record, and otherwise a closed one, one of another record or one that does not exist.
     fn conflict(&mut self, record: &RecordKey) -> Option<ConflictId> {
         let conflicts = self.oracle.conflicts.values();
         let pick = self.random.random_range(0..10);
         let fits: Vec<_> = match pick {
             0 => return Some(ConflictId::of(Position(self.random.random_range(0..self.head() + 9)), "a")),
-            1 => conflicts.filter(|row| row.record != *record).collect(),
-            2 => conflicts.filter(|row| row.record == *record && row.status == Status::Automatic).collect(),
+            1 => conflicts.filter(|conflict| conflict.record != *record).collect(),
+            2 => conflicts
+                .filter(|conflict| conflict.record == *record && conflict.status == Status::Automatic)
+                .collect(),
             3 | 4 => {
                 let closed = |status| matches!(status, Status::Resolved | Status::Overtaken);
-                conflicts.filter(|row| row.record == *record && closed(row.status)).collect()
+                conflicts.filter(|conflict| conflict.record == *record && closed(conflict.status)).collect()
             }
-            _ => conflicts.filter(|row| row.record == *record && row.status == Status::Open).collect(),
+            _ => conflicts.filter(|conflict| conflict.record == *record && conflict.status == Status::Open).collect(),
         };
-        fits.choose(&mut self.random).map(|row| row.id.clone())
+        fits.choose(&mut self.random).map(|conflict| conflict.id.clone())
     }
 
     fn fields(&mut self, record: &RecordKey) -> Fields {
@@ -219,7 +221,7 @@ impl Log {
         names.into_iter().map(|name| (name, self.value(name))).collect()
     }
 
-    /// Small worlds, so that equal values meet; a sum mostly gets integers, a union mostly arrays.
+    /// A value from a small set, so that equal values meet. A sum mostly gets integers, a union mostly arrays.
     fn value(&mut self, field: &str) -> Value {
         let random = &mut self.random;
         let integer = |random: &mut StdRng| match random.random_range(0..12) {
@@ -247,14 +249,14 @@ impl Log {
                 3 => Value::Bool(true),
                 4 => Value::Array(vec![Value::Int(1), Value::Int(1), Value::Null]),
                 5 => Value::Map([("k".to_owned(), Value::Int(random.random_range(0..2)))].into()),
-                // A value that no other event has.
+                // A value that no other event gives.
                 6 | 7 => Value::Text(format!("only {}", random.random::<u32>())),
                 _ => Value::Text(["red", "green", "blue"][random.random_range(0..3)].to_owned()),
             },
         }
     }
 
-    /// Whether an op is rejected: always if the catalog in force lacks its table, else now and then.
+    /// The code by which an op is rejected: always if the catalog in force lacks its table, otherwise at random.
     fn rejected(&mut self, op: &Op) -> Option<RejectCode> {
         let is_listed = self.oracle.catalog.as_ref().is_some_and(|catalog| catalog.tables.contains_key(&op.table));
         let code = RejectCode::ALL[self.random.random_range(0..RejectCode::ALL.len())];
@@ -291,7 +293,7 @@ fn role(random: &mut StdRng) -> Role {
     parsed(Role::parse(ROLES[random.random_range(0..ROLES.len())]))
 }
 
-/// What the generator writes is valid, or the generator is wrong.
+/// Unwraps what the generator has written itself.
 fn parsed<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
     result.expect("the generator writes what is valid")
 }

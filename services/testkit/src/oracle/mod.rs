@@ -1,11 +1,12 @@
 //! The oracle: a second, independent fold of a log into records, conflicts and verdicts.
 //!
-//! Written from the rules' texts alone and by other means than the fold it judges: it keeps, for each record, the whole
-//! list of what its events did (`past`), and finds out by scanning that list, again for every event, what stands and
-//! whom an event meets (`turn`). Slow, and small enough to be read in one sitting.
+//! It was written from the texts of the rules alone, and works in another way than the fold that it judges. For each record
+//! it keeps the whole list of what the record's events did (`past`). For every event it scans that list again to find the
+//! stored values and the events that the new one is concurrent with (`turn`). It is slow, and small enough to be read in
+//! one sitting.
 //!
-//! [`accounting`] checks RULE-1 over any fold's results, [`generate`] makes the logs to compare folds on, [`coverage`]
-//! says which branches of the rules a set of logs has reached.
+//! [`accounting`] checks RULE-1 over the results of any fold. [`generate`] makes the logs on which folds are compared.
+//! [`coverage`] says which branches of the rules a set of logs has reached.
 
 pub mod accounting;
 pub mod coverage;
@@ -25,33 +26,35 @@ use tidelog_core::verdict::Verdict;
 
 use past::{Past, Step};
 pub use rules::{Choice, Contender, Custom};
-pub use shapes::{OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Shown, Status};
+pub use shapes::{OracleConflict, OracleRecord, OracleSide, OracleState, RecordKey, Shown, Status};
 use turn::Turn;
 
-/// Folds a whole log, each event by the rules of its time. `custom` decides for every `custom` rule, by the name in the
-/// catalog.
+/// Folds a whole log, each event by the rules of its time. `custom` decides for every `custom` rule, by the rule's name in
+/// the catalog.
 ///
 /// # Panics
 ///
-/// If the log does not start with a `_catalog` event, if one of these cannot be read, or if an op that is not rejected names
-/// a table that the catalog in force lacks.
+/// If the log does not start with a `_catalog` event, if such an event cannot be read, or if an op that is not rejected
+/// names a table that the catalog in force lacks.
 pub fn fold(events: &[Event], custom: Custom<'_>) -> OracleState {
     fold_all(Oracle::new(custom), events)
 }
 
-/// Folds a whole log by the rules that the `_catalog` event at `refold` asked for: they hold from position 1, whatever
-/// other catalogs come before it, and a table that they lack has no records.
+/// Folds a whole log by the rules of the refold that the `_catalog` event at `refold` asks for.
+///
+/// They hold from position 1,
+/// whatever other catalogs come before that event, and a table that they lack has no records.
 ///
 /// # Panics
 ///
 /// As [`fold`], or if there is no `_catalog` event at `refold`.
 pub fn refold(events: &[Event], refold: Position, custom: Custom<'_>) -> OracleState {
-    let event = events.iter().find(|event| event.position == refold).expect("a refold is an event of the log");
+    let event = events.iter().find(|event| event.position == refold).expect("the refold is an event of the log");
     fold_all(Oracle { refold: Some((refold, catalog_of(event))), ..Oracle::new(custom) }, events)
 }
 
-/// Where the events are that ask for a refold, in their order. The records that are served hold the last one, once it is
-/// swapped in.
+/// Positions of the events that ask for a refold, in their order. A server serves records by the last one, once its
+/// generation is swapped in.
 pub fn refolds(events: &[Event]) -> Vec<Position> {
     events.iter().filter(|event| is_refold(event)).map(|event| event.position).collect()
 }
@@ -61,21 +64,21 @@ fn fold_all(mut oracle: Oracle<'_>, events: &[Event]) -> OracleState {
     oracle.state()
 }
 
-/// A fold in the middle of a log.
+/// A fold that has taken the first events of a log.
 pub struct Oracle<'a> {
     custom: Custom<'a>,
     catalog: Option<Catalog>,
     refold: Option<(Position, Catalog)>,
     histories: BTreeMap<RecordKey, Vec<Step>>,
-    /// By the position of the op that met the conflict, and the field.
-    conflicts: BTreeMap<(Position, String), OracleRow>,
+    /// Every conflict, by the position of the op that met it and by its field.
+    conflicts: BTreeMap<(Position, String), OracleConflict>,
     versions: BTreeMap<RecordKey, Position>,
     verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
     branches: BTreeMap<String, u64>,
 }
 
 impl<'a> Oracle<'a> {
-    /// Before the first event.
+    /// A fold before the first event of a log.
     pub fn new(custom: Custom<'a>) -> Self {
         Self {
             custom,
@@ -93,7 +96,7 @@ impl<'a> Oracle<'a> {
     ///
     /// # Panics
     ///
-    /// If no `_catalog` event came before it, or the catalog in force lacks its table.
+    /// If no `_catalog` event came before it, or if the catalog in force lacks its table.
     pub fn take(&mut self, event: &Event) {
         let (verdict, conflicts) = if event.rejected.is_some() {
             (Verdict::Rejected, Vec::new())
@@ -112,7 +115,7 @@ impl<'a> Oracle<'a> {
         self.verdicts.insert(event.position, (verdict, conflicts));
     }
 
-    /// Puts a catalog in force, unless a refold passes it over.
+    /// Puts a catalog in force, unless the rules of a refold hold in its place.
     fn take_catalog(&mut self, event: &Event) {
         let (refold, catalog) = (self.refold.clone(), catalog_of(event));
         let in_force = match refold {
@@ -145,7 +148,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Whether a refold's catalog has dropped the event's table: its records are not, as if it had never been there.
+    /// Whether the refold's catalog lacks the event's table, so that the table has no records, as if it had never existed.
     fn is_passed_over(&self, event: &Event) -> bool {
         let lacks = |catalog: &Catalog| !catalog.tables.contains_key(&event.table);
         self.refold.as_ref().is_some_and(|(until, catalog)| event.position < *until && lacks(catalog))
@@ -161,16 +164,16 @@ impl<'a> Oracle<'a> {
         let (at, forgets) = (turn.at, turn.forgets);
         let outcome = turn.outcome();
 
-        if let Some(named) = outcome.settles {
+        if let Some(named) = outcome.resolves {
             self.close(&named, Status::Resolved, event.position);
         }
         for overtaken in outcome.overtakes {
             self.close(&overtaken, Status::Overtaken, event.position);
         }
-        let ids = outcome.rows.iter().map(|row| row.id.clone()).collect();
-        for row in outcome.rows {
-            self.note(format!("status {}", row.status.as_str()));
-            self.conflicts.insert((event.position, row.field.clone()), row);
+        let ids = outcome.conflicts.iter().map(|conflict| conflict.id.clone()).collect();
+        for conflict in outcome.conflicts {
+            self.note(format!("status {}", conflict.status.as_str()));
+            self.conflicts.insert((event.position, conflict.field.clone()), conflict);
         }
         for branch in outcome.branches {
             self.note(branch);
@@ -184,15 +187,15 @@ impl<'a> Oracle<'a> {
         (outcome.verdict, ids)
     }
 
-    /// What a reader sees of a record by now.
+    /// What a reader sees of a record after the events so far.
     pub fn shown(&self, key: &RecordKey) -> Shown {
         Past::of(self.histories.get(key).map_or(&[][..], Vec::as_slice)).shown()
     }
 
-    fn close(&mut self, row: &(Position, String), status: Status, by: Position) {
-        if let Some(row) = self.conflicts.get_mut(row) {
-            row.status = status;
-            row.closed_by = Some(by);
+    fn close(&mut self, place: &(Position, String), status: Status, by: Position) {
+        if let Some(conflict) = self.conflicts.get_mut(place) {
+            conflict.status = status;
+            conflict.closed_by = Some(by);
         }
         self.note(format!("status {}", status.as_str()));
     }
@@ -201,7 +204,7 @@ impl<'a> Oracle<'a> {
         *self.branches.entry(branch).or_default() += 1;
     }
 
-    /// What the events so far come to. A record that no event has made exist, or deleted, is not in it.
+    /// The result of the events so far. A record that no event has created or deleted is not in it.
     pub fn state(&self) -> OracleState {
         let records = self.histories.iter().filter_map(|(key, steps)| {
             let past = Past::of(steps);

@@ -1,4 +1,4 @@
-//! What a record's events did, one after the other, and what follows from that list alone.
+//! The list of what a record's events did, and what follows from that list alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,41 +10,41 @@ use tidelog_core::value::Value;
 use super::rules::Contender;
 use super::shapes::Shown;
 
-/// Contributors that a field remembers.
+/// Contributors that a field remembers at most.
 pub(super) const CONTRIBUTORS_MAX: usize = 64;
 
 /// One event of a record and what it did.
 pub(super) struct Step {
     pub(super) event: Event,
-    /// Its effective time, by the catalog that was in force.
+    /// The event's effective time, by the catalog that was in force.
     pub(super) at: UnixMs,
-    /// Whether it found a tombstone whose retention was over, so that what that had kept is gone.
+    /// Whether it found a tombstone whose retention was over, so that the fields which that had kept are gone.
     pub(super) forgets: bool,
     pub(super) did: Did,
 }
 
 /// What an event did to its record.
 pub(super) enum Did {
-    /// It lost whole.
+    /// It lost as a whole.
     Nothing,
-    /// It took these of its fields, and the record lives.
+    /// It wrote these of its fields, and the record is live.
     Put { onto: Onto, takes: BTreeMap<String, Take> },
     /// It took effect as a delete.
     Deleted,
 }
 
-/// What a put found.
+/// The state of the record that a put found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Onto {
     /// A living record, or none yet.
     Living,
-    /// A tombstone whose delete it did not know, and got past: what the tombstone kept is back.
+    /// A tombstone whose delete the put did not know and won against, so that the kept fields are back.
     Restored,
-    /// A tombstone whose delete it knew: the record starts anew.
+    /// A tombstone whose delete the put knew, so that the record has the fields of the put alone.
     Recreated,
 }
 
-/// How a put took a field.
+/// How a put wrote a field.
 pub(super) enum Take {
     Sets(Value),
     Adds(Merge, Value),
@@ -52,13 +52,13 @@ pub(super) enum Take {
 
 /// A field that a record has, or that its tombstone keeps.
 pub(super) struct Stored<'a> {
-    /// The value as it is shown.
+    /// The value as a reader sees it.
     pub(super) value: Value,
-    /// Who is remembered to have set it or added to it, newest last; never empty.
+    /// The remembered steps that have set the value or added to it, newest last. There is at least one.
     pub(super) contributors: Vec<&'a Step>,
 }
 
-/// A record's list of steps, and the questions that it answers.
+/// A record's list of steps, and what can be read from it.
 #[derive(Clone, Copy)]
 pub(super) struct Past<'a> {
     steps: &'a [Step],
@@ -78,7 +78,7 @@ impl<'a> Past<'a> {
         })
     }
 
-    /// The last delete. One that a put got past on the tombstone counts no more.
+    /// The last delete. A delete that a put has undone no longer counts.
     pub(super) fn last_delete(self) -> Option<&'a Step> {
         let mut deletes = Vec::new();
         for step in self.steps {
@@ -91,7 +91,7 @@ impl<'a> Past<'a> {
         deletes.pop()
     }
 
-    /// What a reader sees: deleted or not, and the fields. `None` if there is no record.
+    /// What a reader sees: whether the record is deleted, and its fields. `None` if there is no record.
     pub(super) fn shown(self) -> Shown {
         match self.deleted()? {
             true => Some((true, BTreeMap::new())),
@@ -117,15 +117,15 @@ impl<'a> Past<'a> {
         stored.collect()
     }
 
-    /// The steps that can still have a say in a field: from the last re-creation, or after the last tombstone that lost
-    /// what it kept.
+    /// The steps that can still contribute to a field: those since the record was last created again, or since a tombstone
+    /// last lost the fields that it kept.
     fn since_last_beginning(self) -> &'a [Step] {
         let begins = |step: &Step| step.forgets || matches!(step.did, Did::Put { onto: Onto::Recreated, .. });
         &self.steps[self.steps.iter().rposition(begins).unwrap_or(0)..]
     }
 }
 
-/// Of each device the newest, and of those the latest.
+/// The newest step of each device, and of these the latest ones.
 fn remembered<'a>(took: &[(&'a Step, &Take)]) -> Vec<&'a Step> {
     let mut devices = BTreeSet::new();
     let mut newest: Vec<&Step> =
@@ -135,8 +135,8 @@ fn remembered<'a>(took: &[(&'a Step, &Take)]) -> Vec<&'a Step> {
     newest
 }
 
-/// What comes of a value that was set, or of nothing, and what was added since. All additions are of one merge: what one
-/// merge leaves behind the other sets anew.
+/// The value that results from a value that was set, or from none, and the additions since. All additions are of one merge:
+/// a put under the other merge replaces the value.
 fn value_of(takes: &[&Take]) -> Value {
     let values = takes.iter().map(|take| match take {
         Take::Sets(value) | Take::Adds(_, value) => value,
@@ -155,14 +155,14 @@ fn sum<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
     Value::Int(total.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
 }
 
-/// `starts_as_set`: the first array was stored by a plain rule and stays as it is, duplicates and all.
+/// With `starts_as_set` the first array was stored by a plain rule, and stays as it is, with its duplicates.
 fn union<'v>(values: impl Iterator<Item = &'v Value>, starts_as_set: bool) -> Value {
     let mut elements = Vec::new();
     let mut known = BTreeSet::new();
     for (index, value) in values.enumerate() {
         let Value::Array(array) = value else { continue };
         for element in array {
-            // Equal values have equal bytes, and others others.
+            // Two values are equal if and only if their bytes are.
             let is_new = known.insert(rmp_serde::to_vec(element).unwrap_or_default());
             if is_new || (index == 0 && starts_as_set) {
                 elements.push(element.clone());
@@ -173,14 +173,14 @@ fn union<'v>(values: impl Iterator<Item = &'v Value>, starts_as_set: bool) -> Va
 }
 
 impl<'a> Stored<'a> {
-    /// Its value as it would be after one more addition.
+    /// The value after one more addition.
     pub(super) fn plus(stored: Option<&Self>, merge: Merge, value: &Value) -> Value {
         let before = stored.map(|stored| Take::Sets(stored.value.clone()));
         let added = Take::Adds(merge, value.clone());
         value_of(&before.iter().chain([&added]).collect::<Vec<_>>())
     }
 
-    /// The newest of the contributors.
+    /// The newest contributor.
     pub(super) fn writer(&self) -> &'a Step {
         self.contributors[self.contributors.len() - 1]
     }

@@ -1,42 +1,42 @@
-//! Who wins between an op and one that it did not know of.
+//! Which of two wins: an op, or a stored value that the op did not know.
 
 use tidelog_core::catalog::{Clock, Merge, Rule, RuleName};
 use tidelog_core::ids::{DeviceId, Position, Role};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
 
-/// What a resolver of a `custom` rule says, by the rule's name, of what is stored (first) and the op (second).
+/// A resolver of `custom` rules. Its arguments are the rule's name, the stored side and the op.
 pub type Custom<'a> = &'a dyn Fn(&str, &Contender, &Contender) -> Choice;
 
-/// What a rule says.
+/// The decision of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Choice {
-    /// The op at hand wins.
+    /// The op wins.
     OpWins,
-    /// What is stored stays.
+    /// The stored value stays.
     StoredStays,
-    /// What is stored stays until a person has chosen.
+    /// The stored value stays until a person has chosen.
     PersonChooses,
 }
 
-/// One of two that a rule decides between.
+/// One of the two sides that a rule decides between.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contender {
-    /// What it gives the field in question, if it gives it anything.
+    /// The value that it gives the field, if it gives one.
     pub value: Option<Value>,
-    /// Its position.
+    /// The event's position.
     pub position: Position,
-    /// Its device.
+    /// The event's device.
     pub device: DeviceId,
     /// The device's role.
     pub role: Role,
-    /// Its effective time.
+    /// The event's effective time.
     pub at: UnixMs,
-    /// Whether it is a delete.
+    /// Whether the event is a delete.
     pub is_delete: bool,
 }
 
-/// Decides `op` against what is `stored`; the op's is the later position of the two, always.
+/// Decides between a stored value and an op. The op always has the later position.
 pub(super) fn decide(rule: &Rule, stored: &Contender, op: &Contender, custom: Custom<'_>) -> Choice {
     let op_wins_if = |wins| if wins { Choice::OpWins } else { Choice::StoredStays };
     match rule {
@@ -52,7 +52,7 @@ pub(super) fn decide(rule: &Rule, stored: &Contender, op: &Contender, custom: Cu
     }
 }
 
-/// The name of a rule as rows have it.
+/// The name of a rule in a conflict.
 pub(super) fn name_of(rule: &Rule) -> String {
     let name = match rule {
         Rule::LastWriteWins(_) => RuleName::LastWriteWins,
@@ -72,7 +72,7 @@ pub(super) fn is_mergeable(merge: Merge, value: &Value) -> bool {
     }
 }
 
-/// As the catalog has it, so that the coverage tells the two clocks apart.
+/// The name of a rule with its clock, so that the coverage counts the two clocks apart.
 pub(super) fn clocked_name_of(rule: &Rule) -> String {
     match rule {
         Rule::LastWriteWins(clock) => format!("last_write_wins by {clock}"),

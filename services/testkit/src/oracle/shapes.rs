@@ -1,4 +1,4 @@
-//! What the oracle hands out: plain data, to be compared with what another fold has.
+//! The results of the oracle: plain data, to be compared with the results of another fold.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use tidelog_core::verdict::Verdict;
 /// The address of a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
-    /// Its scope.
+    /// The scope.
     pub scope: Scope,
-    /// Its table.
+    /// The table.
     pub table: TableName,
-    /// Its id.
+    /// The record's id.
     pub record: RecordId,
 }
 
@@ -31,22 +31,22 @@ pub type Shown = Option<(bool, BTreeMap<String, Value>)>;
 /// A record as a reader sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleRecord {
-    /// The shown values; none while it is deleted.
+    /// The values that a reader sees; none while the record is deleted.
     pub fields: BTreeMap<String, Value>,
-    /// Whether it is a tombstone.
+    /// Whether the record is a tombstone.
     pub deleted: bool,
     /// The last event that changed what a reader sees.
     pub version: Position,
-    /// The last event that named it and was not rejected.
+    /// The last event that named the record and was not rejected.
     pub touched: Position,
 }
 
-/// One of the two sides of a conflict row.
+/// One of the two sides of a conflict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleSide {
-    /// The event and its device. The oracle always names it.
+    /// The event and its device. The oracle always has them.
     pub event: Option<(Position, DeviceId)>,
-    /// Its value, if it has one.
+    /// The value of the field, if the side has one.
     pub value: Option<Value>,
     /// Whether the side is a delete.
     pub deleted: bool,
@@ -59,14 +59,14 @@ impl OracleSide {
     }
 }
 
-/// How it stands with a conflict row.
+/// The status of a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// A person must choose.
     Open,
-    /// A resolve has named it.
+    /// An op has resolved it.
     Resolved,
-    /// A later op that knew both sides made the choice idle.
+    /// A later op that knew both sides wrote the field, so there is nothing left to choose.
     Overtaken,
     /// The rule decided.
     Automatic,
@@ -86,33 +86,33 @@ impl Status {
 
 /// A conflict.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OracleRow {
+pub struct OracleConflict {
     /// `<position of the op that met it>.<field>`
     pub id: ConflictId,
-    /// The record.
+    /// The record's address.
     pub record: RecordKey,
     /// The field; `""` for a delete that lost.
     pub field: String,
     /// The name of the rule that decided.
     pub rule: String,
-    /// How it stands with it.
+    /// The status.
     pub status: Status,
-    /// Who won. Only a row of the rules `limit` and `resolved` may lack it.
+    /// The side that won. Only conflicts of the rules `limit` and `resolved` may lack it.
     pub winner: Option<OracleSide>,
-    /// Who lost.
+    /// The side that lost.
     pub loser: OracleSide,
     /// The event that resolved or overtook it.
     pub closed_by: Option<Position>,
 }
 
-/// What a log comes to.
+/// The result of a log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleState {
     /// Every record, tombstones too.
     pub records: BTreeMap<RecordKey, OracleRecord>,
-    /// Every row, by position of the op that met it, then by field.
-    pub conflicts: Vec<OracleRow>,
-    /// Of every event its verdict and the rows that it made, by field.
+    /// Every conflict, by position of the op that met it, then by field.
+    pub conflicts: Vec<OracleConflict>,
+    /// The verdict of every event, and the conflicts that it made, by field.
     pub verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
     /// How often each branch of the rules was taken, by the names in `coverage`.
     pub branches: BTreeMap<String, u64>,

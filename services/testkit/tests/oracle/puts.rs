@@ -1,4 +1,4 @@
-//! put: who wins, field by field and as a whole, and what merges.
+//! Puts: which one wins, field by field and as a whole, and which values merge.
 
 use serde_json::json;
 
@@ -8,9 +8,9 @@ use crate::script::Script;
 fn no_writer_or_not_concurrent_e_sets_the_field() {
     let mut log = Script::new("rule = \"first_write_wins\"");
     let first = log.put(1, 1, json!({"a": 1}));
-    log.put(1, 1, json!({"a": 2})); // its own device
-    log.put(2, first + 1, json!({"a": 3, "b": null})); // it knew
-    assert_eq!((log.shown(), log.rows()), (json!({"a": 3, "b": null}), vec![]));
+    log.put(1, 1, json!({"a": 2})); // of the same device
+    log.put(2, first + 1, json!({"a": 3, "b": null})); // knew the first one
+    assert_eq!((log.shown(), log.conflicts()), (json!({"a": 3, "b": null}), vec![]));
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn last_write_wins_by_server_the_later_position_so_e() {
     log.put(1, 1, json!({"a": 1}));
     log.skew = -50_000;
     let last = log.put(2, 1, json!({"a": 2}));
-    assert_eq!(log.rows(), ["3.a last_write_wins automatic: 3=2 beats 2=1"]);
+    assert_eq!(log.conflicts(), ["3.a last_write_wins automatic: 3=2 beats 2=1"]);
     assert_eq!((log.shown(), log.verdict(last)), (json!({"a": 2}), "applied"));
 }
 
@@ -29,7 +29,7 @@ fn last_write_wins_by_device_the_later_effective_time_a_tie_to_the_later_positio
     log.put(1, 1, json!({"a": 1}));
     log.skew = -1_001;
     let lost = log.put(2, 1, json!({"a": 2}));
-    assert_eq!(log.rows(), ["3.a last_write_wins automatic: 2=1 beats 3=2"]);
+    assert_eq!(log.conflicts(), ["3.a last_write_wins automatic: 2=1 beats 3=2"]);
     assert_eq!((log.shown(), log.verdict(lost)), (json!({"a": 1}), "superseded"));
     log.skew = -2_000; // the time of event 2
     log.put(3, 1, json!({"a": 3}));
@@ -41,7 +41,7 @@ fn the_effective_time_is_at_most_received_at_and_the_skew() {
     let mut log = Script::new("clock = \"device\"");
     log.skew = 3_600_000;
     log.put(1, 1, json!({"a": 1}));
-    log.now += 59_000 - 1; // one millisecond short of the cut time
+    log.now += 59_000 - 1; // one millisecond before the time to which the clock is cut
     log.put(2, 1, json!({"a": 2}));
     assert_eq!(log.shown(), json!({"a": 1}));
     log.put(3, 1, json!({"a": 3}));
@@ -53,7 +53,7 @@ fn first_write_wins_what_is_stored_stays() {
     let mut log = Script::new("rule = \"first_write_wins\"");
     log.put(1, 1, json!({"a": 1}));
     let merged = log.put(2, 1, json!({"a": 2, "b": 2}));
-    assert_eq!(log.rows(), ["3.a first_write_wins automatic: 2=1 beats 3=2"]);
+    assert_eq!(log.conflicts(), ["3.a first_write_wins automatic: 2=1 beats 3=2"]);
     assert_eq!((log.shown(), log.verdict(merged)), (json!({"a": 1, "b": 2}), "merged"));
 }
 
@@ -63,7 +63,7 @@ fn role_priority_the_role_that_stands_first_unlisted_last_the_same_rank_the_late
     log.roles = [(1, "manager"), (2, "clerk"), (3, "guest"), (4, "clerk")].into();
     log.put(3, 1, json!({"a": "guest"}));
     log.put(0, 1, json!({"a": "system"}));
-    assert_eq!(log.shown(), json!({"a": "system"}), "both are unlisted");
+    assert_eq!(log.shown(), json!({"a": "system"}), "neither role is listed");
     log.put(1, 1, json!({"a": "manager"}));
     log.put(2, 1, json!({"a": "clerk"}));
     log.put(1, 1, json!({"a": "manager again"}));
@@ -77,7 +77,7 @@ fn manual_w_and_the_conflict_stays_open() {
     let mut log = Script::new("rule = \"manual\"");
     log.put(1, 1, json!({"a": 1}));
     let asks = log.put(2, 1, json!({"a": 2, "b": 1}));
-    assert_eq!(log.rows(), ["3.a manual open: 2=1 beats 3=2"]);
+    assert_eq!(log.conflicts(), ["3.a manual open: 2=1 beats 3=2"]);
     assert_eq!((log.shown(), log.verdict(asks)), (json!({"a": 1, "b": 1}), "conflict"));
 }
 
@@ -87,7 +87,7 @@ fn custom_asks_the_resolver_by_its_name() {
         Script::new("rule = \"custom\"\nname = \"larger\"\n[tables.t.fields.b]\nrule = \"custom\"\nname = \"asks\"");
     log.put(1, 1, json!({"a": 5, "b": 1}));
     log.put(2, 1, json!({"a": 4, "b": 2}));
-    assert_eq!(log.rows(), ["3.a custom automatic: 2=5 beats 3=4", "3.b custom open: 2=1 beats 3=2"]);
+    assert_eq!(log.conflicts(), ["3.a custom automatic: 2=5 beats 3=4", "3.b custom open: 2=1 beats 3=2"]);
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn an_equal_value_counts_as_kept_but_the_rule_says_who_is_the_writer_from_then_o
     let mut log = Script::new("[tables.t.fields.f]\nrule = \"first_write_wins\"");
     log.put(1, 1, json!({"a": 1, "f": 1}));
     log.put(2, 1, json!({"a": 1, "f": 1}));
-    assert_eq!((log.rows(), log.verdict(3)), (vec![], "applied"));
-    // Who knew only the first writer: of a it does not know the writer, of f it does.
+    assert_eq!((log.conflicts(), log.verdict(3)), (vec![], "applied"));
+    // The op knew only the first event: it knows the writer of f, and not the writer of a.
     log.put(3, 2, json!({"a": 2, "f": 2}));
-    assert_eq!(log.rows(), ["4.a last_write_wins automatic: 4=2 beats 3=1"]);
+    assert_eq!(log.conflicts(), ["4.a last_write_wins automatic: 4=2 beats 3=1"]);
     assert_eq!(log.shown(), json!({"a": 2, "f": 2}));
 }
 
@@ -107,7 +107,7 @@ fn equality_is_type_strict() {
     let mut log = Script::new("");
     log.put(1, 1, json!({"a": 1}));
     log.put(2, 1, json!({"a": 1.0}));
-    assert_eq!(log.rows(), ["3.a last_write_wins automatic: 3=1.0 beats 2=1"]);
+    assert_eq!(log.conflicts(), ["3.a last_write_wins automatic: 3=1.0 beats 2=1"]);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn the_system_devices_ops_count_as_of_different_devices_among_themselves() {
     let mut log = Script::new("rule = \"first_write_wins\"");
     log.put(0, 1, json!({"a": 1}));
     log.put(0, 1, json!({"a": 2}));
-    assert_eq!(log.rows(), ["3.a first_write_wins automatic: 2=1 beats 3=2"]);
+    assert_eq!(log.conflicts(), ["3.a first_write_wins automatic: 2=1 beats 3=2"]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_rules_of_a_catalog_hold_from_its_position_on() {
     log.catalog("", false);
     log.put(2, 1, json!({"a": 3}));
     let rows = ["3.a first_write_wins automatic: 2=1 beats 3=2", "5.a last_write_wins automatic: 5=3 beats 2=1"];
-    assert_eq!(log.rows(), rows);
+    assert_eq!(log.conflicts(), rows);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_rules_of_a_refold_hold_from_position_1() {
     log.put(1, 1, json!({"a": 1}));
     log.put(2, 1, json!({"a": 2}));
     log.catalog("", true);
-    assert_eq!(log.rows(), ["3.a last_write_wins automatic: 3=2 beats 2=1"]);
+    assert_eq!(log.conflicts(), ["3.a last_write_wins automatic: 3=2 beats 2=1"]);
 }
 
 #[test]
@@ -164,12 +164,12 @@ fn a_table_that_a_refold_lacks_has_no_records_and_its_ops_no_effect() {
     let first = log.put(1, 1, json!({"a": 1}));
     let second = log.put(2, 1, json!({"a": 2}));
     log.catalog_of("[tables.other]", true);
-    assert_eq!((log.shown(), log.rows()), (json!("none"), vec![]));
+    assert_eq!((log.shown(), log.conflicts()), (json!("none"), vec![]));
     assert_eq!((log.verdict(first), log.verdict(second)), ("applied", "applied"));
-    // It begins anew when a later catalog has it again.
+    // The table starts without records when a later catalog has it again.
     log.catalog("rule = \"first_write_wins\"", false);
     log.put(3, 0, json!({"b": 3}));
-    assert_eq!((log.shown(), log.rows()), (json!({"b": 3}), vec![]));
+    assert_eq!((log.shown(), log.conflicts()), (json!({"b": 3}), vec![]));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_table_that_is_removed_keeps_its_records_for_when_it_is_back() {
     assert_eq!(log.shown(), json!({"a": 1}));
     log.catalog("rule = \"first_write_wins\"", false);
     log.put(2, 1, json!({"a": 2}));
-    assert_eq!(log.rows(), ["5.a first_write_wins automatic: 2=1 beats 5=2"]);
+    assert_eq!(log.conflicts(), ["5.a first_write_wins automatic: 2=1 beats 5=2"]);
 }
 
 const MERGES: &str = "[tables.t.fields.n]\nmerge = \"sum\"\n[tables.t.fields.u]\nmerge = \"union\"";
@@ -191,7 +191,7 @@ fn every_put_on_a_merge_field_is_a_contribution() {
     log.put(1, 1, json!({"n": 2, "u": [1, 1, "x"]}));
     log.put(2, 1, json!({"n": -5, "u": [1.0, "x", 1]}));
     log.put(2, 3, json!({"n": 10, "u": ["y"]}));
-    assert_eq!((log.shown(), log.rows()), (json!({"n": 7, "u": [1, "x", 1.0, "y"]}), vec![]));
+    assert_eq!((log.shown(), log.conflicts()), (json!({"n": 7, "u": [1, "x", 1.0, "y"]}), vec![]));
 }
 
 #[test]
@@ -217,10 +217,13 @@ fn what_does_not_merge_is_set_and_a_row_has_what_it_met() {
     log.put(1, 1, json!({"n": 2}));
     log.put(2, 1, json!({"n": 3}));
     log.put(3, 2, json!({"n": "x"}));
-    assert_eq!((log.shown(), log.rows()), (json!({"n": "x"}), vec!["4.n sum automatic: 4=\"x\" beats 3=5".to_owned()]));
+    assert_eq!(
+        (log.shown(), log.conflicts()),
+        (json!({"n": "x"}), vec!["4.n sum automatic: 4=\"x\" beats 3=5".to_owned()])
+    );
     log.put(3, 4, json!({"n": 1}));
     log.put(1, 4, json!({"n": 1}));
-    assert_eq!(log.shown(), json!({"n": 2}), "the number set anew is added to");
+    assert_eq!(log.shown(), json!({"n": 2}), "additions start from the number that replaced the text");
 }
 
 #[test]
@@ -231,9 +234,9 @@ fn a_plain_rule_meets_the_newest_concurrent_contributor() {
     log.put(3, 1, json!({"n": 4}));
     log.catalog("", false);
     log.put(3, 2, json!({"n": 100}));
-    assert_eq!(log.rows(), ["6.n last_write_wins automatic: 6=100 beats 3=9"]);
+    assert_eq!(log.conflicts(), ["6.n last_write_wins automatic: 6=100 beats 3=9"]);
     log.put(1, 6, json!({"n": 1}));
-    assert_eq!(log.rows().len(), 1, "it is the sole contributor now");
+    assert_eq!(log.conflicts().len(), 1, "it is the only contributor now");
 }
 
 #[test]
@@ -243,10 +246,10 @@ fn a_field_remembers_the_newest_of_each_device_and_of_those_the_64_latest() {
         log.put(device, 1, json!({"n": 1}));
     }
     log.catalog("", false);
-    // Device 1 wrote at 2 and is forgotten; 2 is remembered.
+    // Device 1, which wrote event 2, is forgotten. Device 2 is remembered.
     log.catalog("rule = \"first_write_wins\"", false);
     log.put(100, 2, json!({"n": 0}));
-    assert_eq!(log.rows(), ["69.n first_write_wins automatic: 66=65 beats 69=0"]);
+    assert_eq!(log.conflicts(), ["69.n first_write_wins automatic: 66=65 beats 69=0"]);
     let known = log.put(100, 66, json!({"n": 0}));
     assert_eq!((log.verdict(known), log.shown()), ("applied", json!({"n": 0})));
 }
@@ -257,9 +260,10 @@ fn granularity_record_if_it_loses_once_it_loses_whole() {
     log.put(1, 1, json!({"f": 1, "same": 5}));
     log.put(2, 2, json!({"a": 1}));
     let whole = log.put(3, 1, json!({"a": 2, "b": 3, "same": 5}));
-    // f is not given, but its writer beats e; the winner of every row is that one, with what stands.
+    // The put does not give f, but the writer of f beats it. That writer is the winner of every conflict, with the value
+    // that is stored.
     let rows = ["4.a first_write_wins automatic: 2=1 beats 4=2", "4.b first_write_wins automatic: 2 beats 4=3"];
-    assert_eq!((log.rows(), log.verdict(whole)), (rows.map(str::to_owned).to_vec(), "merged"));
+    assert_eq!((log.conflicts(), log.verdict(whole)), (rows.map(str::to_owned).to_vec(), "merged"));
     assert_eq!(log.shown(), json!({"a": 1, "f": 1, "same": 5}));
 }
 
@@ -267,7 +271,7 @@ fn granularity_record_if_it_loses_once_it_loses_whole() {
 fn granularity_record_lost_with_all_values_equal_is_applied() {
     let mut log = Script::new("granularity = \"record\"\nrule = \"manual\"");
     log.put(1, 1, json!({"a": 1}));
-    assert_eq!((log.put(2, 1, json!({"a": 1})), log.verdict(3), log.rows()), (3, "applied", vec![]));
+    assert_eq!((log.put(2, 1, json!({"a": 1})), log.verdict(3), log.conflicts()), (3, "applied", vec![]));
 }
 
 #[test]
@@ -276,10 +280,10 @@ fn granularity_record_takes_a_manual_rule_first_and_leaves_merges_aside() {
     let mut log = Script::new(&format!("granularity = \"record\"\nrule = \"first_write_wins\"\n{fields}"));
     log.put(1, 1, json!({"n": 1}));
     log.put(2, 1, json!({"n": 2}));
-    assert_eq!(log.shown(), json!({"n": 3}), "merges alone beat nobody");
+    assert_eq!(log.shown(), json!({"n": 3}), "merges alone beat no put");
     log.put(1, 3, json!({"a": 1, "b": 1}));
     log.put(2, 1, json!({"a": 2, "n": 5}));
-    assert_eq!(log.rows(), ["5.a manual open: 4=1 beats 5=2", "5.n manual open: 4=3 beats 5=5"]);
+    assert_eq!(log.conflicts(), ["5.a manual open: 4=1 beats 5=2", "5.n manual open: 4=3 beats 5=5"]);
     assert_eq!(log.shown(), json!({"a": 1, "b": 1, "n": 3}));
 }
 
@@ -290,7 +294,7 @@ fn a_put_that_would_make_the_record_too_large_loses_whole() {
     let limit = log.put(2, 1, json!({"u": [-1, -2], "a": 1}));
     assert_eq!(log.verdict(limit), "superseded");
     let state = log.state();
-    assert_eq!(state.conflicts.iter().map(|row| row.rule.as_str()).collect::<Vec<_>>(), ["limit", "limit"]);
+    assert_eq!(state.conflicts.iter().map(|conflict| conflict.rule.as_str()).collect::<Vec<_>>(), ["limit", "limit"]);
     assert!(
         state
             .conflicts

@@ -1,4 +1,4 @@
-//! Short logs by hand: a catalog of one table, devices by number (0 is the system device), a record `r`.
+//! Short logs written by hand: a catalog with the table `t`, devices by number (0 is the server's own), and a record `r`.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Fields;
 use tidelog_testkit::oracle::generate::example_resolver;
-use tidelog_testkit::oracle::{OracleRow, OracleSide, OracleState, fold, refold, refolds};
+use tidelog_testkit::oracle::{OracleConflict, OracleSide, OracleState, fold, refold, refolds};
 use uuid::Uuid;
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 
-/// A log in the making. Event 1 is its catalog; each op gets the next position and is received a second later.
+/// A log that a test writes. Event 1 is its catalog. Each op gets the next position, and is received a second after the last.
 pub(crate) struct Script {
     events: Vec<Event>,
-    /// When the next op is received.
+    /// The time at which the next op is received.
     pub(crate) now: i64,
-    /// How far the next op's clock is off; then 0 again.
+    /// How far the clock of the next op is ahead. It is 0 again after that op.
     pub(crate) skew: i64,
     pub(crate) roles: BTreeMap<u128, &'static str>,
     pub(crate) record: &'static str,
 }
 
 impl Script {
-    /// `table` is what stands below `[tables.t]`.
+    /// `table` are the lines below `[tables.t]`.
     pub(crate) fn new(table: &str) -> Self {
         let mut script = Self { events: Vec::new(), now: 1_000_000, skew: 0, roles: BTreeMap::new(), record: "r" };
         script.catalog(table, false);
@@ -39,7 +39,7 @@ impl Script {
         self.catalog_of(&format!("[tables.t]\n{table}"), refold)
     }
 
-    /// A catalog of other tables than `t`, or of more.
+    /// A catalog with other tables than `t`, or with more.
     pub(crate) fn catalog_of(&mut self, tables: &str, refold: bool) -> i64 {
         let text = format!("roles = [\"manager\", \"clerk\", \"guest\"]\n{tables}");
         let catalog = Catalog::parse(&text).unwrap();
@@ -109,7 +109,7 @@ impl Script {
         position.0
     }
 
-    /// By the rules of the last refold, if there is one.
+    /// The fold of the log, by the rules of the last refold if there is one.
     pub(crate) fn state(&self) -> OracleState {
         match refolds(&self.events).last() {
             Some(last) => refold(&self.events, *last, &example_resolver),
@@ -117,7 +117,7 @@ impl Script {
         }
     }
 
-    /// The record as JSON, `"deleted"` or `"none"`.
+    /// The record's fields as JSON, or `"deleted"`, or `"none"`.
     pub(crate) fn shown(&self) -> Json {
         let state = self.state();
         match state.records.iter().find(|(key, _)| key.record.as_str() == self.record) {
@@ -127,17 +127,17 @@ impl Script {
         }
     }
 
-    /// The conflicts, a row a line: `<id> <rule> <status>: <winner> beats <loser>`, a side as `<position>=<value>`.
-    pub(crate) fn rows(&self) -> Vec<String> {
-        self.state().conflicts.iter().map(row).collect()
+    /// Each conflict as `<id> <rule> <status>: <winner> beats <loser>`, with a side as `<position>=<value>`.
+    pub(crate) fn conflicts(&self) -> Vec<String> {
+        self.state().conflicts.iter().map(line).collect()
     }
 
-    /// An event's verdict.
+    /// The verdict of an event.
     pub(crate) fn verdict(&self, position: i64) -> &'static str {
         self.state().verdicts[&Position(position)].0.as_str()
     }
 
-    /// `(version, touched)` of the record.
+    /// The record's `version` and `touched`.
     pub(crate) fn versions(&self) -> (i64, i64) {
         let state = self.state();
         let (_, record) = state.records.iter().find(|(key, _)| key.record.as_str() == self.record).unwrap();
@@ -145,10 +145,11 @@ impl Script {
     }
 }
 
-fn row(row: &OracleRow) -> String {
-    let winner = row.winner.as_ref().map_or("nobody".to_owned(), side);
-    let closed = row.closed_by.map(|by| format!(" by {by}")).unwrap_or_default();
-    format!("{} {} {}{closed}: {winner} beats {}", row.id, row.rule, row.status.as_str(), side(&row.loser))
+fn line(conflict: &OracleConflict) -> String {
+    let OracleConflict { id, rule, status, loser, .. } = conflict;
+    let winner = conflict.winner.as_ref().map_or("nobody".to_owned(), side);
+    let closed = conflict.closed_by.map(|by| format!(" by {by}")).unwrap_or_default();
+    format!("{id} {rule} {}{closed}: {winner} beats {}", status.as_str(), side(loser))
 }
 
 fn side(side: &OracleSide) -> String {

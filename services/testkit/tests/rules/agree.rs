@@ -16,11 +16,11 @@ use tidelog_testkit::oracle::generate::{Weight, generate, generate_heavy};
 
 use crate::fold::{Generation, Outcome, resolvers};
 
-/// Logs of a test run.
+/// Random logs of a test run.
 const SEEDS: u64 = 600;
-/// Events of each.
+/// Events of a random log.
 const EVENTS: usize = 40;
-/// Heavy logs of a test run; a soak takes as many more as it takes of the others.
+/// Heavy logs of a test run. A soak plays more of them by the same factor as of the others.
 const HEAVY_SEEDS: [(Weight, u64); 5] = [
     (Weight::Contributors, 24),
     (Weight::Fields, 2),
@@ -34,7 +34,7 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn every_replica_of_every_log_comes_to_what_the_oracle_says_and_no_value_is_lost() {
+fn every_replica_of_every_log_agrees_with_the_oracle_and_no_value_is_lost() {
     let (first, seeds) = (number("TIDELOG_SOAK_FIRST", 0), number("TIDELOG_SOAK_SEEDS", SEEDS));
     let (began, mut coverage) = (Instant::now(), Coverage::default());
     for seed in first..first + seeds {
@@ -61,10 +61,11 @@ fn every_replica_agrees_at_the_limits_of_a_record() {
         println!("{} logs with many {weight:?} in {:?}", seeds * rounds, began.elapsed());
     }
     println!("{coverage}");
-    assert_eq!((coverage.missing_heavy(), coverage.unlisted()), (Vec::new(), Vec::new()));
+    assert_eq!(coverage.missing_heavy(), Vec::<String>::new());
+    assert_eq!(coverage.unlisted(), Vec::<String>::new());
 }
 
-/// A log under the rules of their time and under those of each of its refolds.
+/// Checks a log by the rules of its time, and by the rules of each of its refolds.
 fn every_generation_agrees(what: &str, events: &[Event], seed: u64, coverage: &mut Coverage) {
     let sizes = [seed as usize % 7 + 1, seed as usize % 3 + 1, EVENTS];
     let mut of_their_time = None;
@@ -81,8 +82,8 @@ fn every_generation_agrees(what: &str, events: &[Event], seed: u64, coverage: &m
     }
 }
 
-/// Whoever folds the generation comes to what the oracle says: the whole log at once, a projector in steps of these sizes,
-/// and a replica that begins anew behind each of them; and no value is lost.
+/// Asserts that every fold of a generation agrees with the oracle, and that no value is lost. The folds are one of the whole
+/// log at once, a projector's in steps of these sizes, and that of a replica which starts from a snapshot before each step.
 fn every_replica_agrees(
     what: &str,
     events: &[Event],
@@ -91,31 +92,30 @@ fn every_replica_agrees(
     sizes: &[usize],
 ) {
     let folded = generation.fold(events);
-    same(what, events, expected, &folded);
-    let rows: Vec<_> = folded.conflicts.values().cloned().collect();
+    assert_same(what, events, expected, &folded);
+    let conflicts: Vec<_> = folded.conflicts.values().cloned().collect();
     let judged = generation.as_if_of_their_time(events);
-    let mut lost = account(&judged, &folded.records, &rows).err().unwrap_or_default();
-    lost.extend(losses(&judged, &generation.shown(events), &rows));
+    let mut lost = account(&judged, &folded.records, &conflicts).err().unwrap_or_default();
+    lost.extend(losses(&judged, &generation.shown(events), &conflicts));
     if let Some(lost) = lost.first() {
         panic!("{what}: {lost}");
     }
-    for (who, keep) in [("a projector", stored_and_read as Keep), ("a replica that begins anew", viewed)] {
+    for (who, keep) in [("a projector", stored_and_read as Keep), ("a replica from snapshots", viewed)] {
         let in_pages = fold_in_pages(events, generation, sizes, keep);
         assert_eq!(in_pages, folded, "{what}: {who} in steps of {sizes:?}");
     }
 }
 
-/// Says where it first differs: the whole would fill pages.
-fn same(what: &str, events: &[Event], expected: &OracleState, folded: &Outcome) {
+/// Asserts that a fold and the oracle agree. Fails with the first difference, since all of both would fill pages.
+fn assert_same(what: &str, events: &[Event], expected: &OracleState, folded: &Outcome) {
     for event in events {
-        let (told, position) = (&folded.verdicts[&event.position], event.position);
-        let (kind, device, base) = (event.intent.kind(), event.device, event.base);
-        let told_of = || format!("{what}: the verdict of the {kind:?} of {device} at {position}, base {base}");
-        assert_eq!(told, &expected.verdicts[&position], "{}", told_of());
+        let (kind, device, position, base) = (event.intent.kind(), event.device, event.position, event.base);
+        let (verdict, of_oracle) = (&folded.verdicts[&position], &expected.verdicts[&position]);
+        assert_eq!(verdict, of_oracle, "{what}: the verdict of the {kind:?} of {device} at {position}, base {base}");
     }
-    let conflicts: BTreeMap<_, _> = expected.conflicts.iter().map(|row| (row.id.clone(), row)).collect();
-    for row in folded.conflicts.values() {
-        assert_eq!(Some(&row), conflicts.get(&row.id), "{what}");
+    let conflicts: BTreeMap<_, _> = expected.conflicts.iter().map(|conflict| (conflict.id.clone(), conflict)).collect();
+    for conflict in folded.conflicts.values() {
+        assert_eq!(Some(&conflict), conflicts.get(&conflict.id), "{what}");
     }
     assert_eq!(folded.conflicts.len(), conflicts.len(), "{what}");
     for (key, record) in &folded.records {
@@ -124,10 +124,10 @@ fn same(what: &str, events: &[Event], expected: &OracleState, folded: &Outcome) 
     assert_eq!(folded.records.len(), expected.records.len(), "{what}");
 }
 
-/// How a record comes from one page to the next.
+/// How a record is kept from one page to the next.
 type Keep = fn(&RecordKey, &Record) -> Record;
 
-/// Folds page by page, each time with the records as they come through `keep`, and what else a fold needs.
+/// Folds page by page. Each page starts with a new folder, with the records as `keep` returns them and the catalog in force.
 fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], keep: Keep) -> Outcome {
     let (mut records, mut outcome) = (BTreeMap::<RecordKey, Record>::new(), Outcome::default());
     let (mut in_force, mut after) = (None, Position::START);
@@ -145,7 +145,7 @@ fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], kee
             }
             after = event.position;
         }
-        // Where its older events are leaves the record, into rows of their own.
+        // The older blocks of a record's history leave it, and are stored in rows of their own.
         let without_blocks = |(key, mut record): (RecordKey, Record)| {
             record.history.leaving.clear();
             (key, record)
@@ -157,7 +157,7 @@ fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], kee
     outcome
 }
 
-/// As a projector keeps it.
+/// The record as a projector stores it and reads it again.
 fn stored_and_read(_: &RecordKey, record: &Record) -> Record {
     let (mut fields, mut state) = (Vec::new(), Vec::new());
     record.write_fields(&mut fields);
@@ -169,7 +169,7 @@ fn stored_and_read(_: &RecordKey, record: &Record) -> Record {
     read
 }
 
-/// As a client takes it from a snapshot with `state=full`, over the wire.
+/// The record as a client gets it from a snapshot with `state=full`, over the wire.
 fn viewed(key: &RecordKey, record: &Record) -> Record {
     let view = record.to_view(key.table.clone(), key.scope.clone(), key.record.clone(), true);
     let json = serde_json::to_string(&view).unwrap();

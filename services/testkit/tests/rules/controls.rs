@@ -1,4 +1,4 @@
-//! Negative controls: rules that break the contract, and the comparison of two folds goes red.
+//! Negative controls: rules that break the contract of resolvers, for which the comparison of two folds has to fail.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -9,7 +9,7 @@ use tidelog_testkit::oracle::generate::generate;
 
 use crate::fold::fold_by;
 
-/// How many of some logs two replicas with such a rule fold to different records, conflicts or verdicts.
+/// The number of logs, of 60, that two replicas with such resolvers fold to different records, conflicts or verdicts.
 fn diverging(resolvers: impl Fn() -> Resolvers) -> usize {
     let differs = |seed: &u64| {
         let events = generate(*seed, 40);
@@ -27,8 +27,8 @@ fn op_wins_if(wins: bool) -> Decision {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "that is what is wrong with it")]
-fn a_rule_that_reads_a_clock_is_found_out() {
+#[expect(clippy::disallowed_methods, reason = "reading the clock is the fault of this rule")]
+fn a_rule_that_reads_a_clock_is_caught() {
     let by_the_clock = |_: Contender<'_>, _: Contender<'_>| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         op_wins_if(now.subsec_nanos().count_ones().is_multiple_of(2))
@@ -37,9 +37,9 @@ fn a_rule_that_reads_a_clock_is_found_out() {
 }
 
 #[test]
-fn a_tie_that_each_replica_breaks_in_its_own_way_is_found_out() {
+fn a_tie_that_each_replica_breaks_in_its_own_way_is_caught() {
     let without_a_tie_break = || {
-        // As the order of a hash map, which is another one in each process.
+        // Like the order of a hash map, which differs from process to process.
         let (hasher, other) = (RandomState::new(), RandomState::new());
         let by_role = move |hasher: &RandomState, op: Contender<'_>, stored: Contender<'_>| {
             let hash = |of: Contender<'_>| hasher.hash_one(of.writer.position);
@@ -56,6 +56,6 @@ fn a_tie_that_each_replica_breaks_in_its_own_way_is_found_out() {
 }
 
 #[test]
-fn a_rule_that_keeps_the_contract_is_not() {
+fn a_rule_that_keeps_the_contract_is_not_caught() {
     assert_eq!(diverging(|| both(|op, stored| op_wins_if(op.writer.device > stored.writer.device))), 0);
 }

@@ -1,8 +1,9 @@
 //! Every order of three ops each of two devices on one field.
 //!
-//! Of puts alone, of two values, knowing nothing or everything, with clocks early or late, *all* logs are folded, under each
-//! rule, against what the rule's law says in a few lines: some 1,400,000. With deletes and every `on_delete` there are
-//! 1,700,000,000: every n-th is held against the oracle, and the soak takes more of them.
+//! One test folds *all* logs of puts alone: of two values, which know nothing or everything, with early or late clocks. Under
+//! each rule it compares them with the rule's law, which takes a few lines. These are some 1,400,000 logs. With deletes and
+//! every `on_delete` there are 1,700,000,000. The other test compares every n-th of them with the oracle, and a soak
+//! compares more of them.
 
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::digest::Digest;
@@ -27,11 +28,11 @@ const RULES: [&str; 7] = [
     "granularity = \"record\"\nrule = \"first_write_wins\"\n",
 ];
 const ON_DELETE: [&str; 4] = ["delete_wins", "update_wins", "rule", "manual"];
-/// Kinds of an op: one of two values or a delete, by knowing or not, by an early or late clock.
+/// Kinds of an op: one of two values or a delete, times whether it knows everything before it, times an early or late clock.
 const KINDS: usize = 3 * 2 * 2;
 const OPS_EACH: usize = 3;
 
-/// All interleavings of two times three ops: which of the six are the first device's.
+/// All interleavings of two times three ops. The bits of each number say which of the six ops are the first device's.
 fn interleavings() -> Vec<u32> {
     (0..1u32 << (2 * OPS_EACH)).filter(|mask| mask.count_ones() as usize == OPS_EACH).collect()
 }
@@ -66,7 +67,7 @@ pub(crate) fn event(position: i64, device: u128, intent: Intent, base: i64, at: 
     }
 }
 
-/// The log of a number: its digits to the base of [`KINDS`] are the ops.
+/// The log with a number, whose digits to the base of [`KINDS`] are the kinds of the ops.
 fn log(catalog: &Catalog, interleaving: u32, mut number: usize) -> Vec<Event> {
     let op = catalog_op(CatalogVersion(1), catalog, false).unwrap();
     let mut events = vec![event(1, 0, op.intent.unpack(), 0, 1_000)];
@@ -85,7 +86,7 @@ fn log(catalog: &Catalog, interleaving: u32, mut number: usize) -> Vec<Event> {
     events
 }
 
-/// What a put of the exhaustive part is: its value, whether it knows everything before it, and its clock.
+/// The kind of a put: its value, whether it knows everything before it, and its clock.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     value: i64,
@@ -96,26 +97,27 @@ struct Kind {
 const EARLY: i64 = 500;
 const LATE: i64 = 1_000_000;
 
-/// What the law of a rule says of a put that did not know of the writer: whether it is the writer afterwards.
+/// The law of a rule: whether a put that did not know the stored value's writer wins against it.
 type Law = fn(op: (u128, i64), writer: (u128, i64)) -> bool;
 
 const LAWS: [(&str, Law, bool); 5] = [
     ("", |_, _| true, false),
     ("clock = \"device\"\n", |(_, at), (_, writer_at)| at >= writer_at, true),
     ("rule = \"first_write_wins\"\n", |_, _| false, false),
-    // The first device is a manager's.
+    // The first device has the role `manager`.
     ("rule = \"role_priority\"\n", |(device, _), (writer, _)| device <= writer, false),
     ("rule = \"manual\"\n", |_, _| false, false),
 ];
 
-/// The state of the law's own fold, and core's beside it.
+/// Core's fold of a log so far, and the law's fold of the same log.
 #[derive(Clone)]
 struct Both {
     folder: FolderOfOne,
-    stands: Option<(i64, u128, i64, i64)>,
+    /// The stored value, and its device, position and effective time.
+    stored: Option<(i64, u128, i64, i64)>,
 }
 
-/// Core's fold of one record, which can be copied.
+/// Core's fold of one record, which unlike a [`Folder`] can be cloned.
 #[derive(Clone)]
 struct FolderOfOne {
     catalog: std::sync::Arc<Catalog>,
@@ -139,7 +141,7 @@ impl FolderOfOne {
     }
 }
 
-/// Folds all ways to go on from here; how many logs that were.
+/// Folds every continuation of a log. Returns the number of logs.
 fn all_logs(both: &Both, law: Law, kinds: &[Kind], left: [usize; 2], place: i64) -> u64 {
     if left == [0, 0] {
         return 1;
@@ -161,24 +163,24 @@ fn all_logs(both: &Both, law: Law, kinds: &[Kind], left: [usize; 2], place: i64)
     logs
 }
 
-/// One put, by core and by the law, held against each other.
+/// Folds one put by core and by the law, and compares the two.
 fn step(both: &mut Both, law: Law, kind: Kind, device: u128, position: i64) {
     let base = if kind.knows { position - 1 } else { 1 };
     let intent = Intent::Put(Fields::from_iter([("f", Value::Int(kind.value))]));
     let folded = both.folder.fold(&event(position, device, intent, base, kind.at));
     let at = kind.at.min(position * 1_000 + 60_000);
     let set = (kind.value, device, position, at);
-    let (stands, lost) = match both.stands {
+    let (stored, lost) = match both.stored {
         Some((value, writer, written, written_at)) if written > base && writer != device => {
             let wins = law((device, at), (writer, written_at));
-            let (stands, lost) = if wins { (set, value) } else { ((value, writer, written, written_at), kind.value) };
-            (stands, (value != kind.value).then_some(lost))
+            let (stored, lost) = if wins { (set, value) } else { ((value, writer, written, written_at), kind.value) };
+            (stored, (value != kind.value).then_some(lost))
         }
         _ => (set, None),
     };
-    both.stands = Some(stands);
-    assert_eq!(both.folder.value(), Some(&Value::Int(stands.0)), "{kind:?} of {device} at {position}");
-    let losers: Vec<_> = folded.conflicts.iter().map(|row| row.loser.content.clone()).collect();
+    both.stored = Some(stored);
+    assert_eq!(both.folder.value(), Some(&Value::Int(stored.0)), "{kind:?} of {device} at {position}");
+    let losers: Vec<_> = folded.conflicts.iter().map(|conflict| conflict.loser.content.clone()).collect();
     assert_eq!(losers, lost.map(|lost| Content::Value(Value::Int(lost))).into_iter().collect::<Vec<_>>());
 }
 
@@ -193,13 +195,13 @@ fn all_orders_of_three_puts_each_of_two_devices_keep_the_law_of_their_rule() {
         let clocks: &[_] =
             if by_clock { &[(false, EARLY), (false, LATE), (true, LATE)] } else { &[(false, EARLY), (true, EARLY)] };
         let folder = FolderOfOne { catalog: catalog(rule, "delete_wins").into(), record: None };
-        logs += all_logs(&Both { folder, stands: None }, law, &kinds(clocks), [OPS_EACH; 2], 2);
+        logs += all_logs(&Both { folder, stored: None }, law, &kinds(clocks), [OPS_EACH; 2], 2);
     }
     assert_eq!(logs, 20 * (6u64.pow(6) + 4 * 4u64.pow(6)));
 }
 
 #[test]
-fn every_order_of_a_few_ops_comes_to_what_the_oracle_says() {
+fn every_order_of_a_few_ops_agrees_with_the_oracle() {
     let per_table: usize = std::env::var("TIDELOG_SOAK_SEEDS").map_or(2_000, |seeds| seeds.parse().unwrap());
     let interleavings = interleavings();
     assert_eq!(interleavings.len(), 20);
@@ -208,16 +210,16 @@ fn every_order_of_a_few_ops_comes_to_what_the_oracle_says() {
         RULES.iter().flat_map(|rule| ON_DELETE.map(|on_delete| (*rule, on_delete))).enumerate()
     {
         let catalog = catalog(rule, on_delete);
-        // A step that shares no factor with the number of all logs meets each of them once.
+        // A step that shares no factor with the number of all logs reaches each of them once.
         let step = (all / per_table.min(all)) | 1;
         let mut at = n * 7_919;
         for _ in 0..per_table {
             at = (at + step) % all;
             let events = log(&catalog, interleavings[at % 20], at / 20);
             let (folded, expected) = (fold(&events), oracle::fold(&events, &example_resolver));
-            let rows: Vec<_> = folded.conflicts.values().cloned().collect();
+            let conflicts: Vec<_> = folded.conflicts.values().cloned().collect();
             let same = folded.records == expected.records
-                && rows == expected.conflicts
+                && conflicts == expected.conflicts
                 && folded.verdicts == expected.verdicts;
             assert!(same, "log {at} under {rule:?} {on_delete}: {events:#?}\n{folded:#?}\n{expected:#?}");
         }

@@ -1,4 +1,4 @@
-//! Core's fold in the oracle's shapes.
+//! The results of core's fold in the types of the oracle.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,19 +10,19 @@ use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, ConflictId, Position};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::verdict::Verdict;
 use tidelog_testkit::oracle::{
-    self, Choice, Contender, OracleRecord, OracleRow, OracleSide, OracleState, RecordKey, Shown, Status,
+    self, Choice, Contender, OracleConflict, OracleRecord, OracleSide, OracleState, RecordKey, Shown, Status,
     generate::example_resolver,
 };
 
-/// What a fold came to, to be compared with the oracle's.
+/// The result of a fold, to be compared with the oracle's.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) records: BTreeMap<RecordKey, OracleRecord>,
-    pub(crate) conflicts: BTreeMap<(Position, String), OracleRow>,
+    pub(crate) conflicts: BTreeMap<(Position, String), OracleConflict>,
     pub(crate) verdicts: BTreeMap<Position, (Verdict, Vec<ConflictId>)>,
 }
 
-/// The resolvers of the generator's catalogs.
+/// The resolvers that the generator's catalogs name.
 pub(crate) fn resolvers() -> Resolvers {
     let resolver = |name: &'static str| {
         move |op: fold::Contender<'_>, stored: fold::Contender<'_>| match example_resolver(
@@ -50,31 +50,32 @@ fn contender(of: fold::Contender<'_>) -> Contender {
 }
 
 impl Outcome {
-    /// Adds what became of an event.
+    /// Adds the outcome of an event.
     pub(crate) fn take(&mut self, event: &Event, folded: &EventOutcome) {
         let key = RecordKey::of(event);
-        for row in &folded.conflicts {
-            let row = OracleRow {
-                id: row.id.clone(),
+        for conflict in &folded.conflicts {
+            let conflict = OracleConflict {
+                id: conflict.id.clone(),
                 record: key.clone(),
-                field: row.field.clone(),
-                rule: row.rule.to_string(),
-                status: status(row.status),
-                winner: row.winner.as_ref().map(side),
-                loser: side(&row.loser),
+                field: conflict.field.clone(),
+                rule: conflict.rule.to_string(),
+                status: status(conflict.status),
+                winner: conflict.winner.as_ref().map(side),
+                loser: side(&conflict.loser),
                 closed_by: None,
             };
-            self.conflicts.insert((event.position, row.field.clone()), row);
+            self.conflicts.insert((event.position, conflict.field.clone()), conflict);
         }
         for closed in &folded.closed {
             let (position, field) = closed.id.parts().unwrap();
-            let row = self.conflicts.get_mut(&(position, field.to_owned())).expect("a row that is closed was made");
-            (row.status, row.closed_by) = (status(closed.status), Some(event.position));
+            let conflict =
+                self.conflicts.get_mut(&(position, field.to_owned())).expect("a conflict is made before it is closed");
+            (conflict.status, conflict.closed_by) = (status(closed.status), Some(event.position));
         }
         self.verdicts.insert(event.position, (folded.verdict, folded.conflict_ids()));
     }
 
-    /// Adds the records as they are now.
+    /// Sets the records.
     pub(crate) fn take_records<'a>(&mut self, records: impl Iterator<Item = (&'a fold::RecordKey, &'a Record)>) {
         self.records = records
             .filter(|(_, record)| record.version > Position::START)
@@ -104,10 +105,10 @@ fn side(side: &Side) -> OracleSide {
     OracleSide { event: Some((side.position, side.device)), value, deleted: side.content == Content::Deleted }
 }
 
-/// Which rules the events before some position are folded by.
+/// A generation: the rules by which a log is folded.
 #[derive(Debug, Clone)]
 pub(crate) struct Generation {
-    /// The `_catalog` event whose rules hold from the start; `None`: each event has those of its time.
+    /// The `_catalog` event of the refold whose rules hold from the start. `None` if each event has the rules of its time.
     pub(crate) refold: Option<Position>,
     catalog: Option<(CatalogVersion, Catalog)>,
 }
@@ -122,7 +123,7 @@ impl fmt::Display for Generation {
 }
 
 impl Generation {
-    /// That of the rules of their time, and one of every refold of the log.
+    /// The generation by the rules of their time, and one for every refold of the log.
     pub(crate) fn all_of(events: &[Event]) -> Vec<Self> {
         let refolded = oracle::refolds(events).into_iter().map(|position| {
             let event = events.iter().find(|event| event.position == position).unwrap();
@@ -131,7 +132,7 @@ impl Generation {
         [Self { refold: None, catalog: None }].into_iter().chain(refolded).collect()
     }
 
-    /// A folder for the events after a position, with the catalog of the last `_catalog` event up to it.
+    /// A folder for the events after a position, with the catalog of the last `_catalog` event up to that position.
     pub(crate) fn folder(
         &self,
         after: Position,
@@ -147,7 +148,7 @@ impl Generation {
         folder
     }
 
-    /// What a reader sees of each event's record after it.
+    /// What a reader sees of each event's record right after the event.
     pub(crate) fn shown(&self, events: &[Event]) -> Vec<Shown> {
         let mut folder = self.folder(Position::START, None, resolvers());
         let after = |event: &Event| {
@@ -159,7 +160,7 @@ impl Generation {
         events.iter().map(after).collect()
     }
 
-    /// The log as if the refold's catalog had been there from the start, with what that lacks rejected.
+    /// The log as if the refold's catalog had been in force from the start: ops on tables that it lacks are rejected.
     pub(crate) fn as_if_of_their_time(&self, events: &[Event]) -> Vec<Event> {
         let mut events = events.to_vec();
         let (Some(refold), Some((version, catalog))) = (self.refold, &self.catalog) else { return events };
@@ -174,7 +175,7 @@ impl Generation {
         events
     }
 
-    /// What the oracle says.
+    /// The oracle's fold of a log.
     pub(crate) fn expected(&self, events: &[Event]) -> OracleState {
         match self.refold {
             Some(refold) => oracle::refold(events, refold, &example_resolver),
@@ -182,18 +183,18 @@ impl Generation {
         }
     }
 
-    /// The whole log at once.
+    /// Core's fold of a whole log at once.
     pub(crate) fn fold(&self, events: &[Event]) -> Outcome {
         fold_with(self.folder(Position::START, None, resolvers()), events)
     }
 }
 
-/// The whole log at once, by the rules of their time.
+/// Core's fold of a whole log at once, by the rules of their time.
 pub(crate) fn fold(events: &[Event]) -> Outcome {
     fold_by(events, resolvers())
 }
 
-/// The same by other resolvers.
+/// Core's fold of a whole log at once, by the rules of their time and with these resolvers.
 pub(crate) fn fold_by(events: &[Event], resolvers: Resolvers) -> Outcome {
     fold_with(Folder::with_resolvers(resolvers), events)
 }

@@ -1,4 +1,4 @@
-//! What a record remembers at most, one below and one past it, and what a union weighs.
+//! The limits of what a record remembers, exactly reached and exceeded by one. And the size of a union.
 
 use tidelog_core::catalog::{Catalog, catalog_op};
 use tidelog_core::event::Event;
@@ -17,7 +17,7 @@ use crate::fold::{Outcome, fold};
 struct Log(Vec<Event>);
 
 impl Log {
-    /// `table` is what stands below `[tables.t]`.
+    /// `table` are the lines below `[tables.t]`.
     fn of(table: &str) -> Self {
         let mut log = Self(Vec::new());
         log.catalog(table);
@@ -35,7 +35,7 @@ impl Log {
         self.0.len() as i64
     }
 
-    /// Device 1 is a manager's, the others are staff's.
+    /// Device 1 has the role `manager`, the others have `staff`.
     fn op(&mut self, device: u128, base: i64, intent: Intent) -> Position {
         let at = self.head() + 1;
         let like = event(at, device.min(2), intent, base, at);
@@ -52,7 +52,7 @@ impl Log {
         (fold(&self.0), oracle::fold(&self.0, &example_resolver))
     }
 
-    /// What both folds come to.
+    /// The oracle's result, with which core's has to agree.
     fn agreed(&self) -> OracleState {
         let (core, oracle) = self.folds();
         let rows: Vec<_> = core.conflicts.into_values().collect();
@@ -68,7 +68,7 @@ fn one(field: &str, value: Value) -> [(String, Value); 1] {
     [(field.to_owned(), value)]
 }
 
-/// The manager adds first, then so many others; a delete of staff that knew nobody has to beat all who are remembered.
+/// The manager adds first, then many others. A delete of staff that knew none of them has to beat all remembered ones.
 #[test]
 fn of_65_contributors_the_oldest_is_forgotten() {
     for (others, verdict) in [(63, Verdict::Superseded), (64, Verdict::Applied)] {
@@ -82,7 +82,7 @@ fn of_65_contributors_the_oldest_is_forgotten() {
     }
 }
 
-/// A row of its own first, then so many more: the first is there to be resolved, or is not any more.
+/// One conflict first, then many more. The first one can still be resolved, or no longer.
 #[test]
 fn of_1001_closed_conflicts_the_oldest_is_forgotten() {
     for (later, status) in [(999, Status::Resolved), (1_000, Status::Automatic)] {
@@ -100,8 +100,8 @@ fn of_1001_closed_conflicts_the_oldest_is_forgotten() {
 
 const UNION: &str = "[tables.t.fields.u]\nmerge = \"union\"\n";
 
-/// ADR 0012: a put *after which its record had* more than 4 MiB loses whole. After this one it has as much as before. Was
-/// found by a heavy random log: core counted a union as if nothing of it were there yet.
+/// ADR 0012: a put *after which its record would have* more than 4 MiB loses as a whole. After this one the record has as
+/// much as before. A heavy random log found the fault: core counted a union as if the record had none of its elements yet.
 #[test]
 fn a_union_of_half_a_record_takes_its_own_elements_again() {
     let elements = Value::Array(vec![Value::Text("x".repeat(RECORD_BYTES_MAX / 2))]);
@@ -111,9 +111,9 @@ fn a_union_of_half_a_record_takes_its_own_elements_again() {
     assert_eq!(log.agreed().verdicts[&again].0, Verdict::Applied);
 }
 
-/// The same where the union's field holds what cannot be merged, which the put replaces.
+/// Likewise if the union's field holds a value that cannot be merged, which the put replaces.
 #[test]
-fn what_a_put_on_a_union_replaces_does_not_weigh_beside_it() {
+fn a_value_that_a_put_on_a_union_replaces_does_not_count() {
     let text = Value::Text("x".repeat(RECORD_BYTES_MAX / 2));
     let mut log = Log::of("");
     log.put(2, 1, one("u", text.clone()));
@@ -122,9 +122,10 @@ fn what_a_put_on_a_union_replaces_does_not_weigh_beside_it() {
     assert_eq!(log.agreed().verdicts[&replacing].0, Verdict::Applied);
 }
 
-/// What replaces a value that cannot be merged is a union from then on, and no later put could pass if it were longer.
+/// An array that replaces a value which cannot be merged is a union from then on. If it were longer than a union may be, no
+/// later put could succeed.
 #[test]
-fn what_replaces_a_value_by_a_union_has_as_few_elements_as_a_union() {
+fn an_array_that_replaces_a_value_of_a_union_has_the_limit_of_a_union() {
     for (elements, verdict) in [(UNION_ELEMENTS_MAX, Verdict::Applied), (UNION_ELEMENTS_MAX + 1, Verdict::Superseded)] {
         let mut log = Log::of("");
         log.put(2, 1, one("u", Value::Text("no list".to_owned())));

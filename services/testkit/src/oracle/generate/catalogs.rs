@@ -1,4 +1,4 @@
-//! Random catalogs: every rule, merge, clock, granularity and `on_delete`, in every company.
+//! Random catalogs, with every combination of rule, merge, clock, granularity and `on_delete`.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -9,7 +9,7 @@ pub(super) const ROLES: [&str; 3] = ["manager", "clerk", "guest"];
 /// The tables that a catalog may have.
 pub(super) const TABLES: [&str; 2] = ["notes", "tasks"];
 
-/// The fields that ops give. `a` has its table's rule, `b` and `c` may have one of their own, `n` and `u` may merge.
+/// The fields that ops give. `a` has the table's rule, `b` and `c` may have their own rules, and `n` and `u` may merge.
 pub(super) const FIELDS: [&str; 5] = ["a", "b", "c", "n", "u"];
 
 const RULES: [&str; 8] = [
@@ -23,7 +23,7 @@ const RULES: [&str; 8] = [
     "rule = \"custom\"\nname = \"asks\"",
 ];
 
-/// A catalog of all tables, or now and then of one alone, as TOML.
+/// A catalog as TOML, of all tables or sometimes of one alone.
 pub(super) fn random_catalog(random: &mut StdRng) -> String {
     let skew = [0, 60, 60, 600][random.random_range(0..4)];
     let mut text = format!("roles = {ROLES:?}\nclock_skew_s = {skew}\n");

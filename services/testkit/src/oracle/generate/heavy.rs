@@ -1,7 +1,7 @@
-//! Logs that come to the limits of a record: few of them, since each weighs a lot.
+//! Logs that reach the limits of a record. A test plays few of them, since each one takes long.
 //!
-//! The ops of some are larger than a server takes (`fields_too_large`). A fold does not know that limit, and four ops that
-//! fill a record come to it as forty do.
+//! Some of their ops are larger than a server accepts (`fields_too_large`). A fold does not know that limit, and four ops
+//! that fill a record reach its limits just as forty do.
 
 use std::collections::BTreeMap;
 
@@ -12,28 +12,28 @@ use tidelog_core::value::{Fields, Value};
 use super::Log;
 use crate::oracle::shapes::RecordKey;
 
-/// What a log has much of.
+/// The limit that a log reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// Of nothing: most logs are so.
+    /// None, as most logs.
     Light,
-    /// Devices that contribute to the same fields.
+    /// The contributors of a field.
     Contributors,
-    /// Fields of a record.
+    /// The fields of a record.
     Fields,
-    /// Bytes of a record.
+    /// The bytes of a record.
     Bytes,
-    /// Elements of a union.
+    /// The elements of a union.
     Elements,
-    /// Conflicts of a record, open and closed.
+    /// The conflicts of a record, open and closed.
     Conflicts,
 }
 
 impl Weight {
-    /// All that are heavy.
+    /// Every weight but `Light`.
     pub const HEAVY: [Self; 5] = [Self::Contributors, Self::Fields, Self::Bytes, Self::Elements, Self::Conflicts];
 
-    /// How many events it takes to come to the limit and past it.
+    /// The number of events that it takes to reach the limit and exceed it.
     pub fn events(self) -> usize {
         match self {
             Self::Light => 40,
@@ -44,7 +44,7 @@ impl Weight {
         }
     }
 
-    /// Of a hundred ops, how many are deletes: a record without fields is far from every limit.
+    /// Deletes among a hundred ops. There are few, since a record without fields is far from every limit.
     pub(super) fn deletes(self) -> u32 {
         match self {
             Self::Light => 12,
@@ -53,7 +53,7 @@ impl Weight {
         }
     }
 
-    /// Of a hundred ops, how many are resolves, if there is something to resolve.
+    /// Resolves among a hundred ops, as far as there are conflicts.
     pub(super) fn resolves(self) -> u32 {
         match self {
             Self::Contributors => 3,
@@ -62,12 +62,12 @@ impl Weight {
         }
     }
 
-    /// How many catalogs come: one in so many batches.
+    /// The number of batches from one catalog to the next, on average.
     pub(super) fn batches_of_a_catalog(self) -> u32 {
         if self == Self::Contributors { 200 } else { 25 }
     }
 
-    /// How many ops a batch has, each as likely as the others.
+    /// The possible numbers of ops in a batch, each as likely as the others.
     pub(super) fn batch_ops(self) -> &'static [usize] {
         if self == Self::Contributors { &[1] } else { &[1, 1, 1, 2, 3] }
     }
@@ -82,7 +82,7 @@ impl Weight {
 }
 
 impl Log {
-    /// The fields of a put that brings its record near a limit, often as near as can be; `None` for one like any other.
+    /// The fields of a put that brings its record near a limit, often exactly to it. `None` for an ordinary put.
     pub(super) fn heavy_fields(&mut self, record: &RecordKey) -> Option<Fields> {
         if self.weight == Weight::Bytes {
             return Some(self.many_bytes(record));
@@ -101,7 +101,7 @@ impl Log {
         }
     }
 
-    /// What adds to the merge fields, and sets them anew only where a catalog has taken their merge.
+    /// Additions to the merge fields, which replace their values only while the catalog does not merge them.
     fn contributions(&mut self) -> Fields {
         let number = self.random.random_range(-2..5);
         let both = [("n", Value::Int(number)), ("u", Value::Array(vec![Value::Int(number)]))];
@@ -109,7 +109,7 @@ impl Log {
         both.into_iter().enumerate().filter(|(index, _)| *index != which).map(|(_, field)| field).collect()
     }
 
-    /// The fields of a living record; of others none.
+    /// The fields of a live record; none of any other one.
     fn living(&self, record: &RecordKey) -> BTreeMap<String, Value> {
         let living = self.oracle.shown(record).filter(|(deleted, _)| !deleted);
         living.map(|(_, fields)| fields).unwrap_or_default()
@@ -120,7 +120,7 @@ impl Log {
         numbers.map(|number| (format!("f{number:05}"), value.clone())).collect()
     }
 
-    /// Thousands of fields, or as many new ones as there is room for, or one more or less.
+    /// Thousands of fields, or as many new ones as there is room for, one more, or one less.
     fn many_fields(&mut self, record: &RecordKey) -> Fields {
         let shown = self.living(record);
         if self.random.random_ratio(1, 2) {
@@ -134,7 +134,7 @@ impl Log {
         names.take(count).map(|name| (name, value.clone())).collect()
     }
 
-    /// A megabyte, or what there is room for in a field, or a byte more or less; of a union also all that is in it again.
+    /// A megabyte, or as many bytes as there is room for, one more, or one less. For a union also all of its elements again.
     fn many_bytes(&mut self, record: &RecordKey) -> Fields {
         let name = ["p", "q", "r", "s", "a", "b", "u", "u"][self.random.random_range(0..8)];
         let mut others = self.living(record);
@@ -165,7 +165,8 @@ impl Log {
         fields
     }
 
-    /// Thousands of elements, some of them there already; or as many new ones as there is room for, or one more or less.
+    /// Thousands of elements, some of which the union has already. Or as many new ones as there is room for, one more, or
+    /// one less.
     fn many_elements(&mut self, record: &RecordKey) -> Fields {
         let elements = match self.living(record).remove("u") {
             Some(Value::Array(elements)) if self.random.random_ratio(1, 2) => {

@@ -1,22 +1,22 @@
-//! Whether a put would make its record too large, and how it loses then.
+//! A put that would make its record too large loses as a whole.
 
 use tidelog_core::catalog::{Merge, Resolution};
 use tidelog_core::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use tidelog_core::value::{Fields, Value};
 
-use super::{Given, Standing, Turn, newest_writer, side};
+use super::{Given, StoredFields, Turn, newest_writer, side};
 use crate::oracle::past::Stored;
 use crate::oracle::rules::{Choice, is_mergeable};
 
-/// Elements that a union may have.
+/// Elements of a union at most.
 const UNION_ELEMENTS_MAX: usize = 10_000;
 
 impl<'a> Turn<'a> {
-    pub(super) fn is_too_large(&mut self, standing: &Standing<'a>, given: &Given) -> bool {
-        let mut after: Given = standing.iter().map(|(field, stored)| (field.clone(), stored.value.clone())).collect();
+    pub(super) fn is_too_large(&mut self, before: &StoredFields<'a>, given: &Given) -> bool {
+        let mut after: Given = before.iter().map(|(field, stored)| (field.clone(), stored.value.clone())).collect();
         let mut longest_union = 0;
         for (field, value) in given {
-            let stored = standing.get(field);
+            let stored = before.get(field);
             let value = match self.resolution_of(field) {
                 Resolution::Merge(merge)
                     if is_mergeable(merge, value) && stored.is_none_or(|s| is_mergeable(merge, &s.value)) =>
@@ -27,7 +27,7 @@ impl<'a> Turn<'a> {
                     }
                     united
                 }
-                // What replaces a value that cannot be merged is a union from then on.
+                // An array that replaces a value which cannot be merged is a union from then on.
                 Resolution::Merge(Merge::Union) => {
                     if let Value::Array(elements) = value {
                         longest_union = elements.len().max(longest_union);
@@ -46,22 +46,22 @@ impl<'a> Turn<'a> {
             ("fields", fields, RECORD_FIELDS_MAX),
             ("bytes", bytes, RECORD_BYTES_MAX),
         ];
-        for (what, size, most) in limits {
-            is_too_large |= size > most && !given.is_empty();
-            if size == most || size == most + 1 {
-                self.note(format!("limit of {what}: {}", if size == most { "just in" } else { "just past" }));
+        for (what, size, limit) in limits {
+            is_too_large |= size > limit && !given.is_empty();
+            if size == limit || size == limit + 1 {
+                self.note(format!("limit of {what}: {}", if size == limit { "just in" } else { "just past" }));
             }
         }
         is_too_large
     }
 
-    pub(super) fn lose_to_the_limits(&mut self, standing: &Standing<'a>, given: &Given) {
+    pub(super) fn lose_to_the_limits(&mut self, stored: &StoredFields<'a>, given: &Given) {
         self.too_large = true;
         self.note(if self.event.intent.conflict().is_some() { "limit: a resolve" } else { "limit: a put" });
-        let newest = newest_writer(standing);
+        let newest = newest_writer(stored);
         for (field, value) in given {
-            let winner = newest.map(|step| side(step, standing.get(field).map(|stored| &stored.value)));
-            self.row(field, "limit", Choice::StoredStays, winner, self.own(Some(value)));
+            let winner = newest.map(|step| side(step, stored.get(field).map(|stored| &stored.value)));
+            self.make_conflict(field, "limit", Choice::StoredStays, winner, self.own(Some(value)));
         }
     }
 }
