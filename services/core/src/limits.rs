@@ -39,6 +39,11 @@ pub const UNION_ELEMENTS_MAX: usize = 10_000;
 /// Largest number of contributors that a merge field remembers, one contribution per device. A delete that did not know
 /// of the latest contributions is judged against these.
 pub const CONTRIBUTORS_MAX: usize = 64;
+/// Largest number of deletes that a record remembers since it last lived.
+///
+/// A put is judged by each that it did not know of. A put that did not know of one for which there was no room loses
+/// (`superseded`), unless the table says `update_wins`.
+pub const DELETES_MAX: usize = 64;
 /// Number of event positions that a record keeps until they leave it as a block.
 pub const HISTORY_BLOCK_EVENTS: usize = 64;
 /// Deepest nesting of a value, in levels. Keeps every recursive reader far from a stack overflow.

@@ -54,6 +54,7 @@ fn op(table: &str, value: i64) -> SystemOp {
         role: Role::parse("member").unwrap(),
         scopes: Some(Scopes::All),
         actor: Actor::parse("somebody").unwrap(),
+        readmits: None,
     }
 }
 

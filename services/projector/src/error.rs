@@ -13,6 +13,9 @@ pub enum StepError {
     /// The workspace does not exist.
     #[error("there is no workspace {0}")]
     NoWorkspace(WorkspaceId),
+    /// An earlier version has folded the records by other rules, and they are not rebuilt yet.
+    #[error("an earlier version has folded the records of workspace {0}: a running server rebuilds them by itself")]
+    EarlierForm(WorkspaceId),
 }
 
 /// Why a rebuild failed.

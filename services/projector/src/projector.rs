@@ -8,6 +8,7 @@ use tidelog_core::fold::Resolvers;
 use tidelog_postgres::{CatalogCache, SliceLimits, Store, Wakeups};
 
 use crate::metrics::ProjectorMetrics;
+use crate::step::alias_cache::AliasCache;
 
 /// Size of one step, to the next batch boundary. Larger steps save round trips; smaller ones hold less in memory and let a
 /// waiting push know sooner.
@@ -25,6 +26,7 @@ pub struct Projector {
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) metrics: ProjectorMetrics,
     pub(crate) catalogs: CatalogCache<Digest>,
+    pub(crate) aliases: AliasCache,
     pub(crate) records_bytes_max: usize,
     pub(crate) slice_limits: SliceLimits,
     pub(crate) resolvers: Resolvers,
@@ -40,6 +42,7 @@ impl Projector {
             wakeups,
             metrics,
             catalogs: CatalogCache::default(),
+            aliases: AliasCache::default(),
             records_bytes_max: RECORDS_BYTES_MAX,
             slice_limits: STEP_LIMITS,
             resolvers: Resolvers::none(),

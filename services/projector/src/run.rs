@@ -31,6 +31,7 @@ impl Projector {
             let (projector, scheduler, stop) = (self.clone(), Arc::clone(&scheduler), stop.clone());
             workers.spawn(async move { projector.run_worker(&scheduler, stop).await });
         }
+        workers.spawn(self.clone().keep_forms_current(stop.clone()));
         let (mut next_poll_at, mut next_gauges_at) = (Instant::now(), Instant::now());
         while !*stop.borrow_and_update() {
             tokio::select! {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
 
 /// Decides by the two writes and nothing else, so that every replica decides the same at any time.
 pub(crate) fn longest_text(op: Contender<'_>, stored: Contender<'_>) -> Decision {
-    let (Some(Value::Text(given)), Some(Value::Text(known))) = (op.value, stored.value) else {
+    let (Some(Value::Text(given)), Some(Value::Text(known))) = (op.value(), stored.value()) else {
         return Decision::PersonChooses;
     };
     match given.chars().count().cmp(&known.chars().count()) {

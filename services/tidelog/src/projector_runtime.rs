@@ -16,6 +16,9 @@ use tokio::time::timeout;
 use crate::config::ServerConfig;
 use crate::error::ServerError;
 
+/// Connections beside those of the workers, open only while the records of an earlier version are rebuilt: for the lock, to
+/// write, to read and to swap.
+const REBUILD_CONNECTIONS: usize = 4;
 /// How long the steps under way may take when the server stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -47,7 +50,8 @@ impl ProjectorHandle {
         let threads = (available_parallelism().map_or(1, usize::from) / 2).clamp(1, workers);
         let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("projector").enable_all().build();
         let runtime = OwnedRuntime(Some(runtime.map_err(ServerError::Threads)?));
-        let store = StoreConfig { url: config.database_url.clone(), pool_size: Self::connections(config) };
+        let pool_size = Self::connections(config) + REBUILD_CONNECTIONS;
+        let store = StoreConfig { url: config.database_url.clone(), pool_size };
         // Made within the runtime, which then drives its connections.
         let store = runtime.enter(|| Store::new(&store))?;
         let projector = Projector::new(store, wakeups, registry)?;

@@ -128,11 +128,11 @@ fn check_table(name: &TableName, file: &TableFile, roles: &[Role]) -> Result<Tab
         Some(list) => check_roles(list, roles, &[path[0], path[1], key]).map(|()| list.clone()),
     };
     let written = RuleWords { rule: file.rule, clock: file.clock, roles: &file.roles, name: &file.name };
+    let rule = written.check(&Rule::LastWriteWins(Clock::Server), roles, &path)?;
     let mut fields = BTreeMap::new();
     for (field, written) in &file.fields {
-        fields.insert(field.clone(), check_field(&path, field, written, roles)?);
+        fields.insert(field.clone(), check_field(&path, &rule, field, written, roles)?);
     }
-    let rule = written.check(RuleName::LastWriteWins, roles, &path)?;
     Ok(Table {
         has_merges: fields.values().any(|field: &Field| matches!(field.resolution, Some(Resolution::Merge(_)))),
         rule,
@@ -146,7 +146,13 @@ fn check_table(name: &TableName, file: &TableFile, roles: &[Role]) -> Result<Tab
     })
 }
 
-fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) -> Result<Field, Fault> {
+fn check_field(
+    table: &[&str; 2],
+    table_rule: &Rule,
+    name: &str,
+    file: &FieldFile,
+    roles: &[Role],
+) -> Result<Field, Fault> {
     let path = [table[0], table[1], "fields", name];
     if name.is_empty() || !is_storable(name, NAME_BYTES_MAX) {
         return Err(Fault::at(&path, "a field name has to be 1 to 255 bytes without NUL"));
@@ -166,7 +172,7 @@ fn check_field(table: &[&str; 2], name: &str, file: &FieldFile, roles: &[Role]) 
             }
             Some(Resolution::Merge(merge))
         }
-        (None, Some(rule)) => Some(Resolution::Rule(written.check(rule, roles, &path)?)),
+        (None, Some(_)) => Some(Resolution::Rule(written.check(table_rule, roles, &path)?)),
         (None, None) => written.check_unused(&path).map(|()| None)?,
     };
     Ok(Field {
@@ -185,14 +191,20 @@ struct RuleWords<'a> {
 }
 
 impl RuleWords<'_> {
-    fn check(&self, default: RuleName, roles: &[Role], path: &[&str]) -> Result<Rule, Fault> {
-        let rule = self.rule.unwrap_or(default);
+    /// The rule that the words say. `outer` is the rule if they name none; if they name the same one, its clock or roles hold
+    /// unless the words give their own.
+    fn check(&self, outer: &Rule, roles: &[Role], path: &[&str]) -> Result<Rule, Fault> {
+        let rule = self.rule.unwrap_or(outer.name());
         let misplaced =
             |key: &str| Err(Fault::at(&[path, &[key]].concat(), format!("does not go with rule \"{rule}\"")));
         match (rule, self.clock, self.roles, self.name) {
-            (RuleName::LastWriteWins, clock, None, None) => Ok(Rule::LastWriteWins(clock.unwrap_or(Clock::Server))),
+            (RuleName::LastWriteWins, clock, None, None) => {
+                let outer_clock = if let Rule::LastWriteWins(clock) = outer { *clock } else { Clock::Server };
+                Ok(Rule::LastWriteWins(clock.unwrap_or(outer_clock)))
+            }
             (RuleName::RolePriority, None, listed, None) => {
-                let listed = listed.as_deref().unwrap_or(roles);
+                let outer_roles = if let Rule::RolePriority(listed) = outer { listed } else { roles };
+                let listed = listed.as_deref().unwrap_or(outer_roles);
                 check_roles(listed, roles, &[path, &["roles"]].concat())?;
                 Ok(Rule::RolePriority(listed.to_vec()))
             }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::catalog::{Merge, OnDelete, RuleName};
-use crate::ids::{ConflictId, DeviceId, Position};
+use crate::catalog::{OnDelete, RuleName};
+use crate::fold::record::EventPlace;
+use crate::ids::{ConflictId, DeviceId, Position, Seq};
 use crate::value::Value;
 
 /// A conflict: two writes that did not know of each other and differ, with the one that won and what decided. Only its
@@ -18,8 +19,11 @@ pub struct Conflict {
     pub rule: DecidedBy,
     /// Whether the conflict is open, and if not, how it was closed.
     pub status: ConflictStatus,
-    /// The side in force after the event; `None` if no write opposed the loser.
+    /// The side in force after the event; `None` if nothing stood in the field.
     pub winner: Option<Side>,
+    /// The event that beat the op, if the op lost as a whole under granularity `record`. It may have written another
+    /// field than this one.
+    pub beaten_by: Option<EventPlace>,
     /// The side that lost.
     pub loser: Side,
 }
@@ -29,21 +33,30 @@ pub struct Conflict {
 pub struct Side {
     /// The position of the event on this side.
     pub position: Position,
-    /// The device that made the event.
+    /// The device that made the op; of a readmitted op, the device that made it first.
     pub device: DeviceId,
+    /// The seq under which that device made the op.
+    pub seq: Seq,
     /// What the event wanted for the field.
     pub content: Content,
 }
 
-/// What one side of a conflict wanted for the field.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Content {
+impl Side {
+    /// Where the event of this side is in its log, and which op it is.
+    pub(in crate::fold) fn place(&self) -> EventPlace {
+        EventPlace { position: self.position, device: self.device, seq: self.seq }
+    }
+}
+
+/// What a write wanted for a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Content<V = Value> {
     /// To set this value.
-    Value(Value),
+    Value(V),
     /// To delete the record.
     Deleted,
-    /// Nothing for this field: the event opposed the op as a whole.
-    Nothing,
+    /// Nothing for this field: the write opposed another one as a whole.
+    NotGiven,
 }
 
 /// What decided a conflict. Displayed as a word of the catalog, `retention`, `limit` or `resolved`.
@@ -51,9 +64,6 @@ pub enum Content {
 pub enum DecidedBy {
     /// The rule of the field, or of its table.
     Rule(RuleName),
-    /// A merge field that met a value which cannot be merged: the later position won. Only a change of the catalog can
-    /// bring such a value about.
-    Merge(Merge),
     /// The table's `on_delete`.
     OnDelete(OnDelete),
     /// The retention of the tombstone was over.
@@ -68,7 +78,6 @@ impl fmt::Display for DecidedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule(rule) => rule.fmt(f),
-            Self::Merge(merge) => merge.fmt(f),
             Self::OnDelete(on_delete) => on_delete.fmt(f),
             Self::Retention => f.write_str("retention"),
             Self::Limit => f.write_str("limit"),

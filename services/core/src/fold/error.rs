@@ -2,6 +2,7 @@
 
 use crate::catalog::CatalogEventError;
 use crate::ids::Position;
+use crate::log::device_change::DeviceChangeError;
 
 /// Why a log cannot be folded. The [`Folder`](super::Folder) that returned it must not be used any further.
 ///
@@ -21,5 +22,13 @@ pub enum FoldError {
         position: Position,
         /// What is wrong with it.
         source: CatalogEventError,
+    },
+    /// A `_devices` event cannot be read.
+    #[error("at {position}: {source}")]
+    Device {
+        /// The position of the `_devices` event.
+        position: Position,
+        /// What is wrong with it.
+        source: DeviceChangeError,
     },
 }

@@ -5,26 +5,32 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::catalog::Catalog;
-use crate::fold::apply::{EventContext, EventOutcome};
+use crate::fold::aliases::Aliases;
+use crate::fold::apply::{EventContext, EventOutcome, FoldRules};
 use crate::fold::error::FoldError;
 use crate::fold::record::key::RecordKeyRef;
 use crate::fold::record::{Record, RecordKey};
 use crate::fold::rules::custom::Resolvers;
-use crate::ids::{CATALOG_TABLE, CatalogVersion, Position};
+use crate::ids::{CATALOG_TABLE, CatalogVersion, DEVICES_TABLE, DeviceId, Position, Seq};
+use crate::log::device_change::{Alias, DeviceChange, Readmitted};
 use crate::log::event::Event;
 use crate::log::verdict::Verdict;
 
 /// The records folded so far, with the catalog in force.
 ///
 /// A replica starts with [`Folder::new`] and folds the whole log. A projector starts in the middle: it sets the catalog
-/// in force at its checkpoint ([`Folder::set_catalog`]) and loads the stored records that the next events name
-/// ([`Folder::load`]).
+/// in force at its checkpoint ([`Folder::set_catalog`]), the earlier names that devices have there
+/// ([`Folder::set_aliases`]), and loads the stored records that the next events name ([`Folder::load`]).
 #[derive(Debug, Default)]
 pub struct Folder {
     catalog: Option<(CatalogVersion, Arc<Catalog>)>,
     /// The position of the catalog that holds from the start; 0 without a refold. Catalogs before it are skipped.
     refold_position: Position,
     resolvers: Resolvers,
+    /// The earlier names of devices, from the `_devices` events so far.
+    aliases: Arc<Aliases>,
+    /// The op that the next event readmits, with the device that made it.
+    readmitted: Option<(DeviceId, Readmitted)>,
     records: IndexMap<RecordKey, RecordSlot>,
     /// The indices in `records` of the slots with `is_changed`, each once.
     changed: Vec<usize>,
@@ -80,6 +86,21 @@ impl Folder {
         self.catalog.as_ref()
     }
 
+    /// Sets the earlier names of devices, as the `_devices` events up to here give them.
+    pub fn set_aliases(&mut self, aliases: impl Into<Arc<Aliases>>) {
+        self.aliases = aliases.into();
+    }
+
+    /// Gives a device an earlier name, as its `_devices` event would.
+    pub fn add_alias(&mut self, device: DeviceId, alias: Alias) {
+        Arc::make_mut(&mut self.aliases).insert(device, alias);
+    }
+
+    /// The earlier names of devices so far.
+    pub fn aliases(&self) -> &Arc<Aliases> {
+        &self.aliases
+    }
+
     /// Adds a stored record that later events may name.
     pub fn load(&mut self, key: RecordKey, record: Record) {
         self.records.insert(key, RecordSlot { record, is_changed: false, is_stored: true });
@@ -106,6 +127,11 @@ impl Folder {
             self.fold_catalog(event)?;
             return Ok(EventOutcome::without_conflicts(Verdict::Applied));
         }
+        if event.table.as_str() == DEVICES_TABLE {
+            self.fold_device_change(event)?;
+            return Ok(EventOutcome::without_conflicts(Verdict::Applied));
+        }
+        let maker = self.maker_of(event);
         if event.table.is_server_owned() {
             return Ok(EventOutcome::without_conflicts(Verdict::Applied));
         }
@@ -113,7 +139,8 @@ impl Folder {
         let Some(table) = catalog.tables.get(&event.table) else {
             return self.fold_into_missing_table(event);
         };
-        let context = EventContext::new(catalog, table, &self.resolvers, event);
+        let rules = FoldRules { catalog, resolvers: &self.resolvers, aliases: &self.aliases };
+        let context = EventContext::new(rules, table, event, maker);
         let index = self.records.get_index_of(&RecordKeyRef(event)).unwrap_or_else(|| {
             let slot = RecordSlot { record: context.unseen_record(), is_changed: false, is_stored: false };
             self.records.insert_full(RecordKey::of(event), slot).0
@@ -139,6 +166,25 @@ impl Folder {
         }
         self.set_catalog(version, catalog);
         Ok(())
+    }
+
+    fn fold_device_change(&mut self, event: &Event) -> Result<(), FoldError> {
+        let position = event.position;
+        let change = DeviceChange::from_event(event).map_err(|source| FoldError::Device { position, source })?;
+        if let Some(alias) = change.replaces {
+            self.add_alias(change.device, alias);
+        }
+        self.readmitted = change.readmitted.map(|readmitted| (change.device, readmitted));
+        Ok(())
+    }
+
+    /// The device that made an op, and the seq under which it did. Both differ from those of the event if the system device
+    /// readmitted it, as the `_devices` event before it says.
+    fn maker_of(&mut self, event: &Event) -> (DeviceId, Seq) {
+        match self.readmitted.take() {
+            Some((maker, Readmitted { seq, of })) if event.device.is_system() && event.seq == seq => (maker, of),
+            Some(_) | None => (event.device, event.seq),
+        }
     }
 
     /// Before a refold's catalog, an event may name a table that this catalog has dropped. Such a table has no records,

@@ -62,6 +62,7 @@
 //! `record/` is the folded state of a record, `conflicts.rs` a conflict. docs/MODEL.md explains the rules to users, and
 //! docs/RULES.md shows them by examples.
 
+mod aliases;
 mod apply;
 mod conflicts;
 mod error;
@@ -70,11 +71,13 @@ mod record;
 mod rules;
 pub mod table_digest;
 
+pub use aliases::Aliases;
 pub use apply::EventOutcome;
 pub use conflicts::{Conflict, ConflictStatus, Content, DecidedBy, Side, StatusChange};
 pub use error::FoldError;
 pub use folder::{ChangedRecord, Folder};
 pub use record::{
-    ClosedConflict, Delete, FieldState, History, MergeState, OpenConflict, Record, RecordKey, StateError, Writer,
+    ClosedConflict, Delete, Deletes, EventPlace, FieldState, History, MergeState, OpenConflict, Record, RecordKey,
+    STATE_FORM, StateError, Writer,
 };
 pub use rules::custom::{Contender, Decision, Resolver, Resolvers};

@@ -29,14 +29,18 @@ pub struct ConflictView {
     pub scope: Scope,
     /// The field in conflict; `""` if a delete lost.
     pub field: String,
-    /// What decided the conflict: a rule, a merge, the `on_delete` of the table, `retention`, `limit` or `resolved`.
+    /// What decided the conflict: a rule, the `on_delete` of the table, `retention`, `limit` or `resolved`.
     pub rule: String,
     /// `open`: a person must choose. `automatic`: a rule decided. `resolved`: a resolve named the conflict.
     /// `overtaken`: a later op that knew both events wrote the field or deleted the record.
     pub status: String,
-    /// The side that won; left out if no write opposed the loser.
+    /// The side that won; left out if nothing stood in the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub winner: Option<SideView>,
+    /// The event that beat the op, if the op lost as a whole under granularity `record`. It may have written another
+    /// field than this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beaten_by: Option<AuthoredEvent>,
     /// The side that lost.
     pub loser: SideView,
     /// The position of the event that resolved or overtook the conflict.
@@ -49,10 +53,26 @@ pub struct ConflictView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SideView {
+    /// The event of this side.
+    #[serde(flatten)]
+    pub event: AuthoredEvent,
+    /// The value that the event wrote. Left out for a delete, and for a side that opposed the op as a whole.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub value: Option<Value>,
+    /// Whether the event deleted the record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// An event of a conflict, with who made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthoredEvent {
     /// The position of the event.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// The id of the device that made the event.
+    /// The id of the device that made the op; of a readmitted op, of the device that made it first.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
     /// The role of the device when the event was stored.
@@ -65,13 +85,6 @@ pub struct SideView {
     /// When the op was made, by the clock of the device.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: UnixMs,
-    /// The value that the event wrote. Left out for a delete, and for a side that opposed the op as a whole.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
-    pub value: Option<Value>,
-    /// Whether the event deleted the record.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
 }
 
 /// A page of conflicts: the response to `GET /conflicts`.

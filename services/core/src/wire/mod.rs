@@ -17,7 +17,7 @@ mod records;
 mod status;
 
 pub use conflicts::{
-    Choice, ConflictView, ConflictsResponse, HistoryEvent, HistoryResponse, ResolveResponse, SideView,
+    AuthoredEvent, Choice, ConflictView, ConflictsResponse, HistoryEvent, HistoryResponse, ResolveResponse, SideView,
 };
 pub use decode::{DecodeError, decode};
 pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
@@ -26,7 +26,7 @@ pub use events::{EventView, PullEnd, PullResponse, ReadError};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
 pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
 pub use records::{
-    ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, RecordsEnd, RecordsResponse,
+    AliasView, ClosedConflictView, DeleteView, EventPlaceView, MergedView, OpenConflictView, RecordView, RecordsEnd, RecordsResponse,
     WriterView,
 };
 pub use status::{CatalogView, Limits, Status};

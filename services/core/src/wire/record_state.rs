@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::fold::{
-    ClosedConflict, Delete, FieldState, Folder, History, MergeState, OpenConflict, Record, RecordKey, Writer,
+    Aliases, ClosedConflict, Delete, Deletes, EventPlace, FieldState, Folder, History, MergeState, OpenConflict, Record, RecordKey,
+    Writer,
 };
-use crate::ids::{ConflictId, RecordId, Scope, TableName};
-use crate::wire::{ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, WriterView};
+use crate::ids::{ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
+use crate::log::device_change::Alias;
+use crate::wire::{
+    AliasView, ClosedConflictView, DeleteView, EventPlaceView, MergedView, OpenConflictView, RecordView, WriterView,
+};
 
 impl Folder {
     /// Every record of the folder as clients read it, in key order; with the state for folding if `full`.
@@ -34,7 +38,11 @@ impl Record {
             merged: BTreeMap::new(),
             kept: None,
             last_delete: None,
+            other_deletes: Vec::new(),
+            deletes_lost: None,
             delete_before: None,
+            other_deletes_before: Vec::new(),
+            deletes_lost_before: None,
             conflicts: None,
             closed_conflicts: BTreeMap::new(),
         };
@@ -47,13 +55,19 @@ impl Record {
             fields().filter_map(|(name, field)| Some((name.clone(), MergedView::from(&**field.merged.as_ref()?))));
         let closed = self.closed_conflicts.iter();
         let closed = closed.map(|((position, field), closed)| (ConflictId::of(*position, field), closed.into()));
+        let (last_delete, other_deletes) = delete_views(&self.deletes);
+        let (delete_before, other_deletes_before) = delete_views(&self.deletes_before);
         RecordView {
             touched: Some(self.touched),
             writers: Some(fields().map(|(name, field)| (name.clone(), (&*field.writer).into())).collect()),
             merged: merged.collect(),
             kept: (self.deleted && !self.fields.is_empty()).then(|| self.kept()),
-            last_delete: self.last_delete.as_ref().map(DeleteView::from),
-            delete_before: self.delete_before.as_ref().map(DeleteView::from),
+            last_delete,
+            other_deletes,
+            deletes_lost: self.deletes.lost,
+            delete_before,
+            other_deletes_before,
+            deletes_lost_before: self.deletes_before.lost,
             conflicts: Some(self.open_conflicts.iter().map(|(id, open)| (id.clone(), open.into())).collect()),
             closed_conflicts: closed.collect(),
             ..plain
@@ -83,8 +97,12 @@ impl Record {
             weight: values.weight(),
             fields,
             deleted: view.deleted,
-            last_delete: view.last_delete.as_ref().map(Delete::from),
-            delete_before: view.delete_before.as_ref().map(Delete::from),
+            deletes: deletes_of(&view.other_deletes, view.last_delete.as_ref(), view.deletes_lost),
+            deletes_before: deletes_of(
+                &view.other_deletes_before,
+                view.delete_before.as_ref(),
+                view.deletes_lost_before,
+            ),
             open_conflicts: view.conflicts.as_ref()?.iter().map(|(id, open)| (id.clone(), open.into())).collect(),
             closed_conflicts: closed.collect::<Option<_>>()?,
             history: History::default(),
@@ -97,15 +115,41 @@ impl Record {
     }
 }
 
+impl From<Alias> for AliasView {
+    fn from(Alias { device, through }: Alias) -> Self {
+        Self { device, through: through.0 }
+    }
+}
+
+impl Aliases {
+    /// The earlier names of devices that a snapshot with `state=full` gave.
+    pub fn from_views(views: &BTreeMap<DeviceId, AliasView>) -> Self {
+        let alias = |view: &AliasView| Alias { device: view.device, through: Seq(view.through) };
+        views.iter().map(|(device, view)| (*device, alias(view))).collect()
+    }
+}
+
+/// The newest delete, and the others.
+fn delete_views(deletes: &Deletes) -> (Option<DeleteView>, Vec<DeleteView>) {
+    let mut views: Vec<_> = deletes.kept.iter().map(DeleteView::from).collect();
+    (views.pop(), views)
+}
+
+fn deletes_of(others: &[DeleteView], newest: Option<&DeleteView>, lost: Option<Position>) -> Deletes {
+    Deletes { kept: others.iter().chain(newest).map(Delete::from).collect(), lost }
+}
+
 impl From<&Writer> for WriterView {
     fn from(writer: &Writer) -> Self {
-        Self { position: writer.position, device: writer.device, role: writer.role.clone(), at: writer.at }
+        let Writer { position, device, seq, role, at } = writer;
+        Self { position: *position, device: *device, seq: *seq, role: role.clone(), at: *at }
     }
 }
 
 impl From<&WriterView> for Writer {
     fn from(view: &WriterView) -> Self {
-        Self { position: view.position, device: view.device, role: view.role.clone(), at: view.at }
+        let WriterView { position, device, seq, role, at } = view;
+        Self { position: *position, device: *device, seq: *seq, role: role.clone(), at: *at }
     }
 }
 
@@ -139,15 +183,15 @@ impl TryFrom<&MergedView> for MergeState {
 
 impl From<&OpenConflict> for OpenConflictView {
     fn from(open: &OpenConflict) -> Self {
-        let place = |(position, device)| EventPlace { position, device };
+        let place = |EventPlace { position, device, seq }| EventPlaceView { position, device, seq };
         Self { winner: place(open.winner), loser: place(open.loser) }
     }
 }
 
 impl From<&OpenConflictView> for OpenConflict {
     fn from(view: &OpenConflictView) -> Self {
-        let place = |place: &EventPlace| (place.position, place.device);
-        Self { winner: place(&view.winner), loser: place(&view.loser) }
+        let place = |EventPlaceView { position, device, seq }| EventPlace { position, device, seq };
+        Self { winner: place(view.winner), loser: place(view.loser) }
     }
 }
 

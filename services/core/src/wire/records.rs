@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName};
+use crate::ids::{ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use crate::log::cursor::Cursor;
 use crate::time::UnixMs;
 use crate::value::Fields;
@@ -49,12 +49,28 @@ pub struct RecordView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub kept: Option<Fields>,
-    /// With `state=full`: the last delete of the record, if there was one.
+    /// With `state=full`: the newest delete since the record last lived, if there was one. It stays when the record is
+    /// brought back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_delete: Option<DeleteView>,
-    /// With `state=full`: the delete before `last_delete`, if the record is deleted and was deleted before.
+    /// With `state=full`: the other deletes since the record last lived, in position order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_deletes: Vec<DeleteView>,
+    /// With `state=full`: the position of the newest delete since the record last lived for which there was no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
+    pub deletes_lost: Option<Position>,
+    /// With `state=full`: what `last_delete` was before the life of the record ended, if the record is deleted and was
+    /// deleted before. It is the last delete again if all newer ones turn out to have lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_before: Option<DeleteView>,
+    /// With `state=full`: what `other_deletes` were then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_deletes_before: Vec<DeleteView>,
+    /// With `state=full`: what `deletes_lost` was then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
+    pub deletes_lost_before: Option<Position>,
     /// With `state=full`: the open conflicts of the record, by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, OpenConflictView>>))]
@@ -92,22 +108,25 @@ pub struct ClosedConflictView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OpenConflictView {
-    /// The event whose value is in force.
-    pub winner: EventPlace,
+    /// The event that the loser lost to.
+    pub winner: EventPlaceView,
     /// The event whose value lost.
-    pub loser: EventPlace,
+    pub loser: EventPlaceView,
 }
 
 /// An event of an open conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct EventPlace {
+pub struct EventPlaceView {
     /// The position of the event.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// The id of the device that made the event.
+    /// The id of the device that made the op; of a readmitted op, of the device that made it first.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
+    /// The seq under which that device made the op.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub seq: Seq,
 }
 
 /// The event that set a field or deleted a record.
@@ -117,9 +136,12 @@ pub struct WriterView {
     /// The position of the event.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub position: Position,
-    /// The id of the device that made the event.
+    /// The id of the device that made the op; of a readmitted op, of the device that made it first.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
     pub device: DeviceId,
+    /// The seq under which that device made the op.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub seq: Seq,
     /// The role of the device when the event was stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub role: Role,
@@ -134,9 +156,20 @@ pub struct WriterView {
 pub struct DeleteView {
     /// The event that deleted the record.
     pub writer: WriterView,
-    /// When the server stored the delete. The retention of the record counts from here.
+    /// When the server stored the delete. The retention of the record counts from the newest delete.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub received_at: UnixMs,
+}
+
+/// An earlier name of a device: it has made the ops of the other one up to a seq.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AliasView {
+    /// The id of the device that it replaces.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
+    pub device: DeviceId,
+    /// The last seq of that device that counts; 0 if none does.
+    pub through: i64,
 }
 
 /// A page of records: the response to `GET /sync/records`.
@@ -168,6 +201,10 @@ pub struct RecordsEnd {
     /// On the last page with `state=full`: the catalog in force at `position`, to fold further events with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<CatalogView>,
+    /// On the last page with `state=full`: the earlier names that devices have at `position`, to fold further events with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, AliasView>))]
+    pub replaced: BTreeMap<DeviceId, AliasView>,
     /// Tables that the caller may read since its cursor. It has to read all of their records, without a cursor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]

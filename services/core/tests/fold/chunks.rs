@@ -138,7 +138,7 @@ fn count(event: &Event, before: Option<&Record>, outcome: &EventOutcome, after: 
         return;
     }
     let unread = |position, device| position > event.base && (device != event.device || event.device.is_system());
-    let beside_delete = before.last_delete.as_ref().is_some_and(|d| unread(d.writer.position, d.writer.device));
+    let beside_delete = before.deletes.newest().is_some_and(|d| unread(d.writer.position, d.writer.device));
     let plain_put = matches!(event.intent, Intent::Put(_));
     reach("put beside a delete", plain_put && beside_delete && before.deleted);
     reach("put beside a delete, after the return", plain_put && beside_delete && !before.deleted);

@@ -1,6 +1,6 @@
 //! Conflicts: every value that lost is in one (RULE-1), and one resolve restores it.
 
-use tidelog_core::fold::{Contender, Decision, Folder, Resolvers};
+use tidelog_core::fold::{Contender, Content, Decision, Folder, Resolvers};
 use tidelog_core::limits::CLOSED_CONFLICTS_MAX;
 use tidelog_core::verdict::Verdict::{Applied, Conflict, Superseded};
 
@@ -79,7 +79,7 @@ fn a_resolve_of_a_settled_conflict_loses_and_what_it_wanted_is_in_conflicts() {
     log.resolve_by_delete("tablet", "plans", "r", "3.title");
     assert_eq!(
         (log.verdict(7), log.conflicts(7)),
-        (Superseded, vec!["7. resolved automatic: 4 over 7 deleted".into()])
+        (Superseded, vec!["7. resolved automatic: nothing over 7 deleted".into()])
     );
     log.resolve("phone", "plans", "r", "5.title", &[("title", "d")]);
     assert_eq!(
@@ -105,7 +105,7 @@ fn a_record_remembers_its_newest_conflicts_and_a_resolve_of_an_older_one_is_a_pl
 #[test]
 fn a_custom_rule_decides_by_what_the_embedding_program_registered() {
     let catalog = "roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"longest\"";
-    let length = |side: Contender<'_>| side.value.map_or(0, |value| serde_json::to_string(value).unwrap().len());
+    let length = |side: Contender<'_>| side.value().map_or(0, |value| serde_json::to_string(value).unwrap().len());
     let longest = move |op: Contender<'_>, stored: Contender<'_>| match length(op).cmp(&length(stored)) {
         std::cmp::Ordering::Greater => Decision::OpWins,
         std::cmp::Ordering::Equal => Decision::PersonChooses,
@@ -123,4 +123,41 @@ fn a_custom_rule_decides_by_what_the_embedding_program_registered() {
         let outcome = log.events.iter().map(|event| folder.fold(event).unwrap()).last().unwrap();
         assert_eq!((outcome.verdict, conflict_in_words(&outcome.conflicts[0]).as_str()), (verdict, row));
     }
+}
+
+/// A resolver by which a delete loses to everything, and a value to whatever does not give the field.
+fn told(op: Contender<'_>, stored: Contender<'_>) -> Decision {
+    match (op.content, stored.content) {
+        (Content::NotGiven, Content::Deleted) => Decision::OpWins,
+        (Content::Deleted, Content::Value(_)) => Decision::StoredStays,
+        (Content::NotGiven, Content::Value(_)) => Decision::PersonChooses,
+        _ => Decision::OpWins,
+    }
+}
+
+#[test]
+fn a_custom_rule_is_told_a_delete_from_a_field_that_is_not_given() {
+    let catalog = "roles = [\"staff\"]\n[tables.notes]\nrule = \"custom\"\nname = \"told\"\non_delete = \"rule\"
+        [tables.whole]\nrule = \"custom\"\nname = \"told\"\ngranularity = \"record\"";
+    let mut log = Log::under(catalog);
+    log.put("phone", "notes", "r", &[("title", "a")]);
+    log.delete("tablet", "notes", "r").base(1);
+    log.delete("tablet", "notes", "r");
+    log.put("watch", "notes", "r", &[("title", "b")]).base(3);
+    log.put("phone", "whole", "r", &[("title", "a")]);
+    log.put("tablet", "whole", "r", &[("body", "b")]).base(1);
+    let mut folder = Folder::with_resolvers(Resolvers::none().with("told", told));
+    let verdicts: Vec<_> = log.events.iter().map(|event| folder.fold(event).unwrap().verdict).skip(1).collect();
+    assert_eq!(verdicts, [Applied, Superseded, Applied, Applied, Applied, Conflict]);
+}
+
+#[test]
+fn a_delete_that_comes_too_late_for_its_conflict_makes_no_row_where_the_record_is_deleted() {
+    let mut log = two_writers("plans");
+    log.resolve("laptop", "plans", "r", "3.title", &[("title", "c")]);
+    log.delete("laptop", "plans", "r");
+    log.resolve_by_delete("watch", "plans", "r", "3.title").base(3);
+    assert_eq!((log.verdict(6), log.conflicts(6)), (Superseded, vec![]));
+    log.resolve("watch", "plans", "r", "3.title", &[("title", "d")]).base(3);
+    assert_eq!(log.conflicts(7), ["7.title resolved automatic: 5 deleted over 7 d"]);
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking too")]
 
+mod aliases;
 mod chunks;
 mod conflict_rows;
 mod conflicts;

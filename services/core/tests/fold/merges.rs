@@ -5,7 +5,7 @@ use tidelog_core::limits::CONTRIBUTORS_MAX;
 use tidelog_core::value::Value;
 use tidelog_core::verdict::Verdict::{Applied, Superseded};
 
-use crate::story::{Log, MORE_RULES};
+use crate::story::{Log, MORE_RULES, SERVER};
 
 fn value(log: &Log, table: &str, field: &str) -> Value {
     log.record(table, "r").unwrap().plain().0[field].clone()
@@ -71,7 +71,9 @@ fn a_put_that_makes_a_union_too_long_loses_as_a_whole() {
     assert_eq!(log.verdict(3), Applied, "the union has no new element");
     log.put_json("phone", "counts", "r", r#"{"tags": [10000], "total": 1}"#);
     assert_eq!((log.verdict(4), log.lost(4)), (Superseded, vec!["4.tags".to_owned(), "4.total".to_owned()]));
-    assert!(log.conflicts(4)[1].starts_with("4.total limit automatic: 3 over"), "{:?}", log.conflicts(4));
+    let [tags, total] = log.conflicts(4).try_into().unwrap();
+    assert!(tags.starts_with("4.tags limit automatic: 3 [0,1,2,"), "{tags:?}");
+    assert_eq!(total, "4.total limit automatic: nothing over 4 1");
 }
 
 #[test]
@@ -94,10 +96,35 @@ fn what_cannot_be_merged_is_decided_by_the_later_position() {
     log.put_json("tablet", "counts", "r", r#"{"total": 5}"#).base(1);
     assert_eq!(
         (total(&log), log.conflicts(4)),
-        (Value::Int(5), vec!["4.total sum automatic: 4 5 over 2 five".to_owned()])
+        (Value::Int(5), vec!["4.total last_write_wins automatic: 4 5 over 2 five".to_owned()])
     );
     log.put_json("phone", "counts", "r", r#"{"total": 6}"#).base(1);
     assert_eq!((total(&log), log.conflicts(5)), (Value::Int(11), vec![]), "from then on it is a sum");
+}
+
+#[test]
+fn a_union_drops_the_duplicates_of_an_array_from_before_it_was_one() {
+    let mut log = Log::under("roles = [\"staff\"]\n[tables.counts]");
+    log.put_json("phone", "counts", "r", r#"{"tags": ["a", "b", "a", 1, 1.0, "b"]}"#);
+    log.catalog(2, MORE_RULES);
+    log.put_json("tablet", "counts", "r", r#"{"tags": ["b", "c"]}"#).base(1);
+    assert_eq!(value(&log, "counts", "tags"), json(r#"["a", "b", 1, 1.0, "c"]"#));
+    let record = log.record("counts", "r").unwrap();
+    assert_eq!(record.weight, record.plain().weight());
+}
+
+#[test]
+fn contributions_of_the_system_device_count_each() {
+    let mut log = Log::under(&format!("{MORE_RULES}[tables.ruled_counts]\nrule = \"role_priority\"\non_delete = \"rule\"\nfields.total = {{ merge = \"sum\" }}"));
+    log.put_json(SERVER, "ruled_counts", "r", r#"{"total": 1}"#).role("manager");
+    log.put_json(SERVER, "ruled_counts", "r", r#"{"total": 2}"#).role("staff");
+    let contributors = |log: &Log| log.record("ruled_counts", "r").unwrap().fields["total"].contributors().count();
+    assert_eq!(contributors(&log), 2);
+    log.delete("phone", "ruled_counts", "r").base(1);
+    assert_eq!(log.verdict(4), Superseded, "the manager's still opposes it");
+    log.put_json("phone", "ruled_counts", "r", r#"{"total": 2}"#);
+    log.put_json("phone", "ruled_counts", "r", r#"{"total": 2}"#);
+    assert_eq!(contributors(&log), 3);
 }
 
 #[test]

@@ -210,7 +210,7 @@ impl Log {
     pub(crate) fn open(&self, table: &str, record: &str) -> Vec<String> {
         let record = self.record(table, record).unwrap();
         let open = record.open_conflicts.iter();
-        open.map(|(id, it)| format!("{id}: {} won, {} lost", it.winner.0, it.loser.0)).collect()
+        open.map(|(id, it)| format!("{id}: {} won, {} lost", it.winner.position, it.loser.position)).collect()
     }
 }
 
@@ -220,12 +220,13 @@ pub(crate) fn conflict_in_words(conflict: &Conflict) -> String {
         Content::Value(Value::Text(text)) => format!("{} {text}", side.position),
         Content::Value(value) => format!("{} {}", side.position, serde_json::to_string(value).unwrap()),
         Content::Deleted => format!("{} deleted", side.position),
-        Content::Nothing => side.position.to_string(),
+        Content::NotGiven => side.position.to_string(),
     };
     let winner = conflict.winner.as_ref().map_or("nothing".to_owned(), side);
     let status = conflict.status.as_str();
     assert_eq!(conflict.id.field(), Some(conflict.field.as_str()));
-    format!("{} {} {status}: {winner} over {}", conflict.id, conflict.rule, side(&conflict.loser))
+    let beaten_by = conflict.beaten_by.map_or_else(String::new, |by| format!(", beaten by {}", by.position));
+    format!("{} {} {status}: {winner} over {}{beaten_by}", conflict.id, conflict.rule, side(&conflict.loser))
 }
 
 /// The event that was just appended, to change what differs from the default.

@@ -16,7 +16,10 @@ fn an_op_that_loses_in_one_field_loses_in_all_of_them() {
     assert_eq!((shows(&log).as_str(), log.verdict(3)), ("body=a@2 title=a@2", Superseded));
     assert_eq!(
         log.conflicts(3),
-        ["3.new first_write_wins automatic: 2 over 3 b", "3.title first_write_wins automatic: 2 a over 3 b"]
+        [
+            "3.new first_write_wins automatic: nothing over 3 b, beaten by 2",
+            "3.title first_write_wins automatic: 2 a over 3 b, beaten by 2"
+        ]
     );
     log.put("watch", "whole", "r", &[("new", "c")]).base(1);
     assert_eq!((shows(&log).as_str(), log.verdict(4)), ("body=a@2 title=a@2", Superseded), "whichever field it sets");
@@ -47,13 +50,17 @@ fn the_winner_is_the_latest_writer_that_beat_it_and_its_rule_says_whether_to_ask
     assert_eq!((log.verdict(4), log.open("whole", "r")), (Superseded, vec![]));
     assert_eq!(
         log.conflicts(4),
-        ["4.hours first_write_wins automatic: 3 1 over 4 2"],
+        ["4.hours first_write_wins automatic: 2 1 over 4 2, beaten by 3"],
         "the latest opponent is the writer of title"
     );
     log.put("watch", "whole", "r", &[("title", "b")]).base(3);
     log.put("phone", "whole", "r", &[("hours", "3")]);
     log.put("tablet", "whole", "r", &[("body", "c")]).base(5);
-    assert_eq!((log.verdict(7), log.conflicts(7)), (Conflict, vec!["7.body manual open: 6 over 7 c".to_owned()]));
+    let asks = "7.body manual open: nothing over 7 c, beaten by 6";
+    assert_eq!((log.verdict(7), log.conflicts(7)), (Conflict, vec![asks.to_owned()]));
+    assert_eq!(log.open("whole", "r"), ["7.body: 6 won, 7 lost"]);
+    log.resolve("tablet", "whole", "r", "7.body", &[("body", "c")]).base(5);
+    assert_eq!((log.verdict(8), log.closed(8)), (Applied, vec!["7.body resolved".to_owned()]), "it settles with 6");
 }
 
 #[test]

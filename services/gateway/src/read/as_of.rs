@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::error::Code;
+use tidelog_core::event::Event;
 use tidelog_core::fold::{Folder, Record, RecordKey};
-use tidelog_core::ids::{Position, WorkspaceId};
+use tidelog_core::ids::{DEVICES_TABLE, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_postgres::StoreError;
 
@@ -75,6 +76,7 @@ impl Gateway {
             folder.refold(refold_position, refold.version, refold.catalog);
         }
         let changes = self.store.catalog_positions(workspace, until).await?;
+        let mut aliases = self.store.aliases(workspace, Position::START, until).await?.into_iter().peekable();
         let mut changes = changes.into_iter().filter(|(position, _)| *position > refold_position).peekable();
         let mut after = Position::START;
         loop {
@@ -82,7 +84,10 @@ impl Gateway {
             positions.retain(|position| *position <= until);
             let Some(last) = positions.last() else { break };
             after = *last;
-            for event in self.store.events_at(workspace, &positions).await? {
+            for event in self.events_with_makers(workspace, &positions).await? {
+                while let Some(stored) = aliases.next_if(|stored| stored.position < event.position) {
+                    folder.add_alias(stored.device, stored.alias);
+                }
                 let mut latest_change = None;
                 while let Some(change) = changes.next_if(|(position, _)| *position < event.position) {
                     latest_change = Some(change);
@@ -95,5 +100,23 @@ impl Gateway {
             }
         }
         Ok(folder.records().next().map(|(_, record)| record.clone()))
+    }
+
+    /// The events at these positions, in order, and before each event of the system device the `_devices` event that may
+    /// say who made its op first.
+    async fn events_with_makers(
+        &self,
+        workspace: WorkspaceId,
+        positions: &[Position],
+    ) -> Result<Vec<Event>, StoreError> {
+        let mut events = self.store.events_at(workspace, positions).await?;
+        let of_system = events.iter().filter(|event| event.device.is_system() && event.position > event.batch);
+        let before: Vec<_> = of_system.map(|event| Position(event.position.0 - 1)).collect();
+        if !before.is_empty() {
+            let changes = self.store.events_at(workspace, &before).await?;
+            events.extend(changes.into_iter().filter(|event| event.table.as_str() == DEVICES_TABLE));
+            events.sort_unstable_by_key(|event| event.position);
+        }
+        Ok(events)
     }
 }

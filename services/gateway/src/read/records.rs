@@ -1,12 +1,14 @@
 //! Reads of many records, page by page: a snapshot, or the records that changed after a cursor.
 
+use std::collections::BTreeMap;
+
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
 use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, TableName};
 use tidelog_core::limits::PAGE_BYTES_MAX;
 use tidelog_core::wire::{CatalogView, RecordsEnd, RecordsResponse};
-use tidelog_postgres::{RecordsPage, RecordsQuery, VersionedCatalog};
+use tidelog_postgres::{Checkpoint, RecordsPage, RecordsQuery, VersionedCatalog};
 
 use crate::auth::{Reader, revoked};
 use crate::gateway::Gateway;
@@ -36,7 +38,7 @@ impl Gateway {
         let checkpoint = self.store.checkpoint(reader.workspace()).await?.ok_or_else(revoked)?;
         check_generation(read, checkpoint.generation)?;
         if read.is_full {
-            self.check_no_refold_is_due(reader, checkpoint.refold_position).await?;
+            self.check_no_refold_is_due(reader, &checkpoint).await?;
         }
         let (page, of_log) = loop {
             let of_log = self.catalogs.of_log(catalog_version).await?;
@@ -67,14 +69,15 @@ impl Gateway {
         Ok(RecordsResponse { records: views.collect(), end: RecordsEnd { resync, drop, ..end } })
     }
 
-    /// Fails while a refold is asked for but not done, because the records are still made by the rules from before it. A
-    /// replica that folds on from them would not converge with one that folds the whole log (FOLD-3).
+    /// Fails while a refold is asked for but not done, or a newer version has not rebuilt the records yet, because they are
+    /// still made by the rules from before. A replica that folds on from them would not converge with one that folds the
+    /// whole log (FOLD-3).
     ///
-    /// `applied` is the position of the refold that the records were made by.
-    async fn check_no_refold_is_due(&self, reader: &Reader, applied: Position) -> Result<(), ApiError> {
+    /// `made` is the checkpoint up to which the records were made, and by which rules.
+    async fn check_no_refold_is_due(&self, reader: &Reader, made: &Checkpoint) -> Result<(), ApiError> {
         let newest = self.store.newest_refold(reader.workspace()).await?;
         // A refold that the first event asks for is done already: its rules are in force from the start anyway.
-        if newest > applied && newest > FIRST {
+        if (newest > made.refold_position && newest > FIRST) || !made.is_foldable() {
             return Err(ApiError::unavailable(
                 "the records are about to be rebuilt under other rules, try again later",
             ));
@@ -100,10 +103,12 @@ impl Gateway {
         let at = self.store.cursor_at(reader.workspace(), position).await?;
         let cursor = RecordsCursor { full: read.is_full, generation: page.generation, catalog, start: page.start, at };
         let is_complete = !page.more && page.projected >= after;
-        let folded_under = match is_complete && read.is_full {
-            true => self.store.event_at(reader.workspace(), page.catalog_position).await?,
-            false => None,
-        };
+        let (mut folded_under, mut replaced) = (None, BTreeMap::new());
+        if is_complete && read.is_full {
+            folded_under = self.store.event_at(reader.workspace(), page.catalog_position).await?;
+            let aliases = self.store.aliases(reader.workspace(), Position::START, page.projected).await?;
+            replaced.extend(aliases.into_iter().map(|stored| (stored.device, stored.alias.into())));
+        }
         let folded_under = folded_under.and_then(|event| Catalog::from_event(&event).ok());
         Ok(RecordsEnd {
             cursor: cursor.to_string(),
@@ -111,6 +116,7 @@ impl Gateway {
             more: page.more,
             pull_cursor: is_complete.then_some(at),
             catalog: folded_under.map(|(version, catalog)| CatalogView { version: version.0, catalog: catalog.file }),
+            replaced,
             resync: Vec::new(),
             drop: Vec::new(),
         })

@@ -81,7 +81,8 @@ impl Store {
             .execute(include_str!("../../sql/accounts/workspaces/create_workspace.sql"), &[id, &name, &now.0])
             .await?;
         transaction.execute(include_str!("../../sql/accounts/workspaces/create_head.sql"), &[id]).await?;
-        transaction.execute(include_str!("../../sql/accounts/workspaces/create_checkpoint.sql"), &[id]).await?;
+        let checkpoint = include_str!("../../sql/accounts/workspaces/create_checkpoint.sql");
+        transaction.execute(checkpoint, &[id, &StateForm::CURRENT.0]).await?;
         for (credential, new) in keys {
             Self::insert_enrollment_key(&transaction, credential, new, now).await?;
         }

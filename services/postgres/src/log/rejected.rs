@@ -95,8 +95,8 @@ impl Store {
     }
 
     /// Readmits a rejected event, once: appends what it was to do as an op of the system device, with its base, time,
-    /// role and actor, so that the conflict rules see it as what it was. The op is judged by the catalog in force and
-    /// by the scopes that its device has now.
+    /// role and actor. A `_devices` event before it says which device made it, so that the conflict rules see it as what
+    /// it was. The op is judged by the catalog in force and by the scopes that its device has now.
     pub async fn readmit(
         &self,
         workspace: WorkspaceId,
@@ -118,6 +118,7 @@ impl Store {
             role: event.role.clone(),
             scopes: Some(self.scopes_now(workspace, event.device).await?),
             actor: event.actor.clone(),
+            readmits: (!event.device.is_system()).then_some((event.device, event.seq)),
         };
         // The mark and the op are stored together or not at all, so of two concurrent calls one finds the mark.
         let mark = async |transaction: &deadpool_postgres::Transaction<'_>, position: Position| {

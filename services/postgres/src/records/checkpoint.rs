@@ -1,6 +1,7 @@
 //! Checkpoints: how far logs are folded.
 
 use tidelog_core::digest::Digest;
+use tidelog_core::fold::STATE_FORM;
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tokio_postgres::Row;
@@ -24,6 +25,35 @@ pub struct Checkpoint {
     pub refold_position: Position,
     /// Whether this is the generation that readers see.
     pub live: bool,
+    /// The form of the states of its records.
+    pub state_form: StateForm,
+}
+
+impl Checkpoint {
+    /// Whether this version can fold further events into the generation. One without events yet takes any form.
+    pub fn is_foldable(&self) -> bool {
+        self.state_form == StateForm::CURRENT || self.position == Position::START
+    }
+}
+
+/// The form in which the states of a generation's records are stored, and with it the rules of the fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateForm(pub i16);
+
+impl StateForm {
+    /// The form that this version writes.
+    pub const CURRENT: Self = Self(STATE_FORM as i16);
+}
+
+/// A checkpoint, with what folding from there needs of the log before it.
+#[derive(Debug, Clone, Copy)]
+pub struct FoldStart {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The digest of the `_catalog` event in force there; `None` before the first.
+    pub catalog_digest: Option<Digest>,
+    /// The position of the last event up to there that gave a device an earlier name; 0 if none did.
+    pub last_alias: Position,
 }
 
 /// One of the two sets of tables that hold records, verdicts and conflicts: 0 or 1.
@@ -67,15 +97,22 @@ impl Store {
         row.as_ref().map(checkpoint_of).transpose()
     }
 
-    /// The same with the digest of the `_catalog` event in force at the checkpoint, `None` before the first.
-    pub async fn checkpoint_and_catalog(
+    /// The same with what folding from there needs of the log before it.
+    pub async fn fold_start(
         &self,
         workspace: WorkspaceId,
         table_set: Option<TableSet>,
-    ) -> Result<Option<(Checkpoint, Option<Digest>)>, StoreError> {
-        let sql = include_str!("../../sql/records/checkpoint/checkpoint_and_catalog.sql");
+    ) -> Result<Option<FoldStart>, StoreError> {
+        let sql = include_str!("../../sql/records/checkpoint/fold_start.sql");
         let row = self.query_opt(sql, &[&workspace.0, &table_set.map(|set| set.0)]).await?;
-        row.map(|row| Ok((checkpoint_of(&row)?, row.try_get::<_, Option<i64>>(6)?.map(Digest)))).transpose()
+        let start_of = |row: Row| {
+            Ok(FoldStart {
+                checkpoint: checkpoint_of(&row)?,
+                catalog_digest: row.try_get::<_, Option<i64>>(7)?.map(Digest),
+                last_alias: Position(row.try_get(8)?),
+            })
+        };
+        row.map(start_of).transpose()
     }
 
     /// The workspaces whose log has events after the live checkpoint.
@@ -102,5 +139,6 @@ pub(crate) fn checkpoint_of(row: &Row) -> Result<Checkpoint, StoreError> {
         table_set: TableSet(row.try_get(3)?),
         refold_position: Position(row.try_get(4)?),
         live: row.try_get(5)?,
+        state_form: StateForm(row.try_get(6)?),
     })
 }

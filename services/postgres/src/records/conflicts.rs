@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
+use tidelog_core::device_change::DeviceChange;
 use tidelog_core::fold::ConflictStatus;
-use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, TableName, WorkspaceId};
+use tidelog_core::ids::{
+    Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
+};
 use tidelog_core::time::UnixMs;
-use tidelog_core::value::Value;
-use tidelog_core::wire::{ConflictView, SideView};
+use tidelog_core::value::{Fields, Value};
+use tidelog_core::wire::{AuthoredEvent, ConflictView, SideView};
 use tokio_postgres::Row;
 
 use crate::db::columns::parse_column;
@@ -150,29 +153,47 @@ impl Store {
         Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
     }
 
-    /// Adds to each side the author of its event, which is in the log.
+    /// Adds to each event of the conflicts its author, which is in the log.
     async fn add_authors(&self, workspace: WorkspaceId, conflicts: &mut [ConflictView]) -> Result<(), StoreError> {
         if conflicts.is_empty() {
             return Ok(());
         }
-        let sides = |view: &ConflictView| view.winner.iter().chain([&view.loser]).map(|side| side.position.0).collect();
-        let mut positions: Vec<i64> = conflicts.iter().flat_map(|view| -> Vec<_> { sides(view) }).collect();
+        let mut positions: Vec<i64> =
+            conflicts.iter_mut().flat_map(events_of).map(|event| event.position.0).collect();
         positions.sort_unstable();
         positions.dedup();
         let rows =
             self.query(include_str!("../../sql/records/conflicts/authors_at.sql"), &[&workspace.0, &positions]).await?;
         let authors: HashMap<i64, &Row> =
             rows.iter().map(|row| Ok((row.try_get("position")?, row))).collect::<Result<_, StoreError>>()?;
-        for side in conflicts.iter_mut().flat_map(|view| view.winner.iter_mut().chain([&mut view.loser])) {
-            let author = authors.get(&side.position.0);
+        for event in conflicts.iter_mut().flat_map(events_of) {
+            let author = authors.get(&event.position.0);
             let author = author.ok_or_else(|| StoreError::corrupt("a conflict of an event that is not there"))?;
-            side.device = DeviceId(author.try_get("device")?);
-            side.role = parse_column(author, "role", Role::parse)?;
-            side.actor = parse_column(author, "actor", Actor::parse)?;
-            side.at = UnixMs(author.try_get("at_ms")?);
+            event.device = maker_of(author)?;
+            event.role = parse_column(author, "role", Role::parse)?;
+            event.actor = parse_column(author, "actor", Actor::parse)?;
+            event.at = UnixMs(author.try_get("at_ms")?);
         }
         Ok(())
     }
+}
+
+/// The events that a conflict names.
+fn events_of(view: &mut ConflictView) -> impl Iterator<Item = &mut AuthoredEvent> {
+    let winner = view.winner.as_mut().map(|side| &mut side.event);
+    winner.into_iter().chain([&mut view.loser.event]).chain(&mut view.beaten_by)
+}
+
+/// The device that made the op of an event: not the event's own if the system device readmitted it.
+fn maker_of(author: &Row) -> Result<DeviceId, StoreError> {
+    let own = DeviceId(author.try_get("device")?);
+    let Some(change) = author.try_get::<_, Option<&[u8]>>("change")? else { return Ok(own) };
+    let record = parse_column(author, "changed_device", RecordId::parse)?;
+    let fields = Fields::from_msgpack(change).map_err(StoreError::corrupt)?;
+    let change = DeviceChange::from_fields(&record, &fields).map_err(StoreError::corrupt)?;
+    let seq = Seq(author.try_get("seq")?);
+    let readmits = change.readmitted.is_some_and(|readmitted| readmitted.seq == seq);
+    Ok(if readmits { change.device } else { own })
 }
 
 /// The later of the last conflict of the page and the bound up to which rows were looked at.
@@ -199,6 +220,7 @@ fn conflict_of(row: &Row) -> Result<(ConflictView, usize), StoreError> {
     let (winner, winner_bytes) = side_of(row, ["winner_position", "winner_deleted", "winner_value"])?;
     let (loser, loser_bytes) = side_of(row, ["loser_position", "loser_deleted", "loser_value"])?;
     let closed: i64 = row.try_get("closed_position")?;
+    let beaten_by: i64 = row.try_get("beaten_by_position")?;
     let view = ConflictView {
         conflict: ConflictId::of(Position(position), field),
         table: parse_column(row, "table_name", TableName::parse)?,
@@ -208,6 +230,7 @@ fn conflict_of(row: &Row) -> Result<(ConflictView, usize), StoreError> {
         rule: row.try_get("rule")?,
         status: row.try_get("status")?,
         winner,
+        beaten_by: (beaten_by > 0).then(|| unauthored(Position(beaten_by))),
         loser: loser.ok_or_else(|| StoreError::corrupt("a conflict without a loser"))?,
         resolved_by: (closed > 0).then_some(Position(closed)),
     };
@@ -222,13 +245,20 @@ fn side_of(row: &Row, [position, deleted, value]: [&str; 3]) -> Result<(Option<S
         return Ok((None, bytes));
     }
     let side = SideView {
-        position: Position(position),
-        device: DeviceId::SYSTEM,
-        role: Role::system(),
-        actor: Actor::nobody(),
-        at: UnixMs(0),
+        event: unauthored(Position(position)),
         value: value.map(|bytes| Value::from_msgpack(bytes).map_err(StoreError::corrupt)).transpose()?,
         deleted: row.try_get(deleted)?,
     };
     Ok((Some(side), bytes))
+}
+
+/// An event whose author is not known yet.
+fn unauthored(position: Position) -> AuthoredEvent {
+    AuthoredEvent {
+        position,
+        device: DeviceId::SYSTEM,
+        role: Role::system(),
+        actor: Actor::nobody(),
+        at: UnixMs(0),
+    }
 }

@@ -1,5 +1,6 @@
 //! What the projector keeps: records, conflicts, verdicts, digests and checkpoints, in two table sets (docs/adr/0018).
 
+pub(crate) mod aliases;
 pub(crate) mod checkpoint;
 pub(crate) mod conflicts;
 pub(crate) mod digests;

@@ -81,6 +81,7 @@ impl Store {
             role: author.role,
             scopes: author.scopes,
             actor: author.actor,
+            readmits: None,
         };
         let mut appended = self.append_as_system(workspace, &op, now).await?;
         if keeps_winner && op.intent.fields().is_some() && matches!(appended, SystemAppendOutcome::Rejected(_)) {

@@ -3,6 +3,7 @@
 //! FOLD-2: the same code folds into the other table set that folds into the live one, so the rows are the same bytes. A
 //! rebuild can be resumed at any point, since an unfinished generation is a checkpoint like any other.
 
+pub(crate) mod earlier_forms;
 pub(crate) mod progress;
 pub(crate) mod workspace;
 

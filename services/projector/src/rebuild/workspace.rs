@@ -93,7 +93,7 @@ impl WorkspaceRebuild {
     }
 
     /// The checkpoint of the unfinished generation. Starts one if there is none, and restarts it if a newer refold asks
-    /// for other rules.
+    /// for other rules or an earlier version has begun it.
     async fn prepare(&self) -> Result<Checkpoint, RebuildError> {
         let store = &self.projector.store;
         let refold = store.newest_refold(self.workspace).await?;
@@ -102,7 +102,9 @@ impl WorkspaceRebuild {
             // Restarted at its start too: the first step of a killed rebuild may still be running in the database, and
             // must not find the checkpoint that it expects.
             Some(Generation { checkpoint, .. })
-                if checkpoint.refold_position < refold || checkpoint.position == Position::START =>
+                if checkpoint.refold_position < refold
+                    || checkpoint.position == Position::START
+                    || !checkpoint.is_foldable() =>
             {
                 store.restart_generation(self.workspace, checkpoint.table_set, refold).await?;
             }

@@ -8,7 +8,7 @@ use tidelog_core::fold::{ChangedRecord, Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, Position, TableName, WorkspaceId};
 use tidelog_core::verdict::Verdict;
 use tidelog_postgres::{
-    Checkpoint, DigestChanges, DigestRows, HistoryRows, OutcomeRows, RecordRows, StepWrites, StoreError,
+    Checkpoint, DigestChanges, DigestRows, HistoryRows, OutcomeRows, RecordRows, StateForm, StepWrites, StoreError,
 };
 use tokio::time::Instant;
 
@@ -80,7 +80,8 @@ impl Projector {
         // The next slice may be folded before these rows are stored, so it needs these records from here. Others are read
         // again.
         folder.keep_changed();
-        let checkpoint_after = Checkpoint { position: end.position, catalog_position, ..checkpoint };
+        let (position, state_form) = (end.position, StateForm::CURRENT);
+        let checkpoint_after = Checkpoint { position, catalog_position, state_form, ..checkpoint };
         Ok(Some(NextFold {
             slice: FoldedSlice { expected: checkpoint, writes, head: slice.head, event_counts, began },
             state_after: FoldState { checkpoint: checkpoint_after, folder, hashes: hashes_after, touched },

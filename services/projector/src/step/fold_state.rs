@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tidelog_core::fold::table_digest::RecordHash;
 use tidelog_core::fold::{Folder, RecordKey};
 use tidelog_core::ids::{Position, WorkspaceId};
-use tidelog_postgres::{Checkpoint, TableSet};
+use tidelog_postgres::{Checkpoint, FoldStart, TableSet};
 
 use crate::error::StepError;
 use crate::projector::Projector;
@@ -19,7 +19,7 @@ pub(crate) type RecordHashes = HashMap<RecordKey, RecordHash>;
 pub(crate) struct FoldState {
     /// The checkpoint, already stored or about to be.
     pub(crate) checkpoint: Checkpoint,
-    /// The catalog in force at the checkpoint, and the records loaded so far as they are there.
+    /// The catalog in force at the checkpoint, the names of devices, and the records loaded so far as they are there.
     pub(crate) folder: Folder,
     /// The hashes that the table digests of the checkpoint include for the loaded records. A record that is deleted there
     /// has none.
@@ -35,14 +35,15 @@ impl Projector {
         workspace: WorkspaceId,
         table_set: Option<TableSet>,
     ) -> Result<FoldState, StepError> {
-        let read = self.store.checkpoint_and_catalog(workspace, table_set).await?;
-        let (checkpoint, digest) = read.ok_or(StepError::NoWorkspace(workspace))?;
+        let start = self.store.fold_start(workspace, table_set).await?;
+        let FoldStart { checkpoint, catalog_digest, last_alias } = start.ok_or(StepError::NoWorkspace(workspace))?;
         let mut folder = self.folder(workspace, checkpoint.position, checkpoint.refold_position).await?;
         if checkpoint.refold_position <= checkpoint.position && checkpoint.catalog_position > Position::START {
             let position = checkpoint.catalog_position;
-            let in_force = self.catalogs.of_event(&self.store, workspace, position, digest).await?;
+            let in_force = self.catalogs.of_event(&self.store, workspace, position, catalog_digest).await?;
             folder.set_catalog(in_force.version, in_force.catalog);
         }
+        folder.set_aliases(self.aliases.up_to(&self.store, workspace, last_alias).await?);
         let is_from_start = table_set.is_some() && checkpoint.position == Position::START;
         Ok(FoldState {
             checkpoint,

@@ -1,5 +1,6 @@
 //! One step: folds a slice of a log and writes what it changes in one transaction.
 
+pub(crate) mod alias_cache;
 pub(crate) mod fold_slice;
 pub(crate) mod fold_state;
 mod load_records;

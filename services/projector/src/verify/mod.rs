@@ -24,6 +24,9 @@ impl Projector {
         self.verify_log(workspace, head, &mut faults).await?;
         loop {
             let checkpoint = self.store.checkpoint(workspace).await?.ok_or(StepError::NoWorkspace(workspace))?;
+            if !checkpoint.is_foldable() {
+                return Err(StepError::EarlierForm(workspace));
+            }
             let mut replay = self.replay(workspace, checkpoint.refold_position).await?;
             // Most of the log is folded before the snapshot is taken, which may idle for 10 seconds only.
             let replayed = self.replay_to(&mut replay, checkpoint.position).await;

@@ -74,6 +74,7 @@ impl Replay {
                 record: [event.table.to_string(), event.scope.to_string(), event.record.to_string()],
                 winner: stored_side(conflict.winner.as_ref()),
                 loser: stored_side(Some(&conflict.loser)),
+                beaten_by: conflict.beaten_by.map_or(0, |event| event.position.0),
             };
             self.conflicts.insert((event.position.0, conflict.field.clone()), stored);
         }
@@ -108,7 +109,7 @@ fn stored_side(side: Option<&Side>) -> (i64, bool, Option<Vec<u8>>) {
             value.write_msgpack(&mut bytes);
             Some(bytes)
         }
-        Content::Deleted | Content::Nothing => None,
+        Content::Deleted | Content::NotGiven => None,
     };
     (side.position.0, side.content == Content::Deleted, value)
 }

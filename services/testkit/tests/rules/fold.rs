@@ -40,12 +40,12 @@ pub(crate) fn resolvers() -> Resolvers {
 
 fn contender(of: fold::Contender<'_>) -> Contender {
     Contender {
-        value: of.value.cloned(),
+        value: of.value().cloned(),
         position: of.writer.position,
         device: of.writer.device,
         role: of.writer.role.clone(),
         at: of.writer.at,
-        is_delete: false,
+        is_delete: of.content == Content::Deleted,
     }
 }
 
@@ -100,7 +100,7 @@ fn status(status: ConflictStatus) -> Status {
 fn side(side: &Side) -> OracleSide {
     let value = match &side.content {
         Content::Value(value) => Some(value.clone()),
-        Content::Deleted | Content::Nothing => None,
+        Content::Deleted | Content::NotGiven => None,
     };
     OracleSide { event: Some((side.position, side.device)), value, deleted: side.content == Content::Deleted }
 }

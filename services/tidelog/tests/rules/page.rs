@@ -76,11 +76,11 @@ fn status(row: &ConflictView) -> String {
 }
 
 fn side(side: &SideView, outcome: &Outcome) -> String {
-    let name = outcome.names.get(&side.device).copied().unwrap_or("the server");
+    let name = outcome.names.get(&side.event.device).copied().unwrap_or("the server");
     let content = match &side.value {
         _ if side.deleted => ": deleted".to_owned(),
         Some(value) => format!(": `{}`", json_of(value)),
         None => String::new(),
     };
-    format!("{} ({name}){content}", side.position)
+    format!("{} ({name}){content}", side.event.position)
 }

@@ -17,6 +17,7 @@ impl EventContext<'_> {
                 rule,
                 status: ConflictStatus::Automatic,
                 winner: Some(side_of(&self.writer, content)),
+                beaten_by: None,
                 loser,
             },
         );
@@ -24,8 +25,8 @@ impl EventContext<'_> {
 
     /// Adds a conflict in which this op lost to `opponent`.
     pub(super) fn add_loss(&mut self, record: &mut Record, field: &str, content: Content, opponent: Opponent) {
-        let Opponent { winner, rule, asks_a_person } = opponent;
-        let is_open = asks_a_person && winner.is_some() && record.open_conflicts.len() < OPEN_CONFLICTS_MAX;
+        let Opponent { winner, beaten_by, rule, asks_a_person } = opponent;
+        let is_open = asks_a_person && record.open_conflicts.len() < OPEN_CONFLICTS_MAX;
         self.add_conflict(
             record,
             Conflict {
@@ -34,22 +35,26 @@ impl EventContext<'_> {
                 rule,
                 status: if is_open { ConflictStatus::Open } else { ConflictStatus::Automatic },
                 winner,
+                beaten_by,
                 loser: side_of(&self.writer, content),
             },
         );
     }
 
     fn add_conflict(&mut self, record: &mut Record, conflict: Conflict) {
-        let event = |side: &Side| (side.position, side.device);
-        match (&conflict.winner, conflict.status) {
+        let other_side = || {
+            let mut sides = conflict.winner.iter().chain([&conflict.loser]);
+            sides.find(|side| side.position != self.event.position).map(Side::place)
+        };
+        // What beat an op as a whole may have written another field than this conflict is about.
+        let other = conflict.beaten_by.or_else(other_side);
+        match (other, conflict.status) {
             (Some(winner), ConflictStatus::Open) => {
-                let open = OpenConflict { winner: event(winner), loser: event(&conflict.loser) };
+                let open = OpenConflict { winner, loser: conflict.loser.place() };
                 record.open_conflicts.insert(conflict.id.clone(), open);
             }
-            (winner, _) => {
-                let mut sides = winner.iter().chain([&conflict.loser]);
-                let other = sides.find(|side| side.position != self.event.position);
-                let closed = ClosedConflict::Automatic(other.map(|side| side.position));
+            (other, _) => {
+                let closed = ClosedConflict::Automatic(other.map(|other| other.position));
                 record.remember_closed((self.event.position, conflict.field.clone()), closed);
             }
         }
@@ -61,9 +66,9 @@ impl EventContext<'_> {
         if record.open_conflicts.is_empty() {
             return;
         }
-        let is_known = |(position, device)| !self.is_unknown(position, device);
-        let overtaken =
-            record.open_conflicts.iter().filter(|(id, open)| fits(id) && is_known(open.winner) && is_known(open.loser));
+        let overtaken = record.open_conflicts.iter().filter(|(id, open)| {
+            fits(id) && !self.is_unknown(open.winner) && !self.is_unknown(open.loser)
+        });
         let overtaken: Vec<_> = overtaken.map(|(id, _)| id.clone()).collect();
         for conflict in overtaken {
             self.close(record, conflict, ConflictStatus::Overtaken);

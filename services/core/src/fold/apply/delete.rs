@@ -43,7 +43,11 @@ impl EventContext<'_> {
                     OnDelete::DeleteWins => continue,
                     OnDelete::UpdateWins => false,
                     OnDelete::Manual => true,
-                    OnDelete::Rule => match self.decide(&self.table.rule, None, (writer, Some(&field.value)))? {
+                    OnDelete::Rule => match self.decide(
+                        &self.table.rule,
+                        Content::Deleted,
+                        (writer, Content::Value(&field.value)),
+                    )? {
                         Decision::OpWins => continue,
                         decision => decision == Decision::PersonChooses,
                     },
@@ -52,12 +56,17 @@ impl EventContext<'_> {
                     writer.position > known.position || (writer.position == known.position && asks_a_person && !asked)
                 });
                 if is_later {
-                    latest = Some((side_of(writer, Content::Nothing), asks_a_person));
+                    latest = Some((side_of(writer, Content::NotGiven), asks_a_person));
                 }
             }
         }
         let rule = delete_rule(self.table);
-        Ok(latest.map(|(winner, asks_a_person)| Opponent { winner: Some(winner), rule, asks_a_person }))
+        Ok(latest.map(|(winner, asks_a_person)| Opponent {
+            winner: Some(winner),
+            beaten_by: None,
+            rule,
+            asks_a_person,
+        }))
     }
 
     /// The fields that this delete deletes without having known of them, each with its newest concurrent writer.
@@ -76,10 +85,10 @@ impl EventContext<'_> {
     fn bury(&mut self, record: &mut Record) {
         if !record.deleted {
             self.mark_visibly_changed(record);
+            record.deletes_before = std::mem::take(&mut record.deletes);
         }
         record.deleted = true;
-        let delete = Delete { writer: (*self.writer).clone(), received_at: self.event.received_at };
-        record.delete_before = record.last_delete.replace(delete);
+        record.deletes.add(Delete { writer: (*self.writer).clone(), received_at: self.event.received_at });
         self.overtake(record, |_| true);
     }
 }

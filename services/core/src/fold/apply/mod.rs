@@ -4,6 +4,7 @@ mod conflict_rows;
 mod delete;
 mod outcome;
 mod put;
+mod put_deletes;
 mod put_field;
 mod put_size;
 mod resolve;
@@ -13,22 +14,31 @@ use std::sync::Arc;
 pub use outcome::EventOutcome;
 
 use crate::catalog::{Catalog, Rule, Table};
+use crate::fold::aliases::Aliases;
 use crate::fold::conflicts::{Content, DecidedBy, Side};
 use crate::fold::error::FoldError;
-use crate::fold::record::{Record, Writer};
+use crate::fold::record::{EventPlace, FieldState, Record, Writer};
 use crate::fold::rules::custom::{Contender, Decision, Resolvers};
 use crate::fold::rules::decide::decide;
-use crate::ids::{DeviceId, Position};
+use crate::ids::{DeviceId, Position, Seq};
 use crate::log::event::Event;
 use crate::log::op::Intent;
 use crate::log::verdict::Verdict;
 use crate::time::UnixMs;
 use crate::value::Value;
 
+/// What decides about an event, beside the record that it names.
+#[derive(Clone, Copy)]
+pub(super) struct FoldRules<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) resolvers: &'a Resolvers,
+    pub(super) aliases: &'a Aliases,
+}
+
 /// One event while it is applied, with the rules that judge it.
 pub(super) struct EventContext<'a> {
+    rules: FoldRules<'a>,
     table: &'a Table,
-    resolvers: &'a Resolvers,
     event: &'a Event,
     /// The event in its role as the writer of the fields that it sets.
     writer: Arc<Writer>,
@@ -38,25 +48,34 @@ pub(super) struct EventContext<'a> {
     outcome: EventOutcome,
 }
 
-/// What an op lost to: the winning side, what decided, and whether a person must still choose.
+/// What an op lost to: what stands in its place, what decided, and whether a person must still choose.
 #[derive(Debug, Clone)]
 struct Opponent {
     winner: Option<Side>,
+    /// The event that beat the op, if the op lost as a whole to a writer.
+    beaten_by: Option<EventPlace>,
     rule: DecidedBy,
     asks_a_person: bool,
 }
 
 impl<'a> EventContext<'a> {
-    pub(super) fn new(catalog: &'a Catalog, table: &'a Table, resolvers: &'a Resolvers, event: &'a Event) -> Self {
-        let latest = event.received_at.0.saturating_add(i64::from(catalog.clock_skew_s) * 1_000);
+    /// The context of an event that this device made under this seq.
+    pub(super) fn new(
+        rules: FoldRules<'a>,
+        table: &'a Table,
+        event: &'a Event,
+        (device, seq): (DeviceId, Seq),
+    ) -> Self {
+        let latest = event.received_at.0.saturating_add(i64::from(rules.catalog.clock_skew_s) * 1_000);
         let writer = Writer {
             position: event.position,
-            device: event.device,
+            device,
+            seq,
             role: event.role.clone(),
             at: UnixMs(event.at.0.min(latest)),
         };
         let outcome = EventOutcome::without_conflicts(Verdict::Applied);
-        Self { table, resolvers, event, writer: Arc::new(writer), resolved_events: [None; 2], outcome }
+        Self { rules, table, event, writer: Arc::new(writer), resolved_events: [None; 2], outcome }
     }
 
     /// Applies the event to its record.
@@ -92,31 +111,32 @@ impl<'a> EventContext<'a> {
 
     /// Whether the record is a tombstone whose retention is over.
     fn is_stub(&self, record: &Record) -> bool {
-        let delete = record.last_delete.as_ref().filter(|_| record.deleted);
+        let delete = record.standing_delete();
         delete.is_some_and(|delete| self.table.retention.is_over(delete.received_at, self.event.received_at))
     }
 
-    /// Whether this op was made without knowing of that write, by another device. The ops of the system device count as
-    /// made by different devices.
+    /// Whether this op was made without knowing of that write, by another device.
     fn is_concurrent(&self, writer: &Writer) -> bool {
-        self.is_unknown(writer.position, writer.device)
+        self.is_unknown(writer.place())
     }
 
-    fn is_unknown(&self, position: Position, device: DeviceId) -> bool {
-        let is_foreign = device != self.event.device || device.is_system();
-        position > self.event.base && is_foreign && !self.resolved_events.contains(&Some(position))
+    /// Whether this op was made without knowing of that event, by another device.
+    fn is_unknown(&self, EventPlace { position, device, seq }: EventPlace) -> bool {
+        position > self.event.base
+            && !self.rules.aliases.is_same_device((device, seq), (self.writer.device, self.writer.seq))
+            && !self.resolved_events.contains(&Some(position))
     }
 
-    /// Decides by a rule between this op and a stored write. The value of a delete is `None`.
+    /// Decides by a rule between this op and a stored write.
     fn decide(
         &self,
         rule: &Rule,
-        value: Option<&Value>,
-        (stored, stored_value): (&Writer, Option<&Value>),
+        content: Content<&Value>,
+        (stored, stored_content): (&Writer, Content<&Value>),
     ) -> Result<Decision, FoldError> {
-        let op = Contender { writer: &self.writer, value };
-        let stored = Contender { writer: stored, value: stored_value };
-        decide(rule, op, stored, self.resolvers).ok_or(FoldError::ResolverMissing(self.event.position))
+        let op = Contender { writer: &self.writer, content };
+        let stored = Contender { writer: stored, content: stored_content };
+        decide(rule, op, stored, self.rules.resolvers).ok_or(FoldError::ResolverMissing(self.event.position))
     }
 
     /// Marks the record as changed for readers by this event.
@@ -126,7 +146,12 @@ impl<'a> EventContext<'a> {
     }
 }
 
+/// A stored field as one side of a conflict.
+fn side_of_field(field: &FieldState) -> Side {
+    side_of(&field.writer, Content::Value(field.value.clone()))
+}
+
 /// A write as one side of a conflict.
 fn side_of(writer: &Writer, content: Content) -> Side {
-    Side { position: writer.position, device: writer.device, content }
+    Side { position: writer.position, device: writer.device, seq: writer.seq, content }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Merge, Resolution};
+use crate::catalog::{Merge, Resolution, RuleName};
 use crate::fold::apply::{EventContext, Opponent, side_of};
 use crate::fold::conflicts::{Content, DecidedBy};
 use crate::fold::error::FoldError;
@@ -28,7 +28,7 @@ impl EventContext<'_> {
             return Ok(!is_equal);
         };
         let Resolution::Rule(rule) = table.resolution_of(field) else { return Ok(false) };
-        let decision = self.decide(rule, Some(value), (&opponent, Some(&stored.value)))?;
+        let decision = self.decide(rule, Content::Value(value), (&opponent, Content::Value(&stored.value)))?;
         let stored_value = || Content::Value(stored.value.clone());
         let rule = DecidedBy::Rule(rule.name());
         if decision == Decision::OpWins {
@@ -42,13 +42,14 @@ impl EventContext<'_> {
         if !is_equal {
             let winner = Some(side_of(&opponent, stored_value()));
             let asks_a_person = decision == Decision::PersonChooses;
-            self.add_loss(record, field, Content::Value(value.clone()), Opponent { winner, rule, asks_a_person });
+            let opponent = Opponent { winner, beaten_by: None, rule, asks_a_person };
+            self.add_loss(record, field, Content::Value(value.clone()), opponent);
         }
         Ok(false)
     }
 
-    /// Contributes to a merge field. Where one of the values cannot be merged, the later position wins. Returns whether
-    /// a reader sees another value afterwards.
+    /// Contributes to a merge field. Where one of the values cannot be merged, which only a change of the catalog can bring
+    /// about, the later position wins. Returns whether a reader sees another value afterwards.
     fn merge(&mut self, record: &mut Record, field: &str, value: &Value, merge: Merge) -> bool {
         let stored = record.fields.get(field);
         let is_mergeable =
@@ -61,7 +62,8 @@ impl EventContext<'_> {
             });
             self.set(record, field, value);
             if let Some(loser) = loser {
-                self.add_win(record, field, Content::Value(value.clone()), loser, DecidedBy::Merge(merge));
+                let rule = DecidedBy::Rule(RuleName::LastWriteWins);
+                self.add_win(record, field, Content::Value(value.clone()), loser, rule);
             }
             return !is_equal;
         }
@@ -71,12 +73,11 @@ impl EventContext<'_> {
         match record.fields.get_mut(field) {
             Some(stored) => {
                 record.weight -= stored.value.weight();
-                stored.contribute(total, sum, &self.writer);
+                stored.contribute(total, sum, &self.writer, self.rules.aliases);
             }
             None => {
                 record.weight += field.len();
-                let mut first = FieldState::set(Value::Null, Arc::clone(&self.writer));
-                first.contribute(total, sum, &self.writer);
+                let first = FieldState::contributed(total, sum, Arc::clone(&self.writer));
                 record.fields.insert(field.to_owned(), first);
             }
         }

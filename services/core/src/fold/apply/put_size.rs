@@ -20,8 +20,8 @@ impl EventContext<'_> {
     /// value wins in each field. Measured before the rules decide, so that the result does not depend on them.
     ///
     /// Building a union is expensive, so the exact size is computed only if the upper bound exceeds a limit.
-    pub(super) fn size_of_put(&self, record: &Record, given: &Fields, undoes_delete: bool) -> PutSize {
-        let exceeds = |union_size| self.exceeds_limits(record, given, undoes_delete, union_size);
+    pub(super) fn size_of_put(&self, record: &Record, given: &Fields, restores: bool) -> PutSize {
+        let exceeds = |union_size| self.exceeds_limits(record, given, restores, union_size);
         if exceeds(merge::union_size_at_most) && exceeds(merge::union_size) { PutSize::TooLarge } else { PutSize::Fits }
     }
 
@@ -30,10 +30,10 @@ impl EventContext<'_> {
         &self,
         record: &Record,
         given: &Fields,
-        undoes_delete: bool,
+        restores: bool,
         union_size: fn(Option<&Value>, &Value) -> UnionSize,
     ) -> bool {
-        let has_fields = !record.deleted || undoes_delete;
+        let has_fields = !record.deleted || restores;
         let (mut fields, mut weight) = if has_fields { (record.fields.len(), record.weight) } else { (0, 0) };
         for (name, value) in &given.0 {
             let stored = record.fields.get(name).filter(|_| has_fields).map(|stored| &stored.value);

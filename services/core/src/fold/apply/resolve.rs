@@ -2,7 +2,7 @@
 //! closes this conflict.
 
 use crate::fold::apply::put_size::PutSize;
-use crate::fold::apply::{EventContext, Opponent, side_of};
+use crate::fold::apply::{EventContext, Opponent, side_of, side_of_field};
 use crate::fold::conflicts::{ConflictStatus, Content, DecidedBy, Side};
 use crate::fold::error::FoldError;
 use crate::fold::record::{ClosedConflict, OpenConflict, Record};
@@ -36,7 +36,9 @@ impl EventContext<'_> {
                 return Ok(());
             }
             NamedConflict::Unknown => {}
-            NamedConflict::Open(open) => self.resolved_events = [Some(open.winner.0), Some(open.loser.0)],
+            NamedConflict::Open(open) => {
+                self.resolved_events = [Some(open.winner.position), Some(open.loser.position)];
+            },
             NamedConflict::Automatic(other) => {
                 self.resolved_events = [*other, conflict.parts().map(|(position, _)| position)];
             }
@@ -64,21 +66,25 @@ impl EventContext<'_> {
     }
 
     /// Writes down a resolve that came after another one had settled the conflict: everything that it would have
-    /// changed gets a conflict of its own.
+    /// changed gets a conflict of its own, whose winner is what stands there.
     fn lose_to_settled(&mut self, record: &mut Record, put: Option<&Fields>) {
-        let deleted = record.last_delete.as_ref().filter(|_| record.deleted);
-        let deleted = deleted.map(|delete| side_of(&delete.writer, Content::Deleted));
-        let newest = record.newest_contributor().map(|writer| side_of(&writer, Content::Nothing));
-        let opponent = |winner: Option<Side>| Opponent { winner, rule: DecidedBy::Resolved, asks_a_person: false };
+        self.outcome.verdict = Verdict::Superseded;
+        let deleted = record.standing_delete().map(|delete| side_of(&delete.writer, Content::Deleted));
+        let opponent =
+            |winner: Option<Side>| Opponent { winner, beaten_by: None, rule: DecidedBy::Resolved, asks_a_person: false };
         let Some(given) = put else {
-            return self.lose_delete(record, opponent(deleted.or(newest)));
+            // A delete changes nothing of a record that is deleted already.
+            if deleted.is_none() {
+                self.lose_delete(record, opponent(None));
+            }
+            return;
         };
         let table = self.table;
         self.lose(record, given, |record, field| match record.fields.get(field).filter(|_| !record.deleted) {
             // An equal value loses nothing. A contribution does: an equal total does not mean that it is part of it.
             Some(stored) if given.0.get(field) == Some(&stored.value) && table.merge_of(field).is_none() => None,
-            Some(stored) => Some(opponent(Some(side_of(&stored.writer, Content::Value(stored.value.clone()))))),
-            None => Some(opponent(deleted.clone().or_else(|| newest.clone()))),
+            Some(stored) => Some(opponent(Some(side_of_field(stored)))),
+            None => Some(opponent(deleted.clone())),
         });
         self.outcome.verdict = Verdict::Superseded;
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::fold::aliases::Aliases;
 use crate::fold::record::writer::Writer;
 use crate::limits::CONTRIBUTORS_MAX;
 use crate::value::Value;
@@ -34,6 +35,12 @@ impl FieldState {
         Self { value, writer, merged: None }
     }
 
+    /// The first contribution to a field: its value, and the exact sum if that exceeds 64 bits.
+    pub(crate) fn contributed(value: Value, sum: Option<i128>, writer: Arc<Writer>) -> Self {
+        let merged = sum.map(|sum| Box::new(MergeState { others: Vec::new(), sum: Some(sum) }));
+        Self { value, writer, merged }
+    }
+
     /// The remembered contributors, the newest first.
     pub fn contributors(&self) -> impl Iterator<Item = &Arc<Writer>> {
         let others = self.merged.iter().flat_map(|merged| merged.others.iter().rev());
@@ -45,12 +52,19 @@ impl FieldState {
         self.contributors().find(|writer| fits(writer))
     }
 
-    /// Takes a contribution: the value after it, and the exact sum if that exceeds 64 bits.
-    pub(crate) fn contribute(&mut self, value: Value, sum: Option<i128>, writer: &Arc<Writer>) {
+    /// Takes a contribution: the value after it, and the exact sum if that exceeds 64 bits. It takes the place of earlier
+    /// ones of the same device.
+    pub(crate) fn contribute(
+        &mut self,
+        value: Value,
+        sum: Option<i128>,
+        writer: &Arc<Writer>,
+        aliases: &Aliases,
+    ) {
         let previous = std::mem::replace(&mut self.writer, Arc::clone(writer));
         let mut others = self.merged.take().map(|merged| merged.others).unwrap_or_default();
         others.push(previous);
-        others.retain(|other| other.device != writer.device);
+        others.retain(|other| !aliases.is_same_device((other.device, other.seq), (writer.device, writer.seq)));
         if others.len() >= CONTRIBUTORS_MAX {
             others.remove(0);
         }

@@ -1,42 +1,33 @@
 //! The folded state of one record.
 
 mod contributors;
+mod deletes;
 mod history;
 pub(in crate::fold) mod key;
 mod stored;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 pub use contributors::{FieldState, MergeState};
+pub use deletes::{Delete, Deletes};
 pub use history::History;
 pub use key::RecordKey;
 use serde::{Deserialize, Serialize};
-pub use stored::StateError;
-pub use writer::Writer;
+pub use stored::{STATE_FORM, StateError};
+pub use writer::{EventPlace, Writer};
 
-use crate::ids::{ConflictId, DeviceId, Position};
+use crate::ids::{ConflictId, Position};
 use crate::time::UnixMs;
 use crate::value::Fields;
-
-/// A delete of a record. The record remembers it after it is live again, because a put that was concurrent with it
-/// still loses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delete {
-    /// The event that deleted the record.
-    pub writer: Writer,
-    /// When the server stored the delete. The retention of the tombstone counts from here.
-    pub received_at: UnixMs,
-}
 
 /// An open conflict: a person has to settle it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenConflict {
-    /// The position and device of the event whose value is in force.
-    pub winner: (Position, DeviceId),
-    /// The position and device of the event whose value lost.
-    pub loser: (Position, DeviceId),
+    /// The event that the loser lost to.
+    pub winner: EventPlace,
+    /// The event whose value lost.
+    pub loser: EventPlace,
 }
 
 /// A closed conflict, as a record remembers it for a resolve that names it.
@@ -57,11 +48,13 @@ pub struct Record {
     pub weight: usize,
     /// Whether the record is a tombstone.
     pub deleted: bool,
-    /// The newest delete, if there was one.
-    pub last_delete: Option<Delete>,
-    /// Tombstones only: the delete before `last_delete`. It is the last one again once a put proves that the newest
-    /// lost. No earlier delete is ever needed: such a put makes the record live, and only another delete ends that.
-    pub delete_before: Option<Delete>,
+    /// The deletes since the record last lived. It keeps them after it is brought back, because a put that was
+    /// concurrent with one of them may still lose, until a delete ends its life again.
+    pub deletes: Deletes,
+    /// Tombstones only: the deletes as they were before the record's life ended. They hold again once a put proves that
+    /// all of `deletes` lost. No earlier delete is ever needed: such a put makes the record live, and only another delete
+    /// ends that.
+    pub deletes_before: Deletes,
     /// The open conflicts.
     pub open_conflicts: BTreeMap<ConflictId, OpenConflict>,
     /// The newest closed conflicts by position and field, at most
@@ -84,8 +77,8 @@ impl Record {
             fields: BTreeMap::new(),
             weight: 0,
             deleted: false,
-            last_delete: None,
-            delete_before: None,
+            deletes: Deletes::default(),
+            deletes_before: Deletes::default(),
             open_conflicts: BTreeMap::new(),
             closed_conflicts: BTreeMap::new(),
             history: History::default(),
@@ -105,8 +98,8 @@ impl Record {
         self.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect()
     }
 
-    /// The newest of all writers of the fields.
-    pub(super) fn newest_contributor(&self) -> Option<Arc<Writer>> {
-        self.fields.values().map(|field| &field.writer).max_by_key(|writer| writer.position).cloned()
+    /// The newest delete, if the record is deleted.
+    pub(super) fn standing_delete(&self) -> Option<&Delete> {
+        self.deletes.newest().filter(|_| self.deleted)
     }
 }

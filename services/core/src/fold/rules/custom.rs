@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Rule};
+use crate::fold::conflicts::Content;
 use crate::fold::record::Writer;
 use crate::value::Value;
 
@@ -13,9 +14,19 @@ use crate::value::Value;
 pub struct Contender<'a> {
     /// The event that made the write: its position, device, role and effective time.
     pub writer: &'a Writer,
-    /// The value that the write gives the field in question. `None` if it gives none: a delete, a put that is judged against a
-    /// delete, or, under granularity `record`, a put that does not set this field.
-    pub value: Option<&'a Value>,
+    /// What the write wants for the field in question. A put does not give the field if it is judged against a delete,
+    /// or if it does not set this field under granularity `record`.
+    pub content: Content<&'a Value>,
+}
+
+impl<'a> Contender<'a> {
+    /// The value that the write gives the field; `None` if it deletes the record or does not give the field.
+    pub fn value(&self) -> Option<&'a Value> {
+        match self.content {
+            Content::Value(value) => Some(value),
+            Content::Deleted | Content::NotGiven => None,
+        }
+    }
 }
 
 /// The decision between an op and the stored write that it did not know of.
@@ -45,7 +56,7 @@ pub enum Decision {
 /// use tidelog_core::value::Value;
 ///
 /// fn bytes(contender: Contender<'_>) -> usize {
-///     match contender.value {
+///     match contender.value() {
 ///         Some(Value::Text(text)) => text.len(),
 ///         _ => 0,
 ///     }

@@ -33,18 +33,19 @@ fn rank(roles: &[Role], role: &Role) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::Writer;
-    use crate::ids::{DeviceId, Position};
+    use crate::fold::{Content, Writer};
+    use crate::ids::{DeviceId, Position, Seq};
     use crate::time::UnixMs;
     use crate::value::Value;
 
     fn writer(position: i64, role: &str, at: i64) -> Writer {
         let device = DeviceId(uuid::Uuid::from_u128(position as u128));
-        Writer { position: Position(position), device, role: Role::parse(role).unwrap(), at: UnixMs(at) }
+        let (seq, role) = (Seq(1), Role::parse(role).unwrap());
+        Writer { position: Position(position), device, seq, role, at: UnixMs(at) }
     }
 
     fn check(rule: Rule, op: &Writer, stored: &Writer, expected: Decision) {
-        let contender = |writer| Contender { writer, value: Some(&Value::Null) };
+        let contender = |writer| Contender { writer, content: Content::Value(&Value::Null) };
         let resolvers = Resolvers::none().with("even wins", |op: Contender<'_>, _: Contender<'_>| {
             if op.writer.position.0 % 2 == 0 { Decision::OpWins } else { Decision::PersonChooses }
         });
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn a_custom_rule_without_its_resolver_decides_nothing() {
         let (op, stored) = (writer(2, "staff", 0), writer(1, "staff", 0));
-        let contender = |writer| Contender { writer, value: None };
+        let contender = |writer| Contender { writer, content: Content::NotGiven };
         let rule = Rule::Custom { name: "missing".to_owned() };
         assert_eq!(decide(&rule, contender(&op), contender(&stored), &Resolvers::none()), None);
     }

@@ -69,13 +69,13 @@ fn clamped(sum: i128) -> Total {
     }
 }
 
-/// The stored elements, followed by the given elements that are not among them. Elements are compared by their
-/// MessagePack, because equal values have equal bytes.
+/// The stored elements and then the given ones, each once. Elements are compared by their MessagePack, because equal
+/// values have equal bytes.
 fn united(stored: Option<&Value>, given: &Value) -> Vec<Value> {
-    let mut united = stored.map_or(&[][..], elements).to_vec();
-    let mut seen: HashSet<Vec<u8>> = united.iter().map(bytes_of).collect();
-    united.extend(elements(given).iter().filter(|element| seen.insert(bytes_of(element))).cloned());
-    united
+    let stored = stored.map_or(&[][..], elements);
+    let mut seen: HashSet<Vec<u8>> = HashSet::with_capacity(stored.len());
+    // Stored elements may be equal to each other only if the field was no union when they were set.
+    stored.iter().chain(elements(given)).filter(|element| seen.insert(bytes_of(element))).cloned().collect()
 }
 
 fn bytes_of(value: &Value) -> Vec<u8> {

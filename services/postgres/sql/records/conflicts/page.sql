@@ -11,7 +11,7 @@ LEFT JOIN LATERAL (
 ) bound ON true
 LEFT JOIN LATERAL (
     SELECT position, field, status, rule, table_name, scope, record, winner_position, winner_deleted, winner_value,
-        loser_position, loser_deleted, loser_value, closed_position
+        loser_position, loser_deleted, loser_value, closed_position, beaten_by_position
     FROM tidelog.conflicts
     WHERE workspace = $1 AND table_set = p.table_set AND (position, field) > ($2, $3)
         AND (bound.position IS NULL OR (position, field) <= (bound.position, bound.field))

@@ -3,6 +3,7 @@
 WITH made AS (
     UPDATE tidelog.workspaces SET generations = generations + 1 WHERE workspace = $1 RETURNING generations
 )
-UPDATE tidelog.checkpoints c SET position = 0, catalog_position = 0, refold_position = $3, generation = made.generations
+UPDATE tidelog.checkpoints c SET position = 0, folded_position = 0, catalog_position = 0, refold_position = $3,
+    generation = made.generations, state_form = $4
 FROM made
 WHERE c.workspace = $1 AND c.table_set = $2 AND NOT c.live

@@ -4,8 +4,8 @@
 WITH made AS (
     UPDATE tidelog.workspaces SET generations = generations + 1 WHERE workspace = $1 RETURNING generations
 )
-INSERT INTO tidelog.checkpoints (workspace, generation, refold_position, table_set, live)
-SELECT c.workspace, made.generations, $2, 1 - c.table_set, false
+INSERT INTO tidelog.checkpoints (workspace, generation, refold_position, table_set, live, state_form)
+SELECT c.workspace, made.generations, $2, 1 - c.table_set, false, $3
 FROM tidelog.checkpoints c CROSS JOIN made
 WHERE c.workspace = $1 AND c.live
 ON CONFLICT (workspace, table_set) DO NOTHING

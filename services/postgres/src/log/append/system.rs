@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
+use tidelog_core::device_change::{DeviceChange, Readmitted};
 use tidelog_core::digest::Digest;
 use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Actor, CatalogVersion, DeviceId, Position, Role, Scopes, Seq, WorkspaceId};
@@ -39,6 +40,8 @@ pub struct SystemOp {
     pub scopes: Option<Scopes>,
     /// On whose behalf the op is made.
     pub actor: Actor,
+    /// The rejected op that it readmits, by the device and seq under which it was made first.
+    pub readmits: Option<(DeviceId, Seq)>,
 }
 
 /// The result of appending an op as the system device.
@@ -107,7 +110,7 @@ impl Store {
     ) -> Result<Option<SystemAppendOutcome>, StoreError> {
         let in_force = self.catalog_in_force().await?;
         let in_force = in_force.ok_or_else(|| StoreError::Unavailable("no catalog is in force yet".to_owned()))?;
-        let mut judged = judged_of(op);
+        let judged = judged_of(op);
         let rejected = match &op.scopes {
             Some(scopes) => judge(&in_force.catalog, &op.role, scopes, &judged.op),
             None => judge_content(&in_force.catalog, &judged.op),
@@ -117,7 +120,7 @@ impl Store {
         }
         let mut client = self.client().await?;
         let transaction = begin(&mut client).await?;
-        judged.op.seq = lock_for_system(&transaction, workspace, now).await?;
+        let next = lock_for_system(&transaction, workspace, now).await?;
         // With the lock held, the transaction of the earlier attempt has ended in one way or the other.
         if let Some(stored) = find_unconfirmed(&transaction, workspace, unconfirmed.as_ref()).await? {
             return Ok(Some(stored));
@@ -126,18 +129,22 @@ impl Store {
         if let Some(code) = rejected {
             return Ok(Some(SystemAppendOutcome::Rejected(code)));
         }
-        let seq = judged.op.seq;
-        let batch = AppendBatch { device: DeviceId::SYSTEM, role: op.role.clone(), cursor: None, ops: vec![judged] };
-        let Some(position) = append_one(&transaction, workspace, now, in_force.version, &batch).await? else {
+        let (ops, seq) = next.ops(judged, op.readmits)?;
+        let batch = AppendBatch { device: DeviceId::SYSTEM, role: op.role.clone(), cursor: None, ops };
+        let Some(position) = append_batch(&transaction, workspace, now, in_force.version, &batch).await? else {
             return Ok(None);
         };
+        if let Some((device, _)) = op.readmits {
+            let sql = include_str!("../../../sql/log/append/system/add_readmitted.sql");
+            transaction.execute(sql, &[&workspace.0, &device.0, &(position.0 - 1)]).await?;
+        }
         if !also(&transaction, position).await? {
             return Ok(Some(SystemAppendOutcome::Withdrawn));
         }
         match commit(transaction).await {
             Ok(()) => Ok(Some(SystemAppendOutcome::Appended { position, seq })),
             Err(StoreError::CommitUnknown(_)) => {
-                *unconfirmed = batch.ops.into_iter().next();
+                *unconfirmed = batch.ops.into_iter().next_back();
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -153,17 +160,47 @@ fn judged_of(op: &SystemOp) -> JudgedOp {
     JudgedOp { digest: made.digest(DeviceId::SYSTEM), op: made, base: op.base, rejected: None }
 }
 
-/// Locks the log, appends the catalog in force if the log lacks it, and returns the system device's next seq.
+/// Where the next op of the system device goes.
+struct NextOp {
+    /// Its seq.
+    seq: Seq,
+    /// The head of the log before it.
+    head: Position,
+}
+
+impl NextOp {
+    /// The ops to append, and the seq of `judged` among them: if it readmits an op, a `_devices` event before it says which
+    /// device made that one.
+    fn ops(
+        &self,
+        mut judged: JudgedOp,
+        readmits: Option<(DeviceId, Seq)>,
+    ) -> Result<(Vec<JudgedOp>, Seq), StoreError> {
+        let mut ops = Vec::with_capacity(2);
+        let mut seq = self.seq;
+        if let Some((device, of)) = readmits {
+            seq = Seq(seq.0 + 1);
+            let change = DeviceChange { readmitted: Some(Readmitted { seq, of }), ..DeviceChange::of(device) };
+            let op = Op { seq: self.seq, base: Some(self.head), ..change.to_op().map_err(StoreError::corrupt)? };
+            ops.push(JudgedOp { digest: op.digest(DeviceId::SYSTEM), op, base: self.head, rejected: None });
+        }
+        judged.op.seq = seq;
+        ops.push(judged);
+        Ok((ops, seq))
+    }
+}
+
+/// Locks the log, appends the catalog in force if the log lacks it, and returns where the system device's next op goes.
 async fn lock_for_system(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     now: UnixMs,
-) -> Result<Seq, StoreError> {
+) -> Result<NextOp, StoreError> {
     let catalog = transaction.prepare_cached(include_str!("../../../sql/log/append/system/append_catalog.sql")).await?;
     transaction.query_one(&catalog, &[&now.0, &workspace.0]).await?;
     let next = transaction.prepare_cached(include_str!("../../../sql/log/append/system/next_seq.sql")).await?;
     let row = transaction.query_one(&next, &[&workspace.0, &DeviceId::SYSTEM.0]).await?;
-    Ok(Seq(row.try_get("seq")?))
+    Ok(NextOp { seq: Seq(row.try_get("seq")?), head: Position(row.try_get("head")?) })
 }
 
 /// The op of an earlier attempt in the log, if its commit of unknown outcome happened.
@@ -181,8 +218,8 @@ async fn find_unconfirmed(
     Ok(is_it.then_some(SystemAppendOutcome::Appended { position, seq: op.seq }))
 }
 
-/// Appends with the lock held. `None`: another catalog has come into force since the op was judged.
-async fn append_one(
+/// Appends with the lock held, and returns the position of the last op. `None`: another catalog has come into force since the op was judged.
+async fn append_batch(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     now: UnixMs,

@@ -16,7 +16,7 @@ use tokio_postgres::Row;
 
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
-use crate::records::checkpoint::{Checkpoint, TableSet, checkpoint_of};
+use crate::records::checkpoint::{Checkpoint, StateForm, TableSet, checkpoint_of};
 
 /// A generation of a workspace's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,14 @@ impl Store {
         Ok(by_workspace.collect())
     }
 
+    /// The workspaces whose live records an earlier version folded, in the order of their ids: they have to be rebuilt before
+    /// they are folded on. Reads every checkpoint.
+    pub async fn workspaces_of_earlier_forms(&self) -> Result<Vec<WorkspaceId>, StoreError> {
+        let sql = include_str!("../../../sql/records/generations/of_earlier_forms.sql");
+        let rows = self.query(sql, &[&StateForm::CURRENT.0]).await?;
+        rows.iter().map(|row| Ok(WorkspaceId(row.try_get("workspace")?))).collect()
+    }
+
     /// Sums over all generations. Reads every checkpoint.
     pub async fn generation_sums(&self) -> Result<GenerationSums, StoreError> {
         let row = self.query_opt(include_str!("../../../sql/records/generations/sums.sql"), &[]).await?;
@@ -100,7 +108,7 @@ impl Store {
     /// `refold` (0: of each event's own time). Does nothing if that set has a generation.
     pub async fn start_generation(&self, workspace: WorkspaceId, refold: Position) -> Result<(), StoreError> {
         let sql = include_str!("../../../sql/records/generations/start.sql");
-        self.execute(sql, &[&workspace.0, &refold.0]).await.map(drop)
+        self.execute(sql, &[&workspace.0, &refold.0, &StateForm::CURRENT.0]).await.map(drop)
     }
 
     /// Takes a generation that is being built back to its start, perhaps with the rules of another refold. Its rows
@@ -112,7 +120,7 @@ impl Store {
         refold: Position,
     ) -> Result<(), StoreError> {
         let sql = include_str!("../../../sql/records/generations/restart.sql");
-        self.execute(sql, &[&workspace.0, &table_set.0, &refold.0]).await.map(drop)
+        self.execute(sql, &[&workspace.0, &table_set.0, &refold.0, &StateForm::CURRENT.0]).await.map(drop)
     }
 
     /// The position of the newest `_catalog` event of a log that asks for a refold; 0 if none does.

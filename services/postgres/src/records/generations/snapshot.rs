@@ -63,6 +63,8 @@ pub struct StoredConflictRow {
     pub winner: (i64, bool, Option<Vec<u8>>),
     /// The loser, in the same form.
     pub loser: (i64, bool, Option<Vec<u8>>),
+    /// The position of the event that beat the op as a whole; 0 if none did.
+    pub beaten_by: i64,
 }
 
 /// A connection on which snapshots are taken.
@@ -224,5 +226,6 @@ fn conflict_row_of(row: &Row) -> Result<StoredConflictRow, StoreError> {
         record: address_of(row)?,
         winner: (row.try_get("winner_position")?, row.try_get("winner_deleted")?, row.try_get("winner_value")?),
         loser: (row.try_get("loser_position")?, row.try_get("loser_deleted")?, row.try_get("loser_value")?),
+        beaten_by: row.try_get("beaten_by_position")?,
     })
 }

@@ -19,6 +19,7 @@ pub(crate) struct ConflictRows {
     records: ArrayParam,
     winners: SideColumns,
     losers: SideColumns,
+    beaten_by: Vec<i64>,
 }
 
 /// The columns of one side of the conflicts.
@@ -51,6 +52,7 @@ impl ConflictRows {
             records: text(),
             winners: SideColumns::new(),
             losers: SideColumns::new(),
+            beaten_by: Vec::new(),
         }
     }
 
@@ -65,13 +67,14 @@ impl ConflictRows {
         self.records.push(key.record.as_str().as_bytes());
         self.winners.push(conflict.winner.as_ref());
         self.losers.push(Some(&conflict.loser));
+        self.beaten_by.push(conflict.beaten_by.map_or(0, |event| event.position.0));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }
 
-    pub(crate) fn params<'a>(&'a self, workspace: &'a Uuid, table_set: &'a i16) -> Params<'a, 15> {
+    pub(crate) fn params<'a>(&'a self, workspace: &'a Uuid, table_set: &'a i16) -> Params<'a, 16> {
         [
             workspace,
             table_set,
@@ -88,6 +91,7 @@ impl ConflictRows {
             &self.losers.positions,
             &self.losers.deleted,
             &self.losers.values,
+            &self.beaten_by,
         ]
     }
 }
@@ -100,7 +104,7 @@ impl SideColumns {
     /// Adds a side. A conflict without this side has position 0. Without a side, or if the side has no value for the
     /// field, the value is empty.
     fn push(&mut self, side: Option<&Side>) {
-        let content = side.map_or(&Content::Nothing, |side| &side.content);
+        let content = side.map_or(&Content::NotGiven, |side| &side.content);
         self.positions.push(side.map_or(0, |side| side.position.0));
         self.deleted.push(*content == Content::Deleted);
         self.values.push_with(|bytes| {

@@ -19,7 +19,7 @@ use crate::db::array_params::Params;
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::transact::{begin, commit};
-use crate::records::checkpoint::{Checkpoint, TableSet, checkpoint_of};
+use crate::records::checkpoint::{Checkpoint, StateForm, TableSet, checkpoint_of};
 use crate::records::write_step::digest_rows::DigestRows;
 use crate::records::write_step::history_rows::HistoryRows;
 use crate::records::write_step::outcome_rows::OutcomeRows;
@@ -75,7 +75,7 @@ impl Store {
         let (table_set, end) = (&expected.table_set.0, writes.end);
         let locked = transaction.query_opt(&lock, &[&workspace.0, table_set, &end.position.0]).await?;
         let Some(locked) = locked else { return Ok(StepOutcome::Busy) };
-        let check = locked.try_get::<_, Option<i64>>(6)?.map(CursorCheck);
+        let check = locked.try_get::<_, Option<i64>>(7)?.map(CursorCheck);
         if checkpoint_of(&locked)? != expected || check != Some(end.check) {
             return Ok(StepOutcome::Overtaken);
         }
@@ -110,7 +110,8 @@ async fn write(
     let closed_params = closed_conflicts.params(workspace, table_set);
     let history_params = history.params(workspace, table_set);
     let digest_params = digests.params(workspace, table_set);
-    let checkpoint_params: Params<'_, 4> = [workspace, table_set, &end.position.0, &catalog_position.0];
+    let checkpoint_params: Params<'_, 5> =
+        [workspace, table_set, &end.position.0, &catalog_position.0, &StateForm::CURRENT.0];
     tokio::try_join!(
         async {
             // COPY takes one round trip more and less of Postgres' time per row, which suits a rebuild: nobody waits

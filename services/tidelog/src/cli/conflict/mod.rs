@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use tidelog_core::fold::ConflictStatus;
 use tidelog_core::ids::ConflictId;
-use tidelog_core::wire::{ConflictView, ConflictsResponse, SideView};
+use tidelog_core::wire::{AuthoredEvent, ConflictView, ConflictsResponse, SideView};
 use tidelog_postgres::{ConflictsQuery, EventFilter, Store};
 
 use crate::cli::accounts::workspace;
@@ -135,10 +135,10 @@ fn details(view: &ConflictView) -> String {
     let row = |name: &str, cell: fn(&SideView) -> String| [name.to_owned(), winner(cell), cell(&view.loser)];
     let rows = [
         row("value", value_of),
-        row("by", author),
-        row("role", |side| side.role.to_string()),
-        row("made at", |side| side.at.to_string()),
-        row("position", |side| side.position.to_string()),
+        row("by", |side| author(&side.event)),
+        row("role", |side| side.event.role.to_string()),
+        row("made at", |side| side.event.at.to_string()),
+        row("position", |side| side.event.position.to_string()),
     ];
     let closed = view.resolved_by.map_or_else(String::new, |by| format!(" by the event at {by}"));
     let field = if view.field.is_empty() { "the record" } else { &view.field };
@@ -149,6 +149,9 @@ fn details(view: &ConflictView) -> String {
         ["rule".to_owned(), view.rule.clone()],
         ["status".to_owned(), format!("{}{closed}", view.status)],
     ];
+    let beaten_by = view.beaten_by.as_ref();
+    let beaten_by = beaten_by.map(|event| ["beaten by".to_owned(), format!("{} at {}", author(event), event.position)]);
+    let summary = summary.into_iter().chain(beaten_by);
     format!("{}\n{}", table(&["", ""], summary), table(&["", "WINNER", "LOSER"], rows))
 }
 
@@ -158,10 +161,10 @@ fn address(view: &ConflictView) -> String {
 }
 
 /// Who made the op, as far as is known, and on which device.
-fn author(side: &SideView) -> String {
-    match side.actor.is_nobody() {
-        true => side.device.to_string(),
-        false => format!("{} on {}", side.actor, side.device),
+fn author(event: &AuthoredEvent) -> String {
+    match event.actor.is_nobody() {
+        true => event.device.to_string(),
+        false => format!("{} on {}", event.actor, event.device),
     }
 }
 

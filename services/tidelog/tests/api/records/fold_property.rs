@@ -124,6 +124,7 @@ fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
             let mut view = json!({"field": row.field, "rule": row.rule.to_string(), "status": row.status.as_str()});
             view["record"] = json!([event.table, event.scope, event.record]);
             (view["winner"], view["loser"]) = (json!(row.winner.as_ref().map(side)), side(&row.loser));
+            view["beaten_by"] = json!(row.beaten_by.map(|event| (event.position, event.device)));
             conflicts.insert(row.id, view);
         }
         for closed in folded.closed {
@@ -138,7 +139,7 @@ fn side(side: &Side) -> Json {
     match &side.content {
         Content::Value(value) => json!([side.position, side.device, value]),
         Content::Deleted => json!([side.position, side.device, "deleted"]),
-        Content::Nothing => json!([side.position, side.device]),
+        Content::NotGiven => json!([side.position, side.device]),
     }
 }
 
@@ -150,11 +151,12 @@ async fn conflicts(reader: &Phone) -> BTreeMap<ConflictId, Json> {
         for row in page.conflicts {
             let mut view = json!({"field": row.field, "rule": row.rule, "status": row.status});
             view["record"] = json!([row.table, row.scope, row.record]);
-            let side = |side: &SideView| match (&side.value, side.deleted) {
-                (Some(value), _) => json!([side.position, side.device, value]),
-                (None, true) => json!([side.position, side.device, "deleted"]),
-                (None, false) => json!([side.position, side.device]),
+            let side = |SideView { event, value, deleted }: &SideView| match (value, deleted) {
+                (Some(value), _) => json!([event.position, event.device, value]),
+                (None, true) => json!([event.position, event.device, "deleted"]),
+                (None, false) => json!([event.position, event.device]),
             };
+            view["beaten_by"] = json!(row.beaten_by.map(|event| (event.position, event.device)));
             (view["winner"], view["loser"]) = (json!(row.winner.as_ref().map(side)), side(&row.loser));
             if let Some(by) = row.resolved_by {
                 view["resolved_by"] = json!(by);
@@ -251,7 +253,7 @@ impl Reached {
         for record in records {
             self.deleted |= record.deleted;
             self.conflict |= record.conflicts.as_ref().is_some_and(|open| !open.is_empty());
-            self.reborn |= !record.deleted && record.last_delete.is_some();
+            self.reborn |= !record.deleted && record.deletes.newest().is_some();
             self.scoped |= !record.scope.as_str().is_empty();
         }
     }

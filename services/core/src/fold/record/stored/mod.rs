@@ -2,12 +2,17 @@
 //!
 //! Equal records have equal bytes (FOLD-2), because everything is written in the order of names and positions.
 
+mod form_3;
+mod state;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use form_3::{FORM_3, StateOfForm3};
+use serde::{Serialize, Serializer};
+use state::{StoredMergeState, StoredState};
 
-use crate::fold::record::{ClosedConflict, Delete, FieldState, History, MergeState, OpenConflict, Record, Writer};
+use crate::fold::record::{ClosedConflict, Deletes, FieldState, History, MergeState, OpenConflict, Record, Writer};
 use crate::ids::{ConflictId, Position};
 use crate::time::UnixMs;
 use crate::value::Fields;
@@ -17,9 +22,9 @@ use crate::value::Fields;
 #[error("the stored state of a record cannot be read: {0}")]
 pub struct StateError(String);
 
-/// The number of the current form, which has merge fields, tombstones that keep their fields, closed conflicts, and the
-/// positions of a record's events.
-const STATE_FORM: u8 = 3;
+/// The number of the current form, and of the rules of the fold: a generation of records that was folded into another form
+/// is rebuilt before it is folded on. Since form 4 a writer has its seq, and a record all deletes since it last lived.
+pub const STATE_FORM: u8 = 4;
 
 /// The state as it is written: an array that begins with the number of its form. [`StoredState`] reads the same
 /// members.
@@ -33,40 +38,12 @@ struct StateToStore<'a> {
     merged: Vec<StoredMergeState>,
     /// The fields that a tombstone keeps, since its plain fields are empty.
     kept: Option<PlainFields<'a>>,
-    last_delete: Option<&'a Delete>,
-    delete_before: Option<&'a Delete>,
+    deletes: Option<&'a Deletes>,
+    deletes_before: Option<&'a Deletes>,
     open_conflicts: &'a BTreeMap<ConflictId, OpenConflict>,
     closed_conflicts: Vec<(i64, &'a str, i64)>,
     history_blocks: u32,
     history: Vec<i64>,
-}
-
-/// The state as it is read.
-#[derive(Deserialize)]
-struct StoredState {
-    #[serde(rename = "form")]
-    _form: u8,
-    writers: Vec<Writer>,
-    writer_of: Vec<usize>,
-    merged: Vec<StoredMergeState>,
-    kept: Option<Fields>,
-    last_delete: Option<Delete>,
-    delete_before: Option<Delete>,
-    open_conflicts: BTreeMap<ConflictId, OpenConflict>,
-    closed_conflicts: Vec<(i64, String, i64)>,
-    history_blocks: u32,
-    history: Vec<i64>,
-}
-
-/// The stored form of a [`MergeState`].
-#[derive(Serialize, Deserialize)]
-struct StoredMergeState {
-    /// The index of the field in the order of names.
-    field: usize,
-    /// The indices of the other contributors in `writers`.
-    others: Vec<usize>,
-    /// The high and the low half of a sum that exceeds 64 bits.
-    sum: Option<(i64, u64)>,
 }
 
 /// Serializes fields as a map of their values.
@@ -106,8 +83,8 @@ impl Record {
             writer_of: self.fields.values().map(|field| index_of(&field.writer)).collect(),
             merged: merged.collect(),
             kept: (self.deleted && !self.fields.is_empty()).then_some(PlainFields(&self.fields)),
-            last_delete: self.last_delete.as_ref(),
-            delete_before: self.delete_before.as_ref(),
+            deletes: Some(&self.deletes).filter(|deletes| !deletes.is_empty()),
+            deletes_before: Some(&self.deletes_before).filter(|deletes| !deletes.is_empty()),
             open_conflicts: &self.open_conflicts,
             closed_conflicts: closed.map(|((at, field), it)| (at.0, field.as_str(), closed_to_number(*it))).collect(),
             history_blocks: self.history.blocks,
@@ -133,6 +110,9 @@ impl Record {
     }
 
     /// Puts a record together from its stored parts: the fields, the state beside them, and the columns of its row.
+    ///
+    /// A state of form 3 is read too, since readers see the records of before until they are rebuilt. No further event may be
+    /// folded into such a record: its writers have no seq.
     pub fn from_stored(
         plain: Fields,
         state: &[u8],
@@ -141,12 +121,13 @@ impl Record {
         updated_at: UnixMs,
     ) -> Result<Self, StateError> {
         // The form follows the head of the array, which is one byte since the array has fewer than 16 items.
-        match state.get(1) {
-            Some(&STATE_FORM) => {}
+        let unreadable = |e: rmp_serde::decode::Error| StateError(e.to_string());
+        let state: StoredState = match state.get(1) {
+            Some(&STATE_FORM) => rmp_serde::from_slice(state).map_err(unreadable)?,
+            Some(&FORM_3) => rmp_serde::from_slice::<StateOfForm3>(state).map_err(unreadable)?.into(),
             Some(form) => return Err(StateError(format!("form {form} is not known"))),
             None => return Err(StateError("it is cut short".to_owned())),
-        }
-        let state: StoredState = rmp_serde::from_slice(state).map_err(|e| StateError(e.to_string()))?;
+        };
         let plain = state.kept.unwrap_or(plain);
         let weight = plain.weight();
         let fields = read_fields(plain, state.writers, &state.writer_of, state.merged)?;
@@ -155,8 +136,8 @@ impl Record {
             fields,
             weight,
             deleted,
-            last_delete: state.last_delete,
-            delete_before: state.delete_before,
+            deletes: state.deletes.unwrap_or_default(),
+            deletes_before: state.deletes_before.unwrap_or_default(),
             open_conflicts: state.open_conflicts,
             closed_conflicts: closed.map(|(at, field, it)| ((Position(at), field), closed_from_number(it))).collect(),
             history: History {
@@ -243,16 +224,19 @@ fn from_steps_back(touched: Position, steps: &[i64]) -> Vec<Position> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{DeviceId, Role};
+    use crate::fold::record::{Delete, EventPlace};
+    use crate::ids::{DeviceId, Role, Seq};
     use crate::value::Value;
 
     fn record(writers: &[(&str, i64)]) -> Record {
         let writer = |position| Writer {
             position: Position(position),
             device: DeviceId(uuid::Uuid::from_u128(position as u128)),
+            seq: Seq(position + 2),
             role: Role::parse("staff").unwrap(),
             at: UnixMs(position * 10),
         };
+        let open = OpenConflict { winner: writer(2).place(), loser: writer(9).place() };
         let field = |value, position| FieldState::set(Value::Int(value), Arc::new(writer(position)));
         let fields: BTreeMap<_, _> =
             writers.iter().zip(0..).map(|((name, by), value)| ((*name).to_owned(), field(value, *by))).collect();
@@ -260,7 +244,11 @@ mod tests {
         Record {
             fields,
             weight,
-            last_delete: Some(Delete { writer: writer(1), received_at: UnixMs(5) }),
+            deletes: Deletes {
+                kept: vec![Delete { writer: writer(1), received_at: UnixMs(5) }],
+                lost: Some(Position(1)),
+            },
+            open_conflicts: BTreeMap::from([(ConflictId::of(Position(9), "a"), open)]),
             version: Position(9),
             ..Record::unseen(Position(9), UnixMs(90))
         }
@@ -288,6 +276,37 @@ mod tests {
             assert_eq!(fields, record.plain().to_msgpack());
             assert_eq!(read(&fields, &state).unwrap(), record, "{writers:?}");
         }
+    }
+
+    /// A field, a delete, and an open and a closed conflict, byte by byte as a server of form 3 has stored them.
+    #[test]
+    fn a_state_of_form_3_is_read_without_seqs() {
+        let id = "00000000-0000-0000-0000-000000000007";
+        let device = DeviceId::parse(id).unwrap();
+        let text = |text: &str| [&[0xd9, text.len() as u8], text.as_bytes()].concat();
+        let time = text("1970-01-01T00:00:00.020Z");
+        let writer = |position| [&[0x94, position, 0xc4, 16], &device.0.as_bytes()[..], b"\xa5staff", &time].concat();
+        let sides = [&[0x92, 0x92, 2][..], &text(id), &[0x92, 9], &text(id)].concat();
+        let state = [
+            &[0x9b, 3, 0x91][..],
+            &writer(2),
+            &[0x91, 0, 0x90, 0xc0, 0x92],
+            &writer(1),
+            &time,
+            &[0xc0, 0x81, 0xa3],
+            b"9.a",
+            &sides,
+            &[0x91, 0x93, 5, 0xa1, b'b', 1, 0, 0x91, 0],
+        ];
+        let fields = Fields::from_iter([("a", Value::Int(7))]).to_msgpack();
+        let record = read(&fields, &state.concat()).unwrap();
+        let place = |position| EventPlace { position: Position(position), device, seq: Seq(0) };
+        assert_eq!((record.plain().to_msgpack(), record.fields["a"].writer.place()), (fields, place(2)));
+        let deletes: Vec<_> = record.deletes.kept.iter().map(|it| (it.writer.place(), it.received_at)).collect();
+        assert_eq!(deletes, [(place(1), UnixMs(20))]);
+        assert_eq!(record.open_conflicts[&ConflictId::of(Position(9), "a")].loser, place(9));
+        assert_eq!(record.closed_conflicts.len(), 1);
+        assert_eq!(record.history.recent, [Position(9)]);
     }
 
     #[test]
