@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
 mod ahead;
+mod devices;
 mod exactly_once;
 mod fairness;
 mod rebuild;

@@ -280,3 +280,51 @@ async fn an_unfinished_rebuild_starts_over_if_a_refold_came_meanwhile() {
     );
     assert_eq!(projector(&world).verify(workspace).await.unwrap().faults.first, Vec::<String>::new());
 }
+
+/// Gives every record of a workspace a state of form 3, of one writer and without deletes or conflicts.
+async fn make_form_3(world: &World, workspace: WorkspaceId) {
+    let sql = r"UPDATE tidelog.records SET state = '\x9b039194 01c410'::bytea || decode(repeat('00', 16), 'hex')
+            || '\xa66d656d626572b8'::bytea || '1970-01-01T00:00:00.000Z'::bytea
+            || set_byte('\x90'::bytea, 0, 144 + (get_byte(fields, 0) & 15))
+            || decode(repeat('00', get_byte(fields, 0) & 15), 'hex') || '\x90c0c0c08090009100'::bytea
+        WHERE workspace = $1";
+    world.owner.execute(sql, &[&workspace.0]).await.unwrap();
+    let sql = "UPDATE tidelog.checkpoints SET state_form = 3, folded_position = 0 WHERE workspace = $1";
+    world.owner.execute(sql, &[&workspace.0]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_projector_rebuilds_the_records_that_an_earlier_version_has_folded() {
+    let (world, mut random) = (World::start().await, random());
+    let mut writers = two_writers(&world, 1).await;
+    let workspace = writers[0].workspace;
+    append(&world, &mut writers, &mut random, 300).await;
+    let projector = projector(&world);
+    fold_all(&projector, workspace).await;
+    make_form_3(&world, workspace).await;
+    let before = generations(&world, workspace).await.live.checkpoint;
+    let all = EventFilter::all();
+    let query =
+        RecordsQuery { after: Position::START, start: None, filter: &all, limit: 100, bytes: 1 << 20, full: false };
+    let read = world.store.records(workspace, &query).await.unwrap();
+    assert!(!read.records.is_empty(), "readers see the records of before until they are rebuilt");
+
+    append(&world, &mut writers, &mut random, 20).await;
+    assert_eq!(projector.step(workspace).await.unwrap(), Progress::Idle, "nothing is folded into them");
+    assert!(projector.verify(workspace).await.unwrap_err().to_string().contains("an earlier version"));
+    let move_as_before = "UPDATE tidelog.checkpoints SET position = position + 1 WHERE workspace = $1";
+    let move_as_before = async || world.owner.execute(move_as_before, &[&workspace.0]).await;
+    move_as_before().await.expect("a server of the earlier version goes on");
+    let undo = "UPDATE tidelog.checkpoints SET position = position - 1 WHERE workspace = $1";
+    world.owner.execute(undo, &[&workspace.0]).await.unwrap();
+
+    let running = Running::start(Arc::new(projector));
+    world.folded(workspace).await;
+    running.stop().await;
+    world.assert_records_equal_the_fold(workspace).await;
+    let after = generations(&world, workspace).await;
+    assert!(after.live.checkpoint.generation > before.generation);
+    assert!(after.live.checkpoint.is_foldable() && !before.is_foldable());
+    let refused = move_as_before().await.unwrap_err();
+    assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION), "the earlier version is locked out");
+}

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use tidelog_core::device_change::{Alias, DeviceChange};
 use tidelog_core::ids::{
     Actor, CatalogVersion, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
 };
@@ -46,6 +47,41 @@ impl Writer {
         });
         let ops = ops.collect();
         self.append_ops(world, ops).await;
+    }
+
+    /// Appends one put of a text with a base of its own.
+    pub(crate) async fn put(&mut self, world: &World, record: &str, text: &str, base: i64) {
+        self.seq += 1;
+        let fields = Fields::from_iter([("text", Value::Text(text.to_owned()))]);
+        let op = Op {
+            seq: Seq(self.seq),
+            table: TableName::parse("manual").unwrap(),
+            record: RecordId::parse(record).unwrap(),
+            scope: Scope::everyone(),
+            intent: Intent::Put(fields.into()),
+            base: None,
+            at: None,
+            actor: Actor::nobody(),
+        };
+        let digest = op.digest(self.device);
+        self.append_ops(world, vec![JudgedOp { op, base: Position(base), digest, rejected: None }]).await;
+    }
+
+    /// Appends the `_devices` event by which this device replaces another one, up to the op that it made last.
+    pub(crate) async fn replaces(&mut self, world: &World, other: &Writer, system_seq: i64) {
+        let replaces = Some(Alias { device: other.device, through: Seq(other.seq) });
+        let op = DeviceChange { replaces, ..DeviceChange::of(self.device) }.to_op().unwrap();
+        let op = Op { seq: Seq(system_seq), ..op };
+        let judged = JudgedOp { digest: op.digest(DeviceId::SYSTEM), op, base: other.head, rejected: None };
+        let batch = AppendBatch { device: DeviceId::SYSTEM, role: Role::system(), cursor: None, ops: vec![judged] };
+        let outcomes = world.store.append(NOW, CatalogVersion(1), &[(self.workspace, &batch)]).await.unwrap();
+        assert!(matches!(outcomes[0].status, AppendStatus::Appended { .. }), "{outcomes:?}");
+        self.head = outcomes[0].head;
+        let sql = "INSERT INTO tidelog.device_changes (workspace, device, position, replaces, replaces_through)
+            VALUES ($1, $2, $3, $4, $5)";
+        let row: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&self.workspace.0, &self.device.0, &self.head.0, &other.device.0, &other.seq];
+        world.owner.execute(sql, &row).await.unwrap();
     }
 
     async fn append_ops(&mut self, world: &World, ops: Vec<JudgedOp>) {

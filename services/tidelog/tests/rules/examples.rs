@@ -159,7 +159,8 @@ fn merges_and_whole_records() -> Vec<Example> {
         },
         Example {
             title: "`granularity = \"record\"`",
-            text: "An op is judged against every writer that it did not know, of any field. If it loses to one of them, it loses as a whole.",
+            text: "An op is judged against every writer that it did not know, of any field. If it loses to one of them, it loses as a whole. \
+                The winner of a conflict is what stands in its field; what beat the op may have written another one.",
             table: "rule = \"first_write_wins\"\ngranularity = \"record\"",
             steps: vec![
                 put("phone", 0, json!({"street": "Main St 1"})),
@@ -215,10 +216,32 @@ fn deletes() -> Vec<Example> {
             ],
         },
         Example {
+            title: "`on_delete = \"rule\"`: a put that did not know of two deletes",
+            text: "It is judged by each of them, the newest first. A weaker delete after a stronger one does not open the tombstone.",
+            table: "rule = \"role_priority\"\non_delete = \"rule\"",
+            steps: vec![
+                put("phone", 0, json!({"title": "a"})),
+                delete("manager", 2).manager(),
+                delete("watch", 3),
+                put("tablet", 2, json!({"title": "b"})),
+            ],
+        },
+        Example {
             title: "`on_delete = \"manual\"`",
             text: "What is stored stays, and a person decides.",
             table: "on_delete = \"manual\"",
             steps: met(),
+        },
+        Example {
+            title: "`on_delete = \"manual\"`: a put without fields",
+            text: "It would bring the record back, so a person is asked for that. A resolve without fields does it.",
+            table: "on_delete = \"manual\"",
+            steps: vec![
+                put("phone", 0, json!({"title": "a"})),
+                delete("phone", 2),
+                put("tablet", 2, json!({})),
+                resolve("phone", 4, "4.", json!({})),
+            ],
         },
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tidelog_core::wire::{ConflictView, SideView};
+use tidelog_core::wire::{AuthoredEvent, ConflictView, SideView};
 use tidelog_testkit::json_of;
 
 use crate::examples::{Action, Example, Step};
@@ -45,8 +45,10 @@ fn section(page: &mut String, example: &Example, outcome: &Outcome) {
     }
     page.push_str("The conflicts:\n\n| conflict | rule | status | winner | loser |\n|---|---|---|---|---|\n");
     for row in &outcome.conflicts {
-        let (winner, loser) = (row.winner.as_ref().map(|winner| side(winner, outcome)), side(&row.loser, outcome));
-        let winner = winner.unwrap_or_default();
+        let winner = row.winner.as_ref().map_or_else(|| "nothing stood".to_owned(), |winner| side(winner, outcome));
+        let beaten_by = row.beaten_by.as_ref();
+        let beaten_by = beaten_by.map_or_else(String::new, |event| format!("; beaten by {}", author(event, outcome)));
+        let (winner, loser) = (winner + &beaten_by, side(&row.loser, outcome));
         writeln!(page, "| `{}` | `{}` | {} | {winner} | {loser} |", row.conflict, row.rule, status(row)).unwrap();
     }
 }
@@ -76,11 +78,15 @@ fn status(row: &ConflictView) -> String {
 }
 
 fn side(side: &SideView, outcome: &Outcome) -> String {
-    let name = outcome.names.get(&side.event.device).copied().unwrap_or("the server");
     let content = match &side.value {
         _ if side.deleted => ": deleted".to_owned(),
         Some(value) => format!(": `{}`", json_of(value)),
         None => String::new(),
     };
-    format!("{} ({name}){content}", side.event.position)
+    format!("{}{content}", author(&side.event, outcome))
+}
+
+fn author(event: &AuthoredEvent, outcome: &Outcome) -> String {
+    let name = outcome.names.get(&event.device).copied().unwrap_or("the server");
+    format!("{} ({name})", event.position)
 }

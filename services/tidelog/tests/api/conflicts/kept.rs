@@ -54,3 +54,22 @@ async fn a_table_that_is_gone_settles_nothing() {
     assert!(problem.detail.starts_with("table_unknown"), "{problem:?}");
     assert_eq!(world.conflict(&outcome.conflicts[0]).await.status, "open");
 }
+
+/// Under granularity `record` a row shows what stands in its field; what beat the op may have written another one.
+#[tokio::test]
+async fn an_op_that_lost_as_a_whole_says_what_beat_it() {
+    let mut world = World::start().await;
+    world.both_pull().await;
+    world.office.saves("reports", "r", json!({"title": "a"})).await;
+    let op = world.tablet.put("reports", "r", json!({"title": "b", "body": "b"}));
+    let outcome = world.tablet.push_and_wait(&[op]).await.outcomes.unwrap().remove(0);
+    let [body, title] = [&outcome.conflicts[0], &outcome.conflicts[1]];
+    let (body, title) = (world.conflict(body).await, world.conflict(title).await);
+    assert_eq!((body.field.as_str(), body.winner), ("body", None), "nothing stood there");
+    let winner = title.winner.unwrap();
+    assert_eq!(winner.value, Some(tidelog_core::value::Value::Text("a".to_owned())));
+    for beaten_by in [body.beaten_by, title.beaten_by] {
+        assert_eq!(beaten_by.as_ref(), Some(&winner.event));
+        assert_eq!(beaten_by.unwrap().device, world.office.device);
+    }
+}

@@ -18,6 +18,9 @@ rule = "manual"
 on_delete = "update_wins"
 [tables.drafts]
 retention = "0h"
+[tables.reports]
+granularity = "record"
+rule = "first_write_wins"
 [tables.secrets]
 read = ["manager"]
 write = ["manager"]

@@ -135,6 +135,41 @@ async fn of_many_that_readmit_one_at_once_one_does() {
     assert_eq!(all(&app).await[0].readmitted, Some(position));
 }
 
+/// Three edits of one phone to one note, made before the server let it write notes, count as that phone's.
+#[tokio::test]
+async fn readmitted_edits_of_one_phone_do_not_conflict_with_each_other() {
+    let app = TestApp::build().catalog("roles = [\"staff\"]\n[tables.notes]\nwrite = []").start().await;
+    let mut phone = app.phone_as("phone", "staff", &["*"]).await;
+    for title in ["a", "b", "c"] {
+        phone.saves("notes", "n", json!({"title": title})).await;
+    }
+    app.apply_catalog("roles = [\"staff\"]\n[tables.notes]\nrule = \"manual\"").await;
+    let mut positions = Vec::new();
+    for rejected in all(&app).await {
+        match app.store().readmit(app.workspace, &rejected, app.now()).await.unwrap() {
+            ReadmitOutcome::Readmitted(position) => positions.push(position),
+            outcome => panic!("the catalog allows it now: {outcome:?}"),
+        }
+    }
+    app.folded().await;
+    assert_eq!(app.store().verdicts(app.workspace, positions[0], positions[2]).await.unwrap(), []);
+    assert_eq!(phone.fields("notes", "n").await, json!({"title": "c"}));
+    assert_eq!(phone.fields("notes", &format!("n?as_of={}", positions[1])).await, json!({"title": "b"}));
+
+    // What another device makes of it is a conflict with the phone, not with the server.
+    let mut other = app.phone_as("other", "staff", &["*"]).await;
+    let op = Op { base: Some(Position(1)), ..other.put("notes", "n", json!({"title": "d"})) };
+    let outcome = other.push_and_wait(&[op]).await.outcomes.unwrap().remove(0);
+    let conflict = other.conflict(&outcome.conflicts[0]).await;
+    let winner = conflict.winner.unwrap().event;
+    assert_eq!((winner.position, winner.device), (positions[2], phone.device));
+    let changes = "SELECT string_agg(device || ' ' || position, ',' ORDER BY position) FROM tidelog.device_changes
+        WHERE device = $1 AND position > 4";
+    let row = app.database.connect().await.query_one(changes, &[&phone.device.0]).await.unwrap();
+    let before = positions.iter().map(|position| format!("{} {}", phone.device, position.0 - 1));
+    assert_eq!(row.get::<_, String>(0), before.collect::<Vec<_>>().join(","));
+}
+
 #[tokio::test]
 async fn a_readmitted_op_is_judged_against_what_came_since_its_base() {
     let closed = "roles = [\"staff\"]\n[tables.notes]\nwrite = []\nrule = \"first_write_wins\"";

@@ -178,3 +178,34 @@ async fn a_record_has_a_largest_size_and_the_projector_goes_on() {
     let folder = Phone::fold(&phone.pull().await);
     assert_eq!(folder.records().next().unwrap().1.fields.len(), 21, "a replica has the same fields");
 }
+
+/// Several deletes that did not know of each other, all of which later puts are judged by.
+#[tokio::test]
+async fn a_full_snapshot_has_every_delete_since_the_record_last_lived() {
+    let app = TestApp::start().await;
+    let (mut phone, mut tablet) = (app.phone("phone").await, app.phone("tablet").await);
+    phone.saves("notes", "n", json!({"n": 1})).await;
+    for _ in 0..2 {
+        phone.pull().await;
+        tablet.pull().await;
+        for device in [&mut phone, &mut tablet] {
+            let op = device.delete("notes", "n");
+            device.push(&[op]).await;
+        }
+        phone.pull().await;
+        phone.saves("notes", "n", json!({"n": 2})).await;
+    }
+    phone.pull().await;
+    let op = phone.delete("notes", "n");
+    phone.push(&[op]).await;
+    app.folded().await;
+    let page = phone.records_page("state=full").await;
+    let record = &page.records[0];
+    let places = |deletes: &[tidelog_core::wire::DeleteView]| {
+        deletes.iter().map(|delete| (delete.writer.device, delete.writer.seq.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(places(record.last_delete.as_slice()), [(phone.device, 6)]);
+    assert_eq!(places(&record.other_deletes), []);
+    assert_eq!(places(record.delete_before.as_slice()), [(tablet.device, 2)]);
+    assert_eq!(places(&record.other_deletes_before), [(phone.device, 4)]);
+}
