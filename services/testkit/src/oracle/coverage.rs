@@ -11,7 +11,7 @@ use super::shapes::OracleState;
 /// that it names, or unknown>`, `rule <rule> [by <clock>]: <differs | equal> <choice>`, `conflict <rule> <choice>`, `merge
 /// <merge>: <contributes | not mergeable>`, `granularity record: <beats all | loses by <rule> <choice>>`, `on_delete
 /// <word>: delete: <rule> <choice>`, `on_delete <word>: put on <a tombstone | a living record>: <rule> <choice>`, `put
-/// that knew the delete: <what it came onto>`, `delete without opponents`, `<catalog | refold>: a table <more | less>`,
+/// that knew <all | some | none> of the deletes: <what it came onto>`, `delete without opponents`, `<catalog | refold>: a table <more | less>`,
 /// `refold: <what it does or skips>`, and for heavy logs the names in [`heavy_branches`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Coverage(pub BTreeMap<String, u64>);
@@ -73,7 +73,7 @@ const CHOICES: [(&str, &[&str]); 6] = [
 ];
 
 /// Branches that are not made of lists of names.
-const OTHER_BRANCHES: [&str; 22] = [
+const OTHER_BRANCHES: [&str; 37] = [
     "conflict delete_wins OpWins",
     "conflict delete_wins StoredStays",
     "conflict update_wins StoredStays",
@@ -82,8 +82,23 @@ const OTHER_BRANCHES: [&str; 22] = [
     "conflict resolved StoredStays",
     "resolve unknown",
     "granularity record: beats all",
-    "put that knew the delete: Recreated",
-    "put that knew the delete: Living",
+    "granularity record: loses where nothing stood",
+    "put that knew all of the deletes: Recreated",
+    "put that knew all of the deletes: Living",
+    "put that knew some of the deletes: Recreated",
+    "put that knew some of the deletes: Living",
+    "put that knew none of the deletes: Restored",
+    "put that knew none of the deletes: Living",
+    "deletes: an older one wins",
+    "deletes: several undone at once",
+    "on_delete manual: a put without fields",
+    "resolved: a delete",
+    "resolved: a delete of what is deleted",
+    "own: under another name",
+    "own: of a readmitted op",
+    "merge sum: the server contributes again",
+    "merge union: the server contributes again",
+    "merge union: drops duplicates",
     "delete without opponents",
     "catalog: a table less",
     "catalog: a table more",
@@ -142,7 +157,6 @@ pub fn all_branches() -> BTreeSet<String> {
     for merge in ["sum", "union"] {
         add(format!("merge {merge}: contributes"));
         add(format!("merge {merge}: not mergeable"));
-        add(format!("conflict {merge} OpWins"));
     }
     OTHER_BRANCHES.iter().for_each(|branch| add((*branch).to_owned()));
     all
@@ -161,6 +175,7 @@ pub fn heavy_branches() -> BTreeSet<String> {
         "rule: meets one of the most contributors",
         "delete: meets the most contributors",
         "manual: no room for one more",
+        "deletes: a forgotten one wins",
         "resolve forgotten",
     ];
     limits.chain(others.into_iter().map(str::to_owned)).collect()

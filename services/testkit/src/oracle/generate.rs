@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tidelog_core::catalog::{Catalog, catalog_op};
+use tidelog_core::device_change::{Alias, DeviceChange, Readmitted};
 use tidelog_core::event::Event;
 use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use tidelog_core::judge::RejectCode;
@@ -16,7 +17,7 @@ use tidelog_core::value::{Fields, Value};
 use uuid::Uuid;
 
 use super::shapes::{RecordKey, Status};
-use super::{Choice, Contender, Oracle};
+use super::{Choice, Contender, Content, Oracle};
 use catalogs::{FIELDS, ROLES, TABLES, random_catalog};
 pub use heavy::Weight;
 
@@ -43,6 +44,10 @@ fn grow(mut log: Log, length: usize) -> Vec<Event> {
         let is_soon = log.oracle.catalog.as_ref().is_some_and(|catalog| catalog.tables.len() < TABLES.len());
         if log.random.random_ratio(1, if is_soon { 6 } else { log.weight.batches_of_a_catalog() }) {
             log.append_catalog();
+        } else if log.random.random_ratio(1, log.weight.batches_of_a_name()) {
+            log.append_name();
+        } else if log.random.random_ratio(1, 14) {
+            log.readmit();
         } else {
             log.append_batch(length);
         }
@@ -53,14 +58,17 @@ fn grow(mut log: Log, length: usize) -> Vec<Event> {
 /// The resolver of the catalogs' `custom` rules.
 ///
 /// By `larger`, of two different values the one with the larger bytes wins, and otherwise the side with the larger device.
+/// Against an op that does not give the field the one with the smaller device wins, and a delete loses to the server.
 /// `asks` decides likewise, but for two of three pairs of positions it lets a person choose.
 pub fn example_resolver(name: &str, stored: &Contender, op: &Contender) -> Choice {
     if name == "asks" && (stored.position.0 + op.position.0) % 3 != 0 {
         return Choice::PersonChooses;
     }
     let bytes = |value: &Value| Fields::from_iter([("value", value.clone())]).to_msgpack();
-    let op_wins = match (&stored.value, &op.value) {
-        (Some(stored), Some(op)) if stored != op => bytes(op) > bytes(stored),
+    let op_wins = match (&stored.content, &op.content) {
+        (Content::Value(stored), Content::Value(op)) if stored != op => bytes(op) > bytes(stored),
+        (Content::Value(_), Content::NotGiven) => op.device <= stored.device,
+        (Content::Deleted, _) => op.device >= stored.device || op.device.is_system(),
         _ => op.device >= stored.device,
     };
     if op_wins { Choice::OpWins } else { Choice::StoredStays }
@@ -77,6 +85,8 @@ struct Log {
     devices: Vec<Device>,
     records: Vec<RecordKey>,
     weight: Weight,
+    /// Deletes among a hundred ops.
+    deletes: u32,
 }
 
 struct Device {
@@ -114,6 +124,7 @@ impl Log {
             catalogs: 0,
             received_at: START_MS,
             weight,
+            deletes: weight.deletes(&mut random),
             random,
         }
     }
@@ -127,10 +138,55 @@ impl Log {
         let catalog = parsed(Catalog::parse(&random_catalog(&mut self.random)));
         let refold = self.random.random_ratio(1, 4);
         let op = parsed(catalog_op(CatalogVersion(self.catalogs), &catalog, refold));
+        self.append_of_server(op);
+    }
+
+    /// Appends an op of the server's own, which begins a batch.
+    fn append_of_server(&mut self, op: Op) {
+        let head = self.head();
+        self.devices[0].base = head;
+        self.append(0, head + 1, Op { base: Some(Position(head)), ..op }, None);
+    }
+
+    /// Appends a `_devices` event. Mostly it says that a device has replaced another one, which may have replaced others
+    /// before, or even this one.
+    fn append_name(&mut self) {
+        let count = self.devices.len();
+        let (device, earlier) = (self.random.random_range(1..count), self.random.random_range(1..count));
+        let through = Seq(self.random.random_range(0..=self.devices[earlier].seq + 1));
+        let replaces = Alias { device: self.devices[earlier].id, through };
+        let change = DeviceChange {
+            role: Some(self.devices[device].role.clone()),
+            replaces: self.random.random_ratio(5, 6).then_some(replaces),
+            ..DeviceChange::of(self.devices[device].id)
+        };
+        self.append_of_server(parsed(change.to_op()));
+    }
+
+    /// Appends a rejected op again, as an op of the server that its device made.
+    fn readmit(&mut self) {
+        let tables = self.oracle.catalog.as_ref().map(|catalog| &catalog.tables);
+        let can_be = |event: &&Event| {
+            let is_listed = tables.is_some_and(|tables| tables.contains_key(&event.table));
+            event.rejected.is_some() && is_listed && !event.device.is_system()
+        };
+        let fits: Vec<&Event> = self.events.iter().filter(can_be).collect();
+        let Some(event) = fits.choose(&mut self.random).copied().cloned() else { return };
+        let readmitted = Readmitted { seq: Seq(self.devices[0].seq + 2), of: event.seq };
+        let change = DeviceChange { readmitted: Some(readmitted), ..DeviceChange::of(event.device) };
+        let op = Op {
+            seq: readmitted.seq,
+            table: event.table,
+            record: event.record,
+            scope: event.scope,
+            intent: event.intent.into(),
+            base: Some(event.base),
+            at: Some(event.at),
+            actor: event.actor,
+        };
         let batch = self.head() + 1;
-        let base = Position(self.head());
-        self.devices[0].base = base.0;
-        self.append(0, batch, Op { base: Some(base), ..op }, None);
+        self.append_of_server(parsed(change.to_op()));
+        self.append_as(0, event.role, batch, op, None);
     }
 
     /// Appends the ops of one push: of one device, received at one time, and none with a base beyond the head before them.
@@ -165,7 +221,7 @@ impl Log {
 
     fn op(&mut self, device: usize) -> Op {
         let record = self.records[self.random.random_range(0..self.records.len())].clone();
-        let (deletes, resolves) = (self.weight.deletes(), self.weight.resolves());
+        let (deletes, resolves) = (self.deletes, self.weight.resolves());
         let intent = match self.random.random_range(0..100) {
             number if number < deletes => Intent::Delete,
             number if number < deletes + resolves => match self.conflict(&record) {
@@ -264,6 +320,11 @@ impl Log {
     }
 
     fn append(&mut self, device: usize, batch: i64, op: Op, rejected: Option<RejectCode>) {
+        let role = self.devices[device].role.clone();
+        self.append_as(device, role, batch, op, rejected);
+    }
+
+    fn append_as(&mut self, device: usize, role: Role, batch: i64, op: Op, rejected: Option<RejectCode>) {
         let device = &mut self.devices[device];
         device.seq += 1;
         let op = Op { seq: Seq(device.seq), ..op };
@@ -277,7 +338,7 @@ impl Log {
             base: op.base.unwrap_or_default(),
             at: op.at.unwrap_or(UnixMs(self.received_at)),
             received_at: UnixMs(self.received_at),
-            role: device.role.clone(),
+            role,
             table: op.table,
             record: op.record,
             scope: op.scope,

@@ -11,6 +11,8 @@
 pub mod accounting;
 pub mod coverage;
 pub mod generate;
+mod left_out;
+mod makers;
 mod past;
 mod rules;
 mod shapes;
@@ -24,10 +26,12 @@ use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position};
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::verdict::Verdict;
 
+pub use left_out::LeftOut;
+use makers::{Maker, Makers};
 use past::{Past, Step};
-pub use rules::{Choice, Contender, Custom};
+pub use rules::{Choice, Contender, Content, Custom};
 pub use shapes::{OracleConflict, OracleRecord, OracleSide, OracleState, RecordKey, Shown, Status};
-use turn::Turn;
+use turn::{Scene, Turn};
 
 /// Folds a whole log, each event by the rules of its time. `custom` decides for every `custom` rule, by the rule's name in
 /// the catalog.
@@ -38,6 +42,11 @@ use turn::Turn;
 /// names a table that the catalog in force lacks.
 pub fn fold(events: &[Event], custom: Custom<'_>) -> OracleState {
     fold_all(Oracle::new(custom), events)
+}
+
+/// Folds a whole log, each event by the rules of its time but one, which is left out.
+pub fn fold_without(events: &[Event], without: LeftOut, custom: Custom<'_>) -> OracleState {
+    fold_all(Oracle { without: Some(without), ..Oracle::new(custom) }, events)
 }
 
 /// Folds a whole log by the rules of the refold that the `_catalog` event at `refold` asks for.
@@ -69,6 +78,10 @@ pub struct Oracle<'a> {
     custom: Custom<'a>,
     catalog: Option<Catalog>,
     refold: Option<(Position, Catalog)>,
+    without: Option<LeftOut>,
+    makers: Makers,
+    /// The maker of each event so far.
+    made_by: BTreeMap<Position, Maker>,
     histories: BTreeMap<RecordKey, Vec<Step>>,
     /// Every conflict, by the position of the op that met it and by its field.
     conflicts: BTreeMap<(Position, String), OracleConflict>,
@@ -84,6 +97,9 @@ impl<'a> Oracle<'a> {
             custom,
             catalog: None,
             refold: None,
+            without: None,
+            makers: Makers::default(),
+            made_by: BTreeMap::new(),
             histories: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             versions: BTreeMap::new(),
@@ -98,12 +114,14 @@ impl<'a> Oracle<'a> {
     ///
     /// If no `_catalog` event came before it, or if the catalog in force lacks its table.
     pub fn take(&mut self, event: &Event) {
+        self.made_by.insert(event.position, self.makers.maker_of(event));
         let (verdict, conflicts) = if event.rejected.is_some() {
             (Verdict::Rejected, Vec::new())
         } else if event.table.is_server_owned() {
             if event.table.as_str() == CATALOG_TABLE {
                 self.take_catalog(event);
             }
+            self.makers.take(event, self.without);
             (Verdict::Applied, Vec::new())
         } else if self.is_passed_over(event) {
             self.note("refold: an event of a table that it lacks".to_owned());
@@ -158,10 +176,19 @@ impl<'a> Oracle<'a> {
         let key = RecordKey::of(event);
         let catalog = self.catalog.clone().expect("a log starts with its catalog");
         let steps = self.histories.remove(&key).unwrap_or_default();
-        let shown_before = Past::of(&steps).shown();
-        let mut turn = Turn::new(event, &catalog, self.custom, &steps, &self.conflicts);
+        let shown_before = Past::of(&steps, self.without).shown();
+        let names = self.makers.names();
+        let scene = Scene {
+            catalog: &catalog,
+            custom: self.custom,
+            conflicts: &self.conflicts,
+            names: &names,
+            made_by: &self.made_by,
+            without: self.without,
+        };
+        let mut turn = Turn::new(event, &steps, &scene);
         let did = turn.play();
-        let (at, forgets) = (turn.at, turn.forgets);
+        let (at, forgets, maker) = (turn.at, turn.forgets, turn.maker);
         let outcome = turn.outcome();
 
         if let Some(named) = outcome.resolves {
@@ -179,8 +206,8 @@ impl<'a> Oracle<'a> {
             self.note(branch);
         }
         let mut steps = steps;
-        steps.push(Step { event: event.clone(), at, forgets, did });
-        if Past::of(&steps).shown() != shown_before {
+        steps.push(Step { event: event.clone(), maker, names, at, forgets, did });
+        if Past::of(&steps, self.without).shown() != shown_before {
             self.versions.insert(key.clone(), event.position);
         }
         self.histories.insert(key, steps);
@@ -189,7 +216,7 @@ impl<'a> Oracle<'a> {
 
     /// What a reader sees of a record after the events so far.
     pub fn shown(&self, key: &RecordKey) -> Shown {
-        Past::of(self.histories.get(key).map_or(&[][..], Vec::as_slice)).shown()
+        Past::of(self.histories.get(key).map_or(&[][..], Vec::as_slice), self.without).shown()
     }
 
     fn close(&mut self, place: &(Position, String), status: Status, by: Position) {
@@ -207,7 +234,7 @@ impl<'a> Oracle<'a> {
     /// The result of the events so far. A record that no event has created or deleted is not in it.
     pub fn state(&self) -> OracleState {
         let records = self.histories.iter().filter_map(|(key, steps)| {
-            let past = Past::of(steps);
+            let past = Past::of(steps, self.without);
             let (deleted, fields) = past.shown()?;
             let touched = steps.last()?.event.position;
             Some((key.clone(), OracleRecord { fields, deleted, version: *self.versions.get(key)?, touched }))

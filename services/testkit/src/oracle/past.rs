@@ -1,21 +1,33 @@
 //! The list of what a record's events did, and what follows from that list alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
+use std::sync::Arc;
 
 use tidelog_core::catalog::Merge;
 use tidelog_core::event::Event;
+use tidelog_core::ids::Position;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
 
-use super::rules::Contender;
+use super::left_out::LeftOut;
+use super::makers::{Maker, Names};
+use super::rules::{Contender, Content};
 use super::shapes::Shown;
 
 /// Contributors that a field remembers at most.
 pub(super) const CONTRIBUTORS_MAX: usize = 64;
 
+/// Deletes that a record remembers at most.
+pub(super) const DELETES_MAX: usize = 64;
+
 /// One event of a record and what it did.
 pub(super) struct Step {
     pub(super) event: Event,
+    /// The device that made it, with its number there.
+    pub(super) maker: Maker,
+    /// The names that devices had had when it came.
+    pub(super) names: Arc<Names>,
     /// The event's effective time, by the catalog that was in force.
     pub(super) at: UnixMs,
     /// Whether it found a tombstone whose retention was over, so that the fields which that had kept are gone.
@@ -27,8 +39,8 @@ pub(super) struct Step {
 pub(super) enum Did {
     /// It lost as a whole.
     Nothing,
-    /// It wrote these of its fields, and the record is live.
-    Put { onto: Onto, takes: BTreeMap<String, Take> },
+    /// It wrote these of its fields, and the record is live. It has undone these deletes.
+    Put { onto: Onto, undone: Vec<Position>, takes: BTreeMap<String, Take> },
     /// It took effect as a delete.
     Deleted,
 }
@@ -38,9 +50,9 @@ pub(super) enum Did {
 pub(super) enum Onto {
     /// A living record, or none yet.
     Living,
-    /// A tombstone whose delete the put did not know and won against, so that the kept fields are back.
+    /// A tombstone of which the put knew no delete, and which won against all, so that the kept fields are back.
     Restored,
-    /// A tombstone whose delete the put knew, so that the record has the fields of the put alone.
+    /// A tombstone of which the put knew a delete, so that the record has the fields of the put alone.
     Recreated,
 }
 
@@ -58,15 +70,38 @@ pub(super) struct Stored<'a> {
     pub(super) contributors: Vec<&'a Step>,
 }
 
+/// The deletes of a time in which a record was a tombstone: the one that ended its life, and those that came later.
+#[derive(Default)]
+pub(super) struct Deletes<'a> {
+    /// The remembered ones, newest last.
+    pub(super) kept: Vec<&'a Step>,
+    /// The newest one that is forgotten since there were too many.
+    pub(super) forgotten: Option<Position>,
+}
+
+impl<'a> Deletes<'a> {
+    fn add(&mut self, delete: &'a Step, without: Option<LeftOut>) {
+        let stands_for = |earlier: &Step| {
+            earlier.maker.0 == delete.maker.0 && earlier.event.role == delete.event.role && earlier.at <= delete.at
+        };
+        self.kept.retain(|earlier| without == Some(LeftOut::DeletesOfOneDevice) || !stands_for(earlier));
+        self.kept.push(delete);
+        if self.kept.len() > DELETES_MAX {
+            self.forgotten = Some(self.kept.remove(0).event.position);
+        }
+    }
+}
+
 /// A record's list of steps, and what can be read from it.
 #[derive(Clone, Copy)]
 pub(super) struct Past<'a> {
     steps: &'a [Step],
+    without: Option<LeftOut>,
 }
 
 impl<'a> Past<'a> {
-    pub(super) fn of(steps: &'a [Step]) -> Self {
-        Self { steps }
+    pub(super) fn of(steps: &'a [Step], without: Option<LeftOut>) -> Self {
+        Self { steps, without }
     }
 
     /// Whether the record is a tombstone; `None` if there is no record.
@@ -78,17 +113,37 @@ impl<'a> Past<'a> {
         })
     }
 
-    /// The last delete. A delete that a put has undone no longer counts.
-    pub(super) fn last_delete(self) -> Option<&'a Step> {
-        let mut deletes = Vec::new();
+    /// The deletes since the record last lived, or those before its present life. A delete that a put has undone no longer
+    /// counts.
+    pub(super) fn deletes(self) -> Deletes<'a> {
+        let (mut last, mut before, mut is_deleted) = (Deletes::default(), Deletes::default(), false);
         for step in self.steps {
-            match step.did {
-                Did::Deleted => deletes.push(step),
-                Did::Put { onto: Onto::Restored, .. } => drop(deletes.pop()),
-                Did::Put { .. } | Did::Nothing => {}
+            match &step.did {
+                Did::Nothing => {}
+                Did::Deleted => {
+                    if !is_deleted {
+                        before = take(&mut last);
+                    }
+                    last.add(step, self.without);
+                    is_deleted = true;
+                }
+                Did::Put { onto, undone, .. } => {
+                    match onto {
+                        Onto::Living => {}
+                        Onto::Restored => last = take(&mut before),
+                        Onto::Recreated => last.kept.retain(|delete| !undone.contains(&delete.event.position)),
+                    }
+                    before = Deletes::default();
+                    is_deleted = false;
+                }
             }
         }
-        deletes.pop()
+        last
+    }
+
+    /// The newest delete of a tombstone.
+    pub(super) fn newest_delete(self) -> Option<&'a Step> {
+        self.deletes().kept.pop().filter(|_| self.deleted() == Some(true))
     }
 
     /// What a reader sees: whether the record is deleted, and its fields. `None` if there is no record.
@@ -112,7 +167,8 @@ impl<'a> Past<'a> {
             let set = took.iter().rposition(|(_, take)| matches!(take, Take::Sets(_))).unwrap_or(0);
             let took = &took[set..];
             let takes: Vec<&Take> = took.iter().map(|(_, take)| *take).collect();
-            (name.clone(), Stored { value: value_of(&takes), contributors: remembered(took) })
+            let value = value_of(&takes, self.without);
+            (name.clone(), Stored { value, contributors: remembered(took, self.without) })
         });
         stored.collect()
     }
@@ -125,25 +181,36 @@ impl<'a> Past<'a> {
     }
 }
 
-/// The newest step of each device, and of these the latest ones.
-fn remembered<'a>(took: &[(&'a Step, &Take)]) -> Vec<&'a Step> {
-    let mut devices = BTreeSet::new();
-    let mut newest: Vec<&Step> =
-        took.iter().rev().map(|(step, _)| *step).filter(|step| devices.insert(step.event.device)).collect();
-    newest.truncate(CONTRIBUTORS_MAX);
-    newest.reverse();
+/// The newest step of each device, and of these the latest ones. The steps of the server count each.
+fn remembered<'a>(took: &[(&'a Step, &Take)], without: Option<LeftOut>) -> Vec<&'a Step> {
+    let mut newest: Vec<&Step> = Vec::new();
+    for (step, _) in took {
+        let are_servers = |other: &Step| other.maker.0.is_system() && step.maker.0.is_system();
+        newest.retain(|other| {
+            let replaces = step.names.are_of_one(step.maker, other.maker)
+                || (without == Some(LeftOut::ContributionsOfTheServer) && are_servers(other));
+            !replaces
+        });
+        newest.push(step);
+        if newest.len() > CONTRIBUTORS_MAX {
+            newest.remove(0);
+        }
+    }
     newest
 }
 
 /// The value that results from a value that was set, or from none, and the additions since. All additions are of one merge:
 /// a put under the other merge replaces the value.
-fn value_of(takes: &[&Take]) -> Value {
+fn value_of(takes: &[&Take], without: Option<LeftOut>) -> Value {
     let values = takes.iter().map(|take| match take {
         Take::Sets(value) | Take::Adds(_, value) => value,
     });
     match takes.last() {
         Some(Take::Adds(Merge::Sum, _)) => sum(values),
-        Some(Take::Adds(Merge::Union, _)) => union(values, matches!(takes.first(), Some(Take::Sets(_)))),
+        Some(Take::Adds(Merge::Union, _)) => {
+            let starts_as_set = matches!(takes.first(), Some(Take::Sets(_)));
+            union(values, starts_as_set && without == Some(LeftOut::Duplicates))
+        }
         Some(Take::Sets(value)) => value.clone(),
         None => Value::Null,
     }
@@ -155,8 +222,8 @@ fn sum<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
     Value::Int(total.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
 }
 
-/// With `starts_as_set` the first array was stored by a plain rule, and stays as it is, with its duplicates.
-fn union<'v>(values: impl Iterator<Item = &'v Value>, starts_as_set: bool) -> Value {
+/// Each element once, unless the duplicates of the first array are kept.
+fn union<'v>(values: impl Iterator<Item = &'v Value>, keeps_duplicates: bool) -> Value {
     let mut elements = Vec::new();
     let mut known = BTreeSet::new();
     for (index, value) in values.enumerate() {
@@ -164,7 +231,7 @@ fn union<'v>(values: impl Iterator<Item = &'v Value>, starts_as_set: bool) -> Va
         for element in array {
             // Two values are equal if and only if their bytes are.
             let is_new = known.insert(rmp_serde::to_vec(element).unwrap_or_default());
-            if is_new || (index == 0 && starts_as_set) {
+            if is_new || (index == 0 && keeps_duplicates) {
                 elements.push(element.clone());
             }
         }
@@ -174,10 +241,10 @@ fn union<'v>(values: impl Iterator<Item = &'v Value>, starts_as_set: bool) -> Va
 
 impl<'a> Stored<'a> {
     /// The value after one more addition.
-    pub(super) fn plus(stored: Option<&Self>, merge: Merge, value: &Value) -> Value {
+    pub(super) fn plus(stored: Option<&Self>, merge: Merge, value: &Value, without: Option<LeftOut>) -> Value {
         let before = stored.map(|stored| Take::Sets(stored.value.clone()));
         let added = Take::Adds(merge, value.clone());
-        value_of(&before.iter().chain([&added]).collect::<Vec<_>>())
+        value_of(&before.iter().chain([&added]).collect::<Vec<_>>(), without)
     }
 
     /// The newest contributor.
@@ -188,21 +255,14 @@ impl<'a> Stored<'a> {
 
 impl Step {
     /// The event as a rule sees it.
-    pub(super) fn contender(&self, value: Option<Value>) -> Contender {
-        contender(&self.event, self.at, value)
+    pub(super) fn contender(&self, content: Content) -> Contender {
+        contender(&self.event, self.maker, self.at, content)
     }
 }
 
 /// An event as a rule sees it.
-pub(super) fn contender(event: &Event, at: UnixMs, value: Option<Value>) -> Contender {
-    Contender {
-        value,
-        position: event.position,
-        device: event.device,
-        role: event.role.clone(),
-        at,
-        is_delete: is_delete(event),
-    }
+pub(super) fn contender(event: &Event, (device, _): Maker, at: UnixMs, content: Content) -> Contender {
+    Contender { content, position: event.position, device, role: event.role.clone(), at }
 }
 
 /// Whether an event is a delete, or settles a conflict by one.

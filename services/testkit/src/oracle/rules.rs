@@ -1,7 +1,7 @@
 //! Which of two wins: an op, or a stored value that the op did not know.
 
-use tidelog_core::catalog::{Clock, Merge, Rule, RuleName};
-use tidelog_core::ids::{DeviceId, Position, Role};
+use tidelog_core::catalog::{CatalogFile, Clock, FieldFile, Merge, Resolution, Rule, RuleName};
+use tidelog_core::ids::{DeviceId, Position, Role, TableName};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::Value;
 
@@ -22,8 +22,8 @@ pub enum Choice {
 /// One of the two sides that a rule decides between.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contender {
-    /// The value that it gives the field, if it gives one.
-    pub value: Option<Value>,
+    /// What it does to the field.
+    pub content: Content,
     /// The event's position.
     pub position: Position,
     /// The event's device.
@@ -32,8 +32,17 @@ pub struct Contender {
     pub role: Role,
     /// The event's effective time.
     pub at: UnixMs,
-    /// Whether the event is a delete.
-    pub is_delete: bool,
+}
+
+/// What a contender does to the field that a rule decides about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// It sets this value.
+    Value(Value),
+    /// It deletes the record.
+    Deleted,
+    /// It leaves the field as it is.
+    NotGiven,
 }
 
 /// Decides between a stored value and an op. The op always has the later position.
@@ -49,6 +58,30 @@ pub(super) fn decide(rule: &Rule, stored: &Contender, op: &Contender, custom: Cu
         }
         Rule::Manual => Choice::PersonChooses,
         Rule::Custom { name } => custom(name, stored, op),
+    }
+}
+
+/// What happens to concurrent writes of a field, by the catalog as it was written. A field's rule takes the clock and the
+/// roles of its table's rule, if that is the same rule and it has none of its own.
+pub(super) fn resolution_of(catalog: &CatalogFile, table: &TableName, field: &str, takes_tables: bool) -> Resolution {
+    let table = &catalog.tables[table];
+    let table_rule = table.rule.unwrap_or(RuleName::LastWriteWins);
+    let rule_of = |rule, clock: Option<Clock>, roles: Option<&Vec<Role>>, name: &Option<String>| match rule {
+        RuleName::LastWriteWins => Rule::LastWriteWins(clock.unwrap_or(Clock::Server)),
+        RuleName::FirstWriteWins => Rule::FirstWriteWins,
+        RuleName::RolePriority => Rule::RolePriority(roles.unwrap_or(&catalog.roles).clone()),
+        RuleName::Manual => Rule::Manual,
+        RuleName::Custom => Rule::Custom { name: name.clone().unwrap_or_default() },
+    };
+    match table.fields.get(field) {
+        Some(FieldFile { merge: Some(merge), .. }) => Resolution::Merge(*merge),
+        Some(FieldFile { rule: Some(rule), clock, roles, name, .. }) => {
+            let is_tables = takes_tables && *rule == table_rule;
+            let clock = clock.or(table.clock.filter(|_| is_tables));
+            let roles = roles.as_ref().or(table.roles.as_ref().filter(|_| is_tables));
+            Resolution::Rule(rule_of(*rule, clock, roles, name))
+        }
+        _ => Resolution::Rule(rule_of(table_rule, table.clock, table.roles.as_ref(), &table.name)),
     }
 }
 

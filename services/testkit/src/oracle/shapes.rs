@@ -44,7 +44,7 @@ pub struct OracleRecord {
 /// One of the two sides of a conflict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OracleSide {
-    /// The event and its device. The oracle always has them.
+    /// The event and the device that made it. The oracle always has them.
     pub event: Option<(Position, DeviceId)>,
     /// The value of the field, if the side has one.
     pub value: Option<Value>,
@@ -97,12 +97,27 @@ pub struct OracleConflict {
     pub rule: String,
     /// The status.
     pub status: Status,
-    /// The side that won. Only conflicts of the rules `limit` and `resolved` may lack it.
+    /// The side whose value stands; `None` if nothing stood in the field.
     pub winner: Option<OracleSide>,
+    /// The event that beat the loser as a whole, by granularity `record`.
+    pub beaten_by: Option<Position>,
     /// The side that lost.
     pub loser: OracleSide,
     /// The event that resolved or overtook it.
     pub closed_by: Option<Position>,
+}
+
+impl OracleConflict {
+    /// The event that opposed the loser.
+    pub(super) fn opponent(&self) -> Option<Position> {
+        let winner = self.winner.as_ref().and_then(|winner| winner.event);
+        self.beaten_by.or(winner.map(|(position, _)| position))
+    }
+
+    /// Whether an event is one of the two that met.
+    pub(super) fn is_between(&self, position: Position) -> bool {
+        self.loser.is(position) || self.opponent() == Some(position)
+    }
 }
 
 /// The result of a log.

@@ -76,15 +76,28 @@ fn if_the_row_is_resolved_already_e_is_superseded_and_its_values_go_to_the_confl
     let mut log = asked();
     log.resolve(3, 3, "3.a", json!({"a": 5}));
     log.resolve(4, 3, "3.a", json!({"a": 6, "b": 7}));
-    let rows = ["5.a resolved automatic: 4=5 beats 5=6", "5.b resolved automatic: 4 beats 5=7"];
+    let rows = ["5.a resolved automatic: 4=5 beats 5=6", "5.b resolved automatic: nobody beats 5=7"];
     assert_eq!((&log.conflicts()[1..], log.verdict(5)), (&rows.map(str::to_owned)[..], "superseded"));
     log.resolve(4, 3, "3.a", json!({"a": 5}));
     assert_eq!((log.conflicts().len(), log.verdict(6)), (3, "superseded"), "an equal value makes no conflict");
     log.resolve(4, 3, "3.a", Json::Null);
-    assert_eq!(log.conflicts()[3], "7. resolved automatic: 4 beats 7=deleted");
+    assert_eq!(log.conflicts()[3], "7. resolved automatic: nobody beats 7=deleted");
     log.delete(3, 7);
     log.resolve(4, 3, "3.a", json!({"a": 5}));
     assert_eq!(log.conflicts()[4], "9.a resolved automatic: 8=deleted beats 9=5");
+    log.resolve(4, 3, "3.a", Json::Null);
+    assert_eq!((log.conflicts().len(), log.verdict(10)), (5, "superseded"), "it is deleted already");
+}
+
+#[test]
+fn a_resolve_settles_with_the_event_that_beat_the_op_as_a_whole() {
+    let mut log = Script::new("granularity = \"record\"\n[tables.t.fields.m]\nrule = \"manual\"");
+    log.put(1, 1, json!({"m": 1}));
+    log.put(2, 2, json!({"a": 1}));
+    log.put(3, 1, json!({"a": 2}));
+    assert_eq!(log.conflicts(), ["4.a manual open: 3=1 beats 4=2, by 2"]);
+    log.resolve(4, 1, "4.a", json!({"a": 2}));
+    assert_eq!(log.conflicts(), ["4.a manual resolved by 5: 3=1 beats 4=2, by 2", "5.a last_write_wins automatic: 5=2 beats 3=1"]);
 }
 
 #[test]

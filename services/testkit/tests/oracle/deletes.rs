@@ -61,15 +61,98 @@ fn update_wins_a_concurrent_put_restores_the_fields_with_their_writers_and_the_d
     let mut log = Script::new("on_delete = \"update_wins\"\n[tables.t.fields.f]\nrule = \"first_write_wins\"");
     log.put(1, 1, json!({"a": 1, "f": 1}));
     log.delete(1, 2); // 3
-    log.delete(1, 2); // 4: the fields that 3 kept stay kept
+    log.delete(1, 2); // 4: it stands for 3, and the fields that 3 kept stay kept
     log.put(2, 1, json!({"b": 2, "f": 2}));
     let undone = "5. update_wins automatic: 5 beats 4=deleted";
     assert_eq!(log.conflicts(), [undone, "5.f first_write_wins automatic: 2=1 beats 5=2"]);
     assert_eq!((log.shown(), log.versions()), (json!({"a": 1, "b": 2, "f": 1}), (5, 5)));
-    // The last delete is 3 again, as a catalog under which deletes win shows.
+    // No delete counts any more, as a catalog under which deletes win shows.
     log.catalog("", false);
-    log.put(3, 2, json!({"a": 3}));
-    assert_eq!(log.conflicts()[2], "7.a delete_wins automatic: 3=deleted beats 7=3");
+    log.put(3, 2, json!({"c": 3}));
+    assert_eq!((log.conflicts().len(), log.shown()), (2, json!({"a": 1, "b": 2, "c": 3, "f": 1})));
+}
+
+#[test]
+fn a_put_has_to_beat_every_delete_that_it_does_not_know_of() {
+    let mut log = Script::new("on_delete = \"rule\"\nrule = \"role_priority\"");
+    log.roles = [(1, "manager"), (2, "clerk"), (3, "clerk")].into();
+    log.put(1, 1, json!({"a": 1}));
+    log.delete(1, 2); // 3, by a manager
+    log.delete(2, 2); // 4, by a clerk
+    let lost = log.put(3, 2, json!({"a": 2}));
+    assert_eq!(log.conflicts(), ["5.a role_priority automatic: 3=deleted beats 5=2"]);
+    assert_eq!((log.shown(), log.verdict(lost)), (json!("deleted"), "superseded"));
+    let knew_one = log.put(3, 3, json!({"b": 1}));
+    assert_eq!((log.shown(), log.verdict(knew_one)), (json!({"b": 1}), "applied"), "the delete that it knew of holds");
+    assert_eq!(log.conflicts()[1], "6. role_priority automatic: 6 beats 4=deleted");
+    log.put(3, 2, json!({"b": 2}));
+    assert_eq!(log.conflicts()[2], "7.b role_priority automatic: 3=deleted beats 7=2", "3 counts while the record lives");
+}
+
+#[test]
+fn a_put_that_beats_all_deletes_of_a_tombstone_undoes_them_at_once() {
+    let mut log = Script::new("on_delete = \"update_wins\"");
+    log.put(1, 1, json!({"a": 1}));
+    log.delete(1, 2); // 3
+    log.put(1, 3, json!({"b": 1})); // 4 brings the record back
+    log.delete(1, 4); // 5
+    log.delete(2, 4); // 6
+    log.put(3, 4, json!({"c": 1}));
+    assert_eq!((log.shown(), log.conflicts()), (json!({"b": 1, "c": 1}), vec!["7. update_wins automatic: 7 beats 6=deleted".to_owned()]));
+    // The delete of before the present life counts again.
+    log.catalog("", false);
+    log.put(3, 2, json!({"d": 1}));
+    assert_eq!(log.shown(), json!({"b": 1, "c": 1}));
+    assert_eq!(log.conflicts()[1], "9.d delete_wins automatic: 3=deleted beats 9=1");
+}
+
+#[test]
+fn a_delete_stands_for_an_earlier_one_of_the_same_device_and_role_that_is_not_later_by_the_clock() {
+    let restored = json!({"a": 1, "b": 1});
+    for (skew, role, shown) in
+        [(0, "manager", &restored), (-9_000, "manager", &json!({"b": 1})), (0, "guest", &json!({"b": 1}))]
+    {
+        let mut log = Script::new("on_delete = \"update_wins\"");
+        log.roles = [(1, "manager")].into();
+        log.put(2, 1, json!({"a": 1}));
+        log.delete(1, 2); // 3
+        log.skew = skew;
+        log.roles.insert(1, role);
+        log.delete(1, 2); // 4
+        log.put(2, 3, json!({"b": 1}));
+        assert_eq!(log.shown(), *shown, "whether it knew of a delete that counts: {skew} {role}");
+    }
+}
+
+#[test]
+fn of_65_deletes_the_oldest_is_forgotten_and_a_put_that_may_not_have_known_of_it_loses() {
+    let mut log = Script::new("on_delete = \"rule\"");
+    log.put(1, 1, json!({"a": 1}));
+    for device in 1..=65 {
+        log.delete(device, 2);
+    }
+    let lost = log.put(100, 2, json!({"b": 1}));
+    assert_eq!(log.conflicts().last().unwrap(), "68.b limit automatic: nobody beats 68=1");
+    assert_eq!((log.shown(), log.verdict(lost)), (json!("deleted"), "superseded"));
+    let empty = log.put(100, 2, json!({}));
+    assert_eq!((log.verdict(empty), log.conflicts().len()), ("superseded", 1));
+    let knew = log.put(100, 3, json!({"b": 2}));
+    assert_eq!((log.shown(), log.verdict(knew)), (json!({"b": 2}), "applied"), "it knew of the forgotten one, which holds");
+}
+
+#[test]
+fn manual_a_put_without_fields_on_a_tombstone_asks_a_person() {
+    let mut log = Script::new("on_delete = \"manual\"");
+    log.put(1, 1, json!({"a": 1}));
+    log.delete(1, 2);
+    let asks = log.put(2, 2, json!({}));
+    assert_eq!((log.conflicts(), log.verdict(asks)), (vec!["4. manual open: 3=deleted beats 4".to_owned()], "conflict"));
+    log.put(1, 4, json!({"a": 2}));
+    assert_eq!(log.conflicts(), ["4. manual open: 3=deleted beats 4"], "a put overtakes no conflict of no field");
+    let lives = log.put(2, 2, json!({}));
+    assert_eq!((log.verdict(lives), log.conflicts().len()), ("superseded", 1), "the record lives");
+    log.delete(3, 6);
+    assert_eq!(log.conflicts(), ["4. manual overtaken by 7: 3=deleted beats 4"]);
 }
 
 #[test]

@@ -33,7 +33,9 @@ fn a_seed_is_one_log_and_positions_and_seqs_are_dense() {
             let before = log.iter().filter(|other| other.device == event.device && other.position < event.position);
             let (mut count, mut base) = (0, Position::START);
             before.for_each(|other| (count, base) = (count + 1, base.max(other.base)));
-            assert_eq!((event.seq.0, base.max(event.base)), (count + 1, event.base), "seed {seed}, {}", event.position);
+            assert_eq!(event.seq.0, count + 1, "seed {seed}, {}", event.position);
+            // The server has the ops that it readmits with the bases that they had.
+            assert!(event.base >= base || event.device.is_system(), "seed {seed}, {}", event.position);
         }
     }
 }

@@ -6,5 +6,6 @@
 mod conflicts;
 mod deletes;
 mod generated;
+mod makers;
 mod puts;
 mod script;

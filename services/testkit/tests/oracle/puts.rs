@@ -219,7 +219,7 @@ fn what_does_not_merge_is_set_and_a_row_has_what_it_met() {
     log.put(3, 2, json!({"n": "x"}));
     assert_eq!(
         (log.shown(), log.conflicts()),
-        (json!({"n": "x"}), vec!["4.n sum automatic: 4=\"x\" beats 3=5".to_owned()])
+        (json!({"n": "x"}), vec!["4.n last_write_wins automatic: 4=\"x\" beats 3=5".to_owned()])
     );
     log.put(3, 4, json!({"n": 1}));
     log.put(1, 4, json!({"n": 1}));
@@ -255,14 +255,66 @@ fn a_field_remembers_the_newest_of_each_device_and_of_those_the_64_latest() {
 }
 
 #[test]
+fn a_union_drops_the_duplicates_of_the_array_that_it_starts_from() {
+    let mut log = Script::new("");
+    log.put(1, 1, json!({"u": [1, 1, 2]}));
+    log.catalog(MERGES, false);
+    assert_eq!(log.shown(), json!({"u": [1, 1, 2]}), "a catalog changes no value");
+    log.put(2, 3, json!({"u": [2, 3, 3]}));
+    assert_eq!(log.shown(), json!({"u": [1, 2, 3]}));
+}
+
+#[test]
+fn contributions_by_the_server_count_each() {
+    let mut log = Script::new("on_delete = \"rule\"\nrule = \"role_priority\"\n[tables.t.fields.n]\nmerge = \"sum\"");
+    log.roles = [(0, "manager"), (2, "clerk")].into();
+    log.put(0, 1, json!({"n": 1}));
+    log.roles.insert(0, "guest");
+    log.put(0, 2, json!({"n": 1}));
+    let delete = log.delete(2, 1);
+    assert_eq!((log.conflicts(), log.verdict(delete)), (vec!["4. role_priority automatic: 2 beats 4=deleted".to_owned()], "superseded"));
+}
+
+#[test]
+fn a_fields_rule_takes_clock_and_roles_of_its_tables_rule_if_that_is_the_same() {
+    let mut log = Script::new("clock = \"device\"\n[tables.t.fields.a]\nrule = \"last_write_wins\"");
+    log.put(1, 1, json!({"a": 1}));
+    log.skew = -9_000;
+    log.put(2, 1, json!({"a": 2}));
+    assert_eq!(log.conflicts(), ["3.a last_write_wins automatic: 2=1 beats 3=2"]);
+
+    let listed = "rule = \"role_priority\"\nroles = [\"guest\"]\n";
+    let mut log = Script::new(&format!("{listed}[tables.t.fields.a]\nrule = \"role_priority\""));
+    log.roles = [(1, "guest"), (2, "manager")].into();
+    log.put(1, 1, json!({"a": 1}));
+    log.put(2, 1, json!({"a": 2}));
+    assert_eq!(log.conflicts(), ["3.a role_priority automatic: 2=1 beats 3=2"]);
+    log.catalog("rule = \"first_write_wins\"\n[tables.t.fields.a]\nrule = \"role_priority\"", false);
+    log.put(2, 1, json!({"a": 3}));
+    assert_eq!(log.shown(), json!({"a": 3}), "the roles of the catalog");
+}
+
+#[test]
+fn a_resolver_is_told_a_delete_from_a_field_that_is_not_given() {
+    let mut log = Script::new("granularity = \"record\"\non_delete = \"rule\"\nrule = \"custom\"\nname = \"larger\"");
+    log.put(2, 1, json!({"a": 1}));
+    log.put(3, 1, json!({"b": 1}));
+    assert_eq!(log.conflicts(), ["3.b custom automatic: nobody beats 3=1, by 2"]);
+    log.delete(3, 1);
+    assert_eq!((log.shown(), log.conflicts().len()), (json!("deleted"), 2), "device 3 is larger");
+}
+
+#[test]
 fn granularity_record_if_it_loses_once_it_loses_whole() {
     let mut log = Script::new("granularity = \"record\"\n[tables.t.fields.f]\nrule = \"first_write_wins\"");
     log.put(1, 1, json!({"f": 1, "same": 5}));
     log.put(2, 2, json!({"a": 1}));
     let whole = log.put(3, 1, json!({"a": 2, "b": 3, "same": 5}));
-    // The put does not give f, but the writer of f beats it. That writer is the winner of every conflict, with the value
-    // that is stored.
-    let rows = ["4.a first_write_wins automatic: 2=1 beats 4=2", "4.b first_write_wins automatic: 2 beats 4=3"];
+    // The put does not give f, but the writer of f beats it. What stands beside each value is its writer's.
+    let rows = [
+        "4.a first_write_wins automatic: 3=1 beats 4=2, by 2",
+        "4.b first_write_wins automatic: nobody beats 4=3, by 2",
+    ];
     assert_eq!((log.conflicts(), log.verdict(whole)), (rows.map(str::to_owned).to_vec(), "merged"));
     assert_eq!(log.shown(), json!({"a": 1, "f": 1, "same": 5}));
 }
@@ -283,7 +335,7 @@ fn granularity_record_takes_a_manual_rule_first_and_leaves_merges_aside() {
     assert_eq!(log.shown(), json!({"n": 3}), "merges alone beat no put");
     log.put(1, 3, json!({"a": 1, "b": 1}));
     log.put(2, 1, json!({"a": 2, "n": 5}));
-    assert_eq!(log.conflicts(), ["5.a manual open: 4=1 beats 5=2", "5.n manual open: 4=3 beats 5=5"]);
+    assert_eq!(log.conflicts(), ["5.a manual open: 4=1 beats 5=2, by 4", "5.n manual open: 3=3 beats 5=5, by 4"]);
     assert_eq!(log.shown(), json!({"a": 1, "b": 1, "n": 3}));
 }
 
@@ -295,12 +347,9 @@ fn a_put_that_would_make_the_record_too_large_loses_whole() {
     assert_eq!(log.verdict(limit), "superseded");
     let state = log.state();
     assert_eq!(state.conflicts.iter().map(|conflict| conflict.rule.as_str()).collect::<Vec<_>>(), ["limit", "limit"]);
-    assert!(
-        state
-            .conflicts
-            .iter()
-            .all(|row| row.winner.as_ref().is_some_and(|side| side.is(tidelog_core::ids::Position(2))))
-    );
+    let winners = state.conflicts.iter().map(|conflict| conflict.winner.as_ref().and_then(|side| side.event));
+    let winners: Vec<_> = winners.map(|event| event.map(|(position, _)| position.0)).collect();
+    assert_eq!(winners, [None, Some(2)], "nothing stood in a");
     log.put(2, 1, json!({"u": [-1, 5]}));
     assert_eq!(log.shown()["u"].as_array().unwrap().len(), 10_000);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 use tidelog_core::catalog::{Catalog, catalog_op};
+use tidelog_core::device_change::{Alias, DeviceChange, Readmitted};
 use tidelog_core::event::Event;
 use tidelog_core::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use tidelog_core::judge::RejectCode;
@@ -62,6 +63,21 @@ impl Script {
         self.of_record(device, base, Intent::Resolve { conflict, put })
     }
 
+    /// Says that a device has made the ops of another one up to a seq.
+    pub(crate) fn replaces(&mut self, device: u128, earlier: u128, through: i64) -> i64 {
+        let replaces = Alias { device: DeviceId(Uuid::from_u128(earlier)), through: Seq(through) };
+        let change = DeviceChange { replaces: Some(replaces), ..DeviceChange::of(DeviceId(Uuid::from_u128(device))) };
+        self.append(0, self.head(), change.to_op().unwrap())
+    }
+
+    /// Says that the server's next op was made by a device under a seq.
+    pub(crate) fn readmits(&mut self, device: u128, of: i64) -> i64 {
+        let own = self.events.iter().filter(|event| event.device.is_system()).count() as i64;
+        let readmitted = Readmitted { seq: Seq(own + 2), of: Seq(of) };
+        let change = DeviceChange { readmitted: Some(readmitted), ..DeviceChange::of(DeviceId(Uuid::from_u128(device))) };
+        self.append(0, self.head(), change.to_op().unwrap())
+    }
+
     pub(crate) fn reject_last(&mut self) {
         self.events.last_mut().unwrap().rejected = Some(RejectCode::RoleForbidden);
     }
@@ -87,11 +103,12 @@ impl Script {
     fn append(&mut self, device: u128, base: i64, op: Op) -> i64 {
         let position = Position(self.head() + 1);
         let device_id = DeviceId(Uuid::from_u128(device));
+        let seq = self.events.iter().filter(|event| event.device == device_id).count() as i64 + 1;
         self.events.push(Event {
             position,
             batch: position,
             device: device_id,
-            seq: op.seq,
+            seq: Seq(seq),
             digest: op.digest(device_id),
             intent: op.intent.unpack(),
             table: op.table,
@@ -149,7 +166,8 @@ fn line(conflict: &OracleConflict) -> String {
     let OracleConflict { id, rule, status, loser, .. } = conflict;
     let winner = conflict.winner.as_ref().map_or("nobody".to_owned(), side);
     let closed = conflict.closed_by.map(|by| format!(" by {by}")).unwrap_or_default();
-    format!("{id} {rule} {}{closed}: {winner} beats {}", status.as_str(), side(loser))
+    let beaten_by = conflict.beaten_by.map(|by| format!(", by {by}")).unwrap_or_default();
+    format!("{id} {rule} {}{closed}: {winner} beats {}{beaten_by}", status.as_str(), side(loser))
 }
 
 fn side(side: &OracleSide) -> String {

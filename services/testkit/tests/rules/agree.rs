@@ -1,11 +1,12 @@
 //! FOLD-3 and RULE-1 over random logs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
-use tidelog_core::fold::{Record, RecordKey};
+use tidelog_core::fold::{Aliases, Record, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, Position};
 use tidelog_core::value::Fields;
 use tidelog_core::wire::RecordView;
@@ -21,12 +22,13 @@ const SEEDS: u64 = 600;
 /// Events of a random log.
 const EVENTS: usize = 40;
 /// Heavy logs of a test run. A soak plays more of them by the same factor as of the others.
-const HEAVY_SEEDS: [(Weight, u64); 5] = [
+const HEAVY_SEEDS: [(Weight, u64); 6] = [
     (Weight::Contributors, 24),
     (Weight::Fields, 2),
     (Weight::Bytes, 10),
     (Weight::Elements, 4),
     (Weight::Conflicts, 8),
+    (Weight::Deletes, 12),
 ];
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -127,14 +129,18 @@ fn assert_same(what: &str, events: &[Event], expected: &OracleState, folded: &Ou
 /// How a record is kept from one page to the next.
 type Keep = fn(&RecordKey, &Record) -> Record;
 
-/// Folds page by page. Each page starts with a new folder, with the records as `keep` returns them and the catalog in force.
+/// Folds page by page, in pages of whole batches. Each page starts with a new folder, with the records as `keep` returns
+/// them, the catalog in force and the names that devices have had.
 fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], keep: Keep) -> Outcome {
     let (mut records, mut outcome) = (BTreeMap::<RecordKey, Record>::new(), Outcome::default());
-    let (mut in_force, mut after) = (None, Position::START);
+    let (mut in_force, mut aliases, mut after) = (None, Arc::new(Aliases::default()), Position::START);
     let (mut rest, mut sizes) = (events, sizes.iter().cycle());
     while !rest.is_empty() {
-        let (page, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+        let least = rest.len().min(*sizes.next().unwrap());
+        let batch = rest[least - 1].batch;
+        let (page, later) = rest.split_at(rest.iter().take_while(|event| event.batch <= batch).count());
         let mut folder = generation.folder(after, in_force.as_ref(), resolvers());
+        folder.set_aliases(Arc::clone(&aliases));
         for (key, record) in &records {
             folder.load(key.clone(), keep(key, record));
         }
@@ -145,6 +151,7 @@ fn fold_in_pages(events: &[Event], generation: &Generation, sizes: &[usize], kee
             }
             after = event.position;
         }
+        aliases = Arc::clone(folder.aliases());
         // The older blocks of a record's history leave it, and are stored in rows of their own.
         let without_blocks = |(key, mut record): (RecordKey, Record)| {
             record.history.leaving.clear();

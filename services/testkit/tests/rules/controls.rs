@@ -1,13 +1,15 @@
-//! Negative controls: rules that break the contract of resolvers, for which the comparison of two folds has to fail.
+//! Negative controls: rules that break the contract of resolvers, and oracles that leave a rule out, for which the
+//! comparison of two folds has to fail.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::SystemTime;
 
 use tidelog_core::fold::{Contender, Decision, Resolvers};
-use tidelog_testkit::oracle::generate::generate;
+use tidelog_testkit::oracle::generate::{Weight, example_resolver, generate, generate_heavy};
+use tidelog_testkit::oracle::{LeftOut, fold_without};
 
-use crate::fold::fold_by;
+use crate::fold::{Outcome, fold, fold_by};
 
 /// The number of logs, of 60, that two replicas with such resolvers fold to different records, conflicts or verdicts.
 fn diverging(resolvers: impl Fn() -> Resolvers) -> usize {
@@ -58,4 +60,33 @@ fn a_tie_that_each_replica_breaks_in_its_own_way_is_caught() {
 #[test]
 fn a_rule_that_keeps_the_contract_is_not_caught() {
     assert_eq!(diverging(|| both(|op, stored| op_wins_if(op.writer.device > stored.writer.device))), 0);
+}
+
+/// The logs in which an oracle that leaves out some rule is looked for.
+const SEEDS: u64 = 600;
+
+#[test]
+fn an_oracle_that_leaves_out_a_rule_is_caught() {
+    let mut left: Vec<LeftOut> = LeftOut::ALL.to_vec();
+    for seed in 0..SEEDS {
+        let events = generate(seed, 40);
+        let folded = fold(&events);
+        left.retain(|rule| {
+            let is_same = Outcome::from(fold_without(&events, *rule, &example_resolver)) == folded;
+            if !is_same {
+                println!("seed {seed} has {rule:?}");
+            }
+            is_same
+        });
+    }
+    assert_eq!(left, [], "no log of {SEEDS} has these rules");
+}
+
+#[test]
+fn an_oracle_without_forgotten_deletes_is_caught() {
+    let differs = |seed: u64| {
+        let events = generate_heavy(seed, Weight::Deletes);
+        Outcome::from(fold_without(&events, LeftOut::ForgottenDeletes, &example_resolver)) != fold(&events)
+    };
+    assert!((0..10).any(differs));
 }

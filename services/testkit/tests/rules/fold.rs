@@ -39,13 +39,17 @@ pub(crate) fn resolvers() -> Resolvers {
 }
 
 fn contender(of: fold::Contender<'_>) -> Contender {
+    let content = match of.content {
+        Content::Value(value) => oracle::Content::Value(value.clone()),
+        Content::Deleted => oracle::Content::Deleted,
+        Content::NotGiven => oracle::Content::NotGiven,
+    };
     Contender {
-        value: of.value().cloned(),
+        content,
         position: of.writer.position,
         device: of.writer.device,
         role: of.writer.role.clone(),
         at: of.writer.at,
-        is_delete: of.content == Content::Deleted,
     }
 }
 
@@ -61,6 +65,7 @@ impl Outcome {
                 rule: conflict.rule.to_string(),
                 status: status(conflict.status),
                 winner: conflict.winner.as_ref().map(side),
+                beaten_by: conflict.beaten_by.map(|beater| beater.position),
                 loser: side(&conflict.loser),
                 closed_by: None,
             };
@@ -186,6 +191,18 @@ impl Generation {
     /// Core's fold of a whole log at once.
     pub(crate) fn fold(&self, events: &[Event]) -> Outcome {
         fold_with(self.folder(Position::START, None, resolvers()), events)
+    }
+}
+
+/// The oracle's result in the form of core's.
+impl From<OracleState> for Outcome {
+    fn from(state: OracleState) -> Self {
+        let place = |conflict: &OracleConflict| {
+            let (position, field) = conflict.id.parts().unwrap();
+            (position, field.to_owned())
+        };
+        let conflicts = state.conflicts.into_iter().map(|conflict| (place(&conflict), conflict)).collect();
+        Self { records: state.records, conflicts, verdicts: state.verdicts }
     }
 }
 

@@ -1,25 +1,39 @@
-//! Conflicts and catalogs of a log, for both parts of the accounting to look up.
+//! Conflicts, catalogs and makers of a log, for both parts of the accounting to look up.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tidelog_core::catalog::{Catalog, Merge, Resolution};
 use tidelog_core::event::Event;
-use tidelog_core::ids::{CATALOG_TABLE, ConflictId, Position, TableName};
+use tidelog_core::ids::{CATALOG_TABLE, ConflictId, DEVICES_TABLE, DeviceId, Position, TableName};
 
 use crate::oracle::catalog_of;
-use crate::oracle::shapes::{OracleConflict, OracleSide, RecordKey};
+use crate::oracle::makers::{Maker, Makers, Names};
+use crate::oracle::shapes::{OracleConflict, RecordKey};
 
-/// The conflicts of a log by id and by field, and its catalogs by position.
+/// The conflicts of a log by id and by field, its catalogs by position, and who made its events.
 pub(super) struct Known<'a> {
     by_id: BTreeMap<&'a ConflictId, &'a OracleConflict>,
     by_field: BTreeMap<&'a RecordKey, BTreeMap<&'a str, Vec<&'a OracleConflict>>>,
     catalogs: Vec<(Position, Catalog)>,
+    made_by: BTreeMap<Position, Maker>,
+    /// The names that devices had, each since a position.
+    names: Vec<(Position, Arc<Names>)>,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn of(events: &[Event], conflicts: &'a [OracleConflict]) -> Self {
         let is_catalog = |event: &&Event| event.table.as_str() == CATALOG_TABLE && event.rejected.is_none();
         let catalogs = events.iter().filter(is_catalog).map(|event| (event.position, catalog_of(event)));
+        let mut makers = Makers::default();
+        let (mut made_by, mut names) = (BTreeMap::new(), vec![(Position::START, makers.names())]);
+        for event in events {
+            made_by.insert(event.position, makers.maker_of(event));
+            if event.table.as_str() == DEVICES_TABLE {
+                makers.take(event, None);
+                names.push((event.position, makers.names()));
+            }
+        }
         let mut by_field: BTreeMap<_, BTreeMap<_, Vec<_>>> = BTreeMap::new();
         for conflict in conflicts {
             by_field.entry(&conflict.record).or_default().entry(conflict.field.as_str()).or_default().push(conflict);
@@ -28,6 +42,8 @@ impl<'a> Known<'a> {
             by_id: conflicts.iter().map(|conflict| (&conflict.id, conflict)).collect(),
             by_field,
             catalogs: catalogs.collect(),
+            made_by,
+            names,
         }
     }
 
@@ -66,16 +82,36 @@ impl<'a> Known<'a> {
     /// Whether an event is not concurrent with an earlier one. In a merge field the newest contribution of a device stands
     /// for all of its contributions: an op that resolves a conflict with that one counts as knowing the earlier ones.
     pub(super) fn knows(&self, later: &Event, earlier: &Event, merges: bool) -> bool {
-        let is_it = |side: &OracleSide| {
-            let stands_for_it = |(at, device)| merges && device == earlier.device && at >= earlier.position;
-            side.is(earlier.position) || side.event.is_some_and(stands_for_it)
+        let (own, maker) = (self.made_by[&later.position], self.made_by[&earlier.position]);
+        let stands_for_it = |at: Position| {
+            let is_ones = |(_, names): &(Position, Arc<Names>)| names.are_of_one(self.made_by[&at], maker);
+            merges && at >= earlier.position && self.names.iter().any(is_ones)
         };
-        let named = later.intent.conflict().and_then(|id| self.conflict(id));
+        let names = self.names.iter().rev().find(|(since, _)| *since < later.position);
         earlier.position <= later.base
-            || (earlier.device == later.device && !later.device.is_system())
-            || named
-                .filter(|conflict| conflict.record == RecordKey::of(later))
-                .is_some_and(|conflict| is_it(&conflict.loser) || conflict.winner.as_ref().is_some_and(is_it))
+            || names.is_some_and(|(_, names)| names.are_of_one(own, maker))
+            || self.named(later).is_some_and(|conflict| {
+                let loser = conflict.loser.event.map(|(position, _)| position);
+                conflict.is_between(earlier.position)
+                    || [loser, conflict.opponent()].into_iter().flatten().any(stands_for_it)
+            })
+    }
+
+    /// The conflict that a resolve names, if it is one of its record.
+    fn named(&self, resolve: &Event) -> Option<&'a OracleConflict> {
+        let conflict = self.conflict(resolve.intent.conflict()?)?;
+        (conflict.record == RecordKey::of(resolve)).then_some(conflict)
+    }
+
+    /// Whether an event names a conflict that another one had closed, so that it has lost.
+    pub(super) fn names_a_settled_one(&self, event: &Event) -> bool {
+        let closed_by = self.named(event).and_then(|conflict| conflict.closed_by);
+        closed_by.is_some_and(|position| position < event.position)
+    }
+
+    /// The device that made an event.
+    pub(super) fn device_of(&self, event: &Event) -> DeviceId {
+        self.made_by[&event.position].0
     }
 }
 

@@ -13,7 +13,7 @@ use tidelog_core::value::Value;
 
 use super::known::Known;
 use super::{Unaccounted, has_all};
-use crate::oracle::past::is_delete;
+use crate::oracle::past::{DELETES_MAX, is_delete};
 use crate::oracle::rules::is_mergeable;
 use crate::oracle::shapes::{OracleConflict, RecordKey, Shown};
 
@@ -103,9 +103,18 @@ impl Step<'_, '_> {
         if is_delete(event) && lives {
             self.needs_conflict("", event.position, "the delete took no effect");
         }
-        let knows_one = before.deletes.iter().any(|delete| self.known.knows(event, delete, false));
-        if let Some(last) = before.deletes.last().filter(|_| lives && !knows_one) {
-            self.needs_conflict("", last.position, &format!("the event at {} undid the delete", event.position));
+        let unknown = before.deletes.iter().enumerate().rev().find(|(index, delete)| {
+            let is_stood_for = |later: &&Event| {
+                later.role == delete.role && self.known.device_of(later) == self.known.device_of(delete)
+            };
+            let has_lost = self.known.names_a_settled_one(delete);
+            !self.known.knows(event, delete, false)
+                && !has_lost
+                && !before.deletes[index + 1..].iter().any(is_stood_for)
+        });
+        let are_all_remembered = before.deletes.len() <= DELETES_MAX;
+        if let Some((_, newest)) = unknown.filter(|_| lives && are_all_remembered) {
+            self.needs_conflict("", newest.position, &format!("the event at {} undid the delete", event.position));
         }
     }
 

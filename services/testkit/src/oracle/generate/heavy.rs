@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use rand::RngExt;
+use rand::rngs::StdRng;
 use tidelog_core::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX, UNION_ELEMENTS_MAX};
 use tidelog_core::value::{Fields, Value};
 
@@ -27,11 +28,14 @@ pub enum Weight {
     Elements,
     /// The conflicts of a record, open and closed.
     Conflicts,
+    /// The deletes of a tombstone.
+    Deletes,
 }
 
 impl Weight {
     /// Every weight but `Light`.
-    pub const HEAVY: [Self; 5] = [Self::Contributors, Self::Fields, Self::Bytes, Self::Elements, Self::Conflicts];
+    pub const HEAVY: [Self; 6] =
+        [Self::Contributors, Self::Fields, Self::Bytes, Self::Elements, Self::Conflicts, Self::Deletes];
 
     /// The number of events that it takes to reach the limit and exceed it.
     pub fn events(self) -> usize {
@@ -41,22 +45,25 @@ impl Weight {
             Self::Fields | Self::Bytes => 14,
             Self::Elements => 16,
             Self::Conflicts => 24,
+            Self::Deletes => 300,
         }
     }
 
-    /// Deletes among a hundred ops. There are few, since a record without fields is far from every limit.
-    pub(super) fn deletes(self) -> u32 {
+    /// Deletes among a hundred ops of a log. In a heavy log there are few, since a record without fields is far from every
+    /// limit but its own.
+    pub(super) fn deletes(self, random: &mut StdRng) -> u32 {
         match self {
-            Self::Light => 12,
+            Self::Light => [12, 12, 12, 40][random.random_range(0..4)],
             Self::Contributors => 1,
             Self::Fields | Self::Bytes | Self::Elements | Self::Conflicts => 6,
+            Self::Deletes => 85,
         }
     }
 
     /// Resolves among a hundred ops, as far as there are conflicts.
     pub(super) fn resolves(self) -> u32 {
         match self {
-            Self::Contributors => 3,
+            Self::Contributors | Self::Deletes => 3,
             Self::Conflicts => 40,
             Self::Light | Self::Fields | Self::Bytes | Self::Elements => 18,
         }
@@ -64,16 +71,29 @@ impl Weight {
 
     /// The number of batches from one catalog to the next, on average.
     pub(super) fn batches_of_a_catalog(self) -> u32 {
-        if self == Self::Contributors { 200 } else { 25 }
+        match self {
+            Self::Contributors => 200,
+            Self::Deletes => 60,
+            Self::Light | Self::Fields | Self::Bytes | Self::Elements | Self::Conflicts => 25,
+        }
+    }
+
+    /// The number of batches from one `_devices` event to the next, on average.
+    pub(super) fn batches_of_a_name(self) -> u32 {
+        if self.has_many_devices() { 100 } else { 10 }
+    }
+
+    fn has_many_devices(self) -> bool {
+        matches!(self, Self::Contributors | Self::Deletes)
     }
 
     /// The possible numbers of ops in a batch, each as likely as the others.
     pub(super) fn batch_ops(self) -> &'static [usize] {
-        if self == Self::Contributors { &[1] } else { &[1, 1, 1, 2, 3] }
+        if self.has_many_devices() { &[1] } else { &[1, 1, 1, 2, 3] }
     }
 
     pub(super) fn devices(self) -> std::ops::RangeInclusive<u128> {
-        if self == Self::Contributors { 70..=80 } else { 3..=5 }
+        if self.has_many_devices() { 70..=80 } else { 3..=5 }
     }
 
     pub(super) fn records(self) -> std::ops::RangeInclusive<u32> {
@@ -89,7 +109,7 @@ impl Log {
         }
         let is_usual = self.random.random_ratio(1, if self.weight == Weight::Contributors { 50 } else { 5 });
         match self.weight {
-            Weight::Light | Weight::Bytes => None,
+            Weight::Light | Weight::Bytes | Weight::Deletes => None,
             _ if is_usual => None,
             Weight::Contributors => Some(self.contributions()),
             Weight::Fields => Some(self.many_fields(record)),

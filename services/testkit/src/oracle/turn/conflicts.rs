@@ -1,10 +1,11 @@
 //! The conflicts that an event makes, overtakes, or finds closed.
 
-use tidelog_core::ids::ConflictId;
+use tidelog_core::ids::{ConflictId, Position};
 use tidelog_core::limits::OPEN_CONFLICTS_MAX;
 use tidelog_core::value::Fields;
 
 use super::{Place, Turn, newest_writer, side};
+use crate::oracle::left_out::LeftOut;
 use crate::oracle::rules::Choice;
 use crate::oracle::shapes::{OracleConflict, OracleSide, RecordKey, Status};
 
@@ -12,14 +13,20 @@ use crate::oracle::shapes::{OracleConflict, OracleSide, RecordKey, Status};
 const CLOSED_CONFLICTS_MAX: usize = 1_000;
 
 impl Turn<'_> {
-    /// A resolve of a conflict that another op has closed: it loses.
+    /// A resolve of a conflict that another op has closed: it loses to what stands.
     pub(super) fn lose_to_the_resolved(&mut self) {
         self.lost_whole = true;
-        let stored = self.live();
-        let delete = self.past.last_delete().filter(|_| self.is_deleted());
-        let elsewhere = delete.or(newest_writer(&stored)).map(|step| side(step, None));
+        let (stored, delete) = (self.live(), self.past.newest_delete());
+        let (delete_side, newest) = (delete.map(|step| side(step, None)), newest_writer(&stored));
+        let elsewhere = match self.without {
+            Some(LeftOut::NobodyWhereNothingStood) => delete_side.or(newest.map(|step| side(step, None))),
+            _ => delete_side,
+        };
         let Some(Fields(given)) = self.event.intent.fields() else {
-            self.make_conflict("", "resolved", Choice::StoredStays, elsewhere, self.own(None));
+            self.note(format!("resolved: a delete{}", if delete.is_some() { " of what is deleted" } else { "" }));
+            if delete.is_none() || self.without == Some(LeftOut::DeletedAlready) {
+                self.make_conflict("", "resolved", Choice::StoredStays, elsewhere, self.own(None));
+            }
             return;
         };
         for (field, value) in given {
@@ -36,13 +43,13 @@ impl Turn<'_> {
     /// it has made the choice. Each one makes room for another open conflict.
     pub(super) fn overtake(&mut self, written: Option<&str>) {
         let is_written = |field: &str| written.is_none_or(|written| written == field);
-        let is_unknown = |side: &OracleSide| side.event.is_some_and(|(at, device)| self.is_unknown(at, device));
+        let is_unknown = |position: Position| self.is_unknown(position, self.made_by[&position]);
         let overtaken = self.known.iter().filter(|(place, conflict)| {
             conflict.status == Status::Open
                 && self.named.is_none_or(|(named, _)| named != *place)
                 && is_written(&conflict.field)
-                && !is_unknown(&conflict.loser)
-                && !conflict.winner.as_ref().is_some_and(is_unknown)
+                && !conflict.loser.event.is_some_and(|(position, _)| is_unknown(position))
+                && !conflict.opponent().is_some_and(is_unknown)
         });
         let overtaken: Vec<_> = overtaken.map(|(place, _)| (*place).clone()).collect();
         self.open_conflicts -= overtaken.len();
@@ -56,25 +63,28 @@ impl Turn<'_> {
         choice: Choice,
         winner: Option<OracleSide>,
         loser: OracleSide,
-    ) {
+    ) -> &mut OracleConflict {
         let has_room = self.open_conflicts < OPEN_CONFLICTS_MAX;
         if choice == Choice::PersonChooses && !has_room {
             self.note("manual: no room for one more");
         }
-        let may_open = winner.is_some() && has_room;
-        let is_open = choice == Choice::PersonChooses && may_open;
+        let is_open = choice == Choice::PersonChooses && has_room;
         self.open_conflicts += usize::from(is_open);
         self.note(format!("conflict {rule} {choice:?}"));
-        self.made.push(OracleConflict {
+        let made = OracleConflict {
             id: ConflictId::of(self.event.position, field),
             record: RecordKey::of(self.event),
             field: field.to_owned(),
             rule: rule.to_owned(),
             status: if is_open { Status::Open } else { Status::Automatic },
             winner,
+            beaten_by: None,
             loser,
             closed_by: None,
-        });
+        };
+        self.made.push(made);
+        let newest = self.made.len() - 1;
+        &mut self.made[newest]
     }
 }
 

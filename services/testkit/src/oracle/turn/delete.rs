@@ -6,7 +6,7 @@ use tidelog_core::catalog::OnDelete;
 
 use super::{Turn, is_full, side};
 use crate::oracle::past::Did;
-use crate::oracle::rules::{Choice, name_of};
+use crate::oracle::rules::{Choice, Content, name_of};
 
 impl Turn<'_> {
     pub(super) fn delete(&mut self) -> Did {
@@ -33,7 +33,8 @@ impl Turn<'_> {
             OnDelete::Manual => (OnDelete::Manual.to_string(), Some(Choice::PersonChooses)),
         };
         let judged = met.iter().map(|(_, opponent, value)| {
-            (opponent, by_word.unwrap_or_else(|| self.decide(&table_rule, opponent, Some(value), None)))
+            let by_rule = || self.decide(&table_rule, opponent, Content::Value(value.clone()), Content::Deleted);
+            (opponent, by_word.unwrap_or_else(by_rule))
         });
         // The latest writer that won. If it won in several fields: one where a person chooses.
         let beaten_by = judged.filter(|(_, choice)| *choice != Choice::OpWins);

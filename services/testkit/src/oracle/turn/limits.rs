@@ -5,6 +5,7 @@ use tidelog_core::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use tidelog_core::value::{Fields, Value};
 
 use super::{Given, StoredFields, Turn, newest_writer, side};
+use crate::oracle::left_out::LeftOut;
 use crate::oracle::past::Stored;
 use crate::oracle::rules::{Choice, is_mergeable};
 
@@ -21,7 +22,7 @@ impl<'a> Turn<'a> {
                 Resolution::Merge(merge)
                     if is_mergeable(merge, value) && stored.is_none_or(|s| is_mergeable(merge, &s.value)) =>
                 {
-                    let united = Stored::plus(stored, merge, value);
+                    let united = Stored::plus(stored, merge, value, self.without);
                     if let Value::Array(elements) = &united {
                         longest_union = elements.len().max(longest_union);
                     }
@@ -58,9 +59,10 @@ impl<'a> Turn<'a> {
     pub(super) fn lose_to_the_limits(&mut self, stored: &StoredFields<'a>, given: &Given) {
         self.too_large = true;
         self.note(if self.event.intent.conflict().is_some() { "limit: a resolve" } else { "limit: a put" });
-        let newest = newest_writer(stored);
+        let newest = newest_writer(stored).filter(|_| self.without == Some(LeftOut::NobodyWhereNothingStood));
         for (field, value) in given {
-            let winner = newest.map(|step| side(step, stored.get(field).map(|stored| &stored.value)));
+            let winner = stored.get(field).map(|stored| side(stored.writer(), Some(&stored.value)));
+            let winner = winner.or_else(|| newest.map(|step| side(step, None)));
             self.make_conflict(field, "limit", Choice::StoredStays, winner, self.own(Some(value)));
         }
     }

@@ -5,17 +5,20 @@ mod delete;
 mod limits;
 mod put;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use tidelog_core::catalog::{Catalog, Resolution, Retention, Rule, Table};
+use tidelog_core::catalog::{Catalog, CatalogFile, Resolution, Retention, Rule, Table};
 use tidelog_core::event::Event;
-use tidelog_core::ids::{DeviceId, Position};
+use tidelog_core::ids::Position;
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::verdict::Verdict;
 
+use super::left_out::LeftOut;
+use super::makers::{Maker, Names};
 use super::past::{CONTRIBUTORS_MAX, Did, Past, Step, Stored, contender, is_delete};
-use super::rules::{Choice, Custom, decide};
+use super::rules::{Choice, Content, Custom, decide, resolution_of};
 use super::shapes::{OracleConflict, OracleSide, RecordKey, Status};
 use conflicts::remembered;
 
@@ -36,12 +39,29 @@ pub(super) struct Outcome {
     pub(super) branches: Vec<String>,
 }
 
+/// What an event finds beside its record.
+pub(super) struct Scene<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) custom: Custom<'a>,
+    pub(super) conflicts: &'a Conflicts,
+    /// The names that devices have had so far.
+    pub(super) names: &'a Names,
+    /// The maker of each event so far.
+    pub(super) made_by: &'a BTreeMap<Position, Maker>,
+    pub(super) without: Option<LeftOut>,
+}
+
 /// The folding of one event.
 pub(super) struct Turn<'a> {
     event: &'a Event,
+    pub(super) maker: Maker,
+    names: &'a Names,
+    made_by: &'a BTreeMap<Position, Maker>,
+    without: Option<LeftOut>,
     pub(super) at: UnixMs,
     pub(super) forgets: bool,
     table: Table,
+    written: &'a CatalogFile,
     custom: Custom<'a>,
     past: Past<'a>,
     /// The conflicts that this record had before.
@@ -53,7 +73,7 @@ pub(super) struct Turn<'a> {
     /// The number of the record's open conflicts, without the one that the event resolves.
     open_conflicts: usize,
     overtakes: Vec<Place>,
-    branches: Vec<String>,
+    branches: RefCell<Vec<String>>,
     /// The event lost to a limit. Then the conflict that it names keeps its status.
     too_large: bool,
     /// The event lost as a whole, perhaps without a conflict that shows it.
@@ -61,14 +81,9 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(
-        event: &'a Event,
-        catalog: &Catalog,
-        custom: Custom<'a>,
-        steps: &'a [Step],
-        conflicts: &'a Conflicts,
-    ) -> Self {
-        let past = Past::of(steps);
+    pub(super) fn new(event: &'a Event, steps: &'a [Step], scene: &Scene<'a>) -> Self {
+        let (catalog, conflicts) = (scene.catalog, scene.conflicts);
+        let past = Past::of(steps, scene.without);
         // An op on a table that the catalog in force lacks is rejected when it is appended.
         let table = catalog.tables.get(&event.table).cloned().expect("an op that is not rejected is of a listed table");
         let record = RecordKey::of(event);
@@ -81,21 +96,26 @@ impl<'a> Turn<'a> {
         let skew_ms = i64::from(catalog.clock_skew_s) * 1_000;
         let mut turn = Self {
             event,
+            maker: scene.made_by[&event.position],
+            names: scene.names,
+            made_by: scene.made_by,
+            without: scene.without,
             at: UnixMs(event.at.0.min(event.received_at.0 + skew_ms)),
             forgets: false,
             table,
-            custom,
+            written: &catalog.file,
+            custom: scene.custom,
             past,
             known,
             named,
             made: Vec::new(),
             open_conflicts,
             overtakes: Vec::new(),
-            branches: Vec::new(),
+            branches: RefCell::default(),
             too_large: false,
             lost_whole: false,
         };
-        turn.forgets = turn.is_deleted() && past.last_delete().is_some_and(|delete| turn.is_retention_over(delete));
+        turn.forgets = past.newest_delete().is_some_and(|delete| turn.is_retention_over(delete));
         turn
     }
 
@@ -138,24 +158,29 @@ impl<'a> Turn<'a> {
             resolves: resolves.filter(|_| !self.too_large).map(|(place, _)| place.clone()),
             conflicts: self.made,
             overtakes: self.overtakes,
-            branches: self.branches,
+            branches: self.branches.into_inner(),
         }
     }
 
-    /// Whether an event of another device is one that this event's device had not pulled.
+    /// Whether the device that made this event did not know another event of the record.
     fn is_concurrent(&self, step: &Step) -> bool {
-        self.is_unknown(step.event.position, step.event.device)
+        self.is_unknown(step.event.position, step.maker)
     }
 
-    /// Whether this event did not know the event of a device at a position. It knows its base, its own device, and both
+    /// Whether this event did not know the event at a position. It knows its base, the ops of its own device, and both
     /// sides of the conflict that it names.
-    fn is_unknown(&self, position: Position, device: DeviceId) -> bool {
-        let is_side = |(_, named): (_, &OracleConflict)| {
-            named.loser.is(position) || named.winner.as_ref().is_some_and(|winner| winner.is(position))
-        };
-        position > self.event.base
-            && (device != self.event.device || device.is_system())
-            && !self.named.is_some_and(is_side)
+    fn is_unknown(&self, position: Position, maker: Maker) -> bool {
+        if position <= self.event.base || self.named.is_some_and(|(_, named)| named.is_between(position)) {
+            return false;
+        }
+        let is_own = self.names.are_of_one(self.maker, maker);
+        if is_own && self.maker.0 != maker.0 {
+            self.note("own: under another name");
+        }
+        if is_own && self.event.device.is_system() {
+            self.note("own: of a readmitted op");
+        }
+        !is_own
     }
 
     /// The remembered contributors with which the event is concurrent, newest last.
@@ -187,8 +212,8 @@ impl<'a> Turn<'a> {
     }
 
     fn resolution_of(&self, field: &str) -> Resolution {
-        let own = self.table.fields.get(field).and_then(|field| field.resolution.clone());
-        own.unwrap_or_else(|| Resolution::Rule(self.table_rule()))
+        let takes_tables = self.without != Some(LeftOut::TablesClockAndRoles);
+        resolution_of(self.written, &self.event.table, field, takes_tables)
     }
 
     fn is_merged(&self, field: &str) -> bool {
@@ -199,18 +224,23 @@ impl<'a> Turn<'a> {
         self.table.rule.clone()
     }
 
-    fn decide(&self, rule: &Rule, step: &Step, stored: Option<&Value>, given: Option<&Value>) -> Choice {
-        let stored = step.contender(stored.cloned());
-        decide(rule, &stored, &contender(self.event, self.at, given.cloned()), self.custom)
+    /// Decides between a stored event and this one, by what each does to the field in question.
+    fn decide(&self, rule: &Rule, step: &Step, stored: Content, own: Content) -> Choice {
+        let told = |content| match content {
+            Content::Deleted if self.without == Some(LeftOut::DeletesForResolvers) => Content::NotGiven,
+            told => told,
+        };
+        let own = contender(self.event, self.maker, self.at, told(own));
+        decide(rule, &step.contender(told(stored)), &own, self.custom)
     }
 
     /// The side of this event in a conflict.
     fn own(&self, value: Option<&Value>) -> OracleSide {
-        side_of(self.event, value)
+        side_of(self.event, self.maker, value)
     }
 
-    fn note(&mut self, branch: impl Into<String>) {
-        self.branches.push(branch.into());
+    fn note(&self, branch: impl Into<String>) {
+        self.branches.borrow_mut().push(branch.into());
     }
 }
 
@@ -224,9 +254,9 @@ fn newest_writer<'a>(stored: &StoredFields<'a>) -> Option<&'a Step> {
 }
 
 fn side(step: &Step, value: Option<&Value>) -> OracleSide {
-    side_of(&step.event, value)
+    side_of(&step.event, step.maker, value)
 }
 
-fn side_of(event: &Event, value: Option<&Value>) -> OracleSide {
-    OracleSide { event: Some((event.position, event.device)), value: value.cloned(), deleted: is_delete(event) }
+fn side_of(event: &Event, (device, _): Maker, value: Option<&Value>) -> OracleSide {
+    OracleSide { event: Some((event.position, device)), value: value.cloned(), deleted: is_delete(event) }
 }
