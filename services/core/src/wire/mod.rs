@@ -26,8 +26,8 @@ pub use events::{EventView, PullEnd, PullResponse, ReadError};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
 pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
 pub use records::{
-    AliasView, ClosedConflictView, DeleteView, EventPlaceView, MergedView, OpenConflictView, RecordView, RecordsEnd, RecordsResponse,
-    WriterView,
+    AliasView, ClosedConflictView, DeleteView, EventPlaceView, MergedView, OpenConflictView, RecordView, RecordsEnd,
+    RecordsResponse, WriterView,
 };
 pub use status::{CatalogView, Limits, Status};
 

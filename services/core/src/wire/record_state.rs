@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::fold::{
-    Aliases, ClosedConflict, Delete, Deletes, EventPlace, FieldState, Folder, History, MergeState, OpenConflict, Record, RecordKey,
-    Writer,
+    Aliases, ClosedConflict, Delete, Deletes, EventPlace, FieldState, Folder, History, MergeState, OpenConflict,
+    Record, RecordKey, Writer,
 };
 use crate::ids::{ConflictId, DeviceId, Position, RecordId, Scope, Seq, TableName};
 use crate::log::device_change::Alias;

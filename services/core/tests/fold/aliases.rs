@@ -45,7 +45,11 @@ fn a_replacement_has_made_what_the_old_name_pushed_up_to_the_seq_and_nothing_aft
     log.put("tablet", "plans", "r", &[("title", "b")]).base(1);
     log.put("lost", "plans", "r", &[("title", "a")]).base(1);
     log.put("lost", "plans", "r", &[("title", "c")]).base(1);
-    assert_eq!((log.verdict(4), log.verdict(5)), (Applied, Applied), "it is covered in both directions, and then knows itself");
+    assert_eq!(
+        (log.verdict(4), log.verdict(5)),
+        (Applied, Applied),
+        "it is covered in both directions, and then knows itself"
+    );
     log.put("tablet", "plans", "r", &[("title", "d")]).base(1);
     assert_eq!(log.verdict(6), Conflict, "the second op of the old name is not the tablet's");
 }

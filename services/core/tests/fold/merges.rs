@@ -115,7 +115,9 @@ fn a_union_drops_the_duplicates_of_an_array_from_before_it_was_one() {
 
 #[test]
 fn contributions_of_the_system_device_count_each() {
-    let mut log = Log::under(&format!("{MORE_RULES}[tables.ruled_counts]\nrule = \"role_priority\"\non_delete = \"rule\"\nfields.total = {{ merge = \"sum\" }}"));
+    let mut log = Log::under(&format!(
+        "{MORE_RULES}[tables.ruled_counts]\nrule = \"role_priority\"\non_delete = \"rule\"\nfields.total = {{ merge = \"sum\" }}"
+    ));
     log.put_json(SERVER, "ruled_counts", "r", r#"{"total": 1}"#).role("manager");
     log.put_json(SERVER, "ruled_counts", "r", r#"{"total": 2}"#).role("staff");
     let contributors = |log: &Log| log.record("ruled_counts", "r").unwrap().fields["total"].contributors().count();

@@ -34,7 +34,11 @@ impl Store {
                 // A name without a bound covers no op.
                 through: Seq(row.try_get::<_, Option<i64>>("replaces_through")?.unwrap_or(0)),
             };
-            Ok(StoredAlias { position: Position(row.try_get("position")?), device: DeviceId(row.try_get("device")?), alias })
+            Ok(StoredAlias {
+                position: Position(row.try_get("position")?),
+                device: DeviceId(row.try_get("device")?),
+                alias,
+            })
         });
         aliases.collect()
     }

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use tidelog_core::device_change::DeviceChange;
 use tidelog_core::fold::ConflictStatus;
-use tidelog_core::ids::{
-    Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId,
-};
+use tidelog_core::ids::{Actor, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{AuthoredEvent, ConflictView, SideView};
@@ -158,8 +156,7 @@ impl Store {
         if conflicts.is_empty() {
             return Ok(());
         }
-        let mut positions: Vec<i64> =
-            conflicts.iter_mut().flat_map(events_of).map(|event| event.position.0).collect();
+        let mut positions: Vec<i64> = conflicts.iter_mut().flat_map(events_of).map(|event| event.position.0).collect();
         positions.sort_unstable();
         positions.dedup();
         let rows =
@@ -254,11 +251,5 @@ fn side_of(row: &Row, [position, deleted, value]: [&str; 3]) -> Result<(Option<S
 
 /// An event whose author is not known yet.
 fn unauthored(position: Position) -> AuthoredEvent {
-    AuthoredEvent {
-        position,
-        device: DeviceId::SYSTEM,
-        role: Role::system(),
-        actor: Actor::nobody(),
-        at: UnixMs(0),
-    }
+    AuthoredEvent { position, device: DeviceId::SYSTEM, role: Role::system(), actor: Actor::nobody(), at: UnixMs(0) }
 }

@@ -326,5 +326,9 @@ async fn a_running_projector_rebuilds_the_records_that_an_earlier_version_has_fo
     assert!(after.live.checkpoint.generation > before.generation);
     assert!(after.live.checkpoint.is_foldable() && !before.is_foldable());
     let refused = move_as_before().await.unwrap_err();
-    assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION), "the earlier version is locked out");
+    assert_eq!(
+        refused.code(),
+        Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION),
+        "the earlier version is locked out"
+    );
 }

@@ -97,7 +97,10 @@ fn a_resolve_settles_with_the_event_that_beat_the_op_as_a_whole() {
     log.put(3, 1, json!({"a": 2}));
     assert_eq!(log.conflicts(), ["4.a manual open: 3=1 beats 4=2, by 2"]);
     log.resolve(4, 1, "4.a", json!({"a": 2}));
-    assert_eq!(log.conflicts(), ["4.a manual resolved by 5: 3=1 beats 4=2, by 2", "5.a last_write_wins automatic: 5=2 beats 3=1"]);
+    assert_eq!(
+        log.conflicts(),
+        ["4.a manual resolved by 5: 3=1 beats 4=2, by 2", "5.a last_write_wins automatic: 5=2 beats 3=1"]
+    );
 }
 
 #[test]

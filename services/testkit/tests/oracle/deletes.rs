@@ -86,7 +86,11 @@ fn a_put_has_to_beat_every_delete_that_it_does_not_know_of() {
     assert_eq!((log.shown(), log.verdict(knew_one)), (json!({"b": 1}), "applied"), "the delete that it knew of holds");
     assert_eq!(log.conflicts()[1], "6. role_priority automatic: 6 beats 4=deleted");
     log.put(3, 2, json!({"b": 2}));
-    assert_eq!(log.conflicts()[2], "7.b role_priority automatic: 3=deleted beats 7=2", "3 counts while the record lives");
+    assert_eq!(
+        log.conflicts()[2],
+        "7.b role_priority automatic: 3=deleted beats 7=2",
+        "3 counts while the record lives"
+    );
 }
 
 #[test]
@@ -98,7 +102,10 @@ fn a_put_that_beats_all_deletes_of_a_tombstone_undoes_them_at_once() {
     log.delete(1, 4); // 5
     log.delete(2, 4); // 6
     log.put(3, 4, json!({"c": 1}));
-    assert_eq!((log.shown(), log.conflicts()), (json!({"b": 1, "c": 1}), vec!["7. update_wins automatic: 7 beats 6=deleted".to_owned()]));
+    assert_eq!(
+        (log.shown(), log.conflicts()),
+        (json!({"b": 1, "c": 1}), vec!["7. update_wins automatic: 7 beats 6=deleted".to_owned()])
+    );
     // The delete of before the present life counts again.
     log.catalog("", false);
     log.put(3, 2, json!({"d": 1}));
@@ -137,7 +144,11 @@ fn of_65_deletes_the_oldest_is_forgotten_and_a_put_that_may_not_have_known_of_it
     let empty = log.put(100, 2, json!({}));
     assert_eq!((log.verdict(empty), log.conflicts().len()), ("superseded", 1));
     let knew = log.put(100, 3, json!({"b": 2}));
-    assert_eq!((log.shown(), log.verdict(knew)), (json!({"b": 2}), "applied"), "it knew of the forgotten one, which holds");
+    assert_eq!(
+        (log.shown(), log.verdict(knew)),
+        (json!({"b": 2}), "applied"),
+        "it knew of the forgotten one, which holds"
+    );
 }
 
 #[test]
@@ -146,7 +157,10 @@ fn manual_a_put_without_fields_on_a_tombstone_asks_a_person() {
     log.put(1, 1, json!({"a": 1}));
     log.delete(1, 2);
     let asks = log.put(2, 2, json!({}));
-    assert_eq!((log.conflicts(), log.verdict(asks)), (vec!["4. manual open: 3=deleted beats 4".to_owned()], "conflict"));
+    assert_eq!(
+        (log.conflicts(), log.verdict(asks)),
+        (vec!["4. manual open: 3=deleted beats 4".to_owned()], "conflict")
+    );
     log.put(1, 4, json!({"a": 2}));
     assert_eq!(log.conflicts(), ["4. manual open: 3=deleted beats 4"], "a put overtakes no conflict of no field");
     let lives = log.put(2, 2, json!({}));

@@ -272,7 +272,10 @@ fn contributions_by_the_server_count_each() {
     log.roles.insert(0, "guest");
     log.put(0, 2, json!({"n": 1}));
     let delete = log.delete(2, 1);
-    assert_eq!((log.conflicts(), log.verdict(delete)), (vec!["4. role_priority automatic: 2 beats 4=deleted".to_owned()], "superseded"));
+    assert_eq!(
+        (log.conflicts(), log.verdict(delete)),
+        (vec!["4. role_priority automatic: 2 beats 4=deleted".to_owned()], "superseded")
+    );
 }
 
 #[test]

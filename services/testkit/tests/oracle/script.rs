@@ -74,7 +74,8 @@ impl Script {
     pub(crate) fn readmits(&mut self, device: u128, of: i64) -> i64 {
         let own = self.events.iter().filter(|event| event.device.is_system()).count() as i64;
         let readmitted = Readmitted { seq: Seq(own + 2), of: Seq(of) };
-        let change = DeviceChange { readmitted: Some(readmitted), ..DeviceChange::of(DeviceId(Uuid::from_u128(device))) };
+        let change =
+            DeviceChange { readmitted: Some(readmitted), ..DeviceChange::of(DeviceId(Uuid::from_u128(device))) };
         self.append(0, self.head(), change.to_op().unwrap())
     }
 

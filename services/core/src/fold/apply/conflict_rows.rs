@@ -66,9 +66,10 @@ impl EventContext<'_> {
         if record.open_conflicts.is_empty() {
             return;
         }
-        let overtaken = record.open_conflicts.iter().filter(|(id, open)| {
-            fits(id) && !self.is_unknown(open.winner) && !self.is_unknown(open.loser)
-        });
+        let overtaken = record
+            .open_conflicts
+            .iter()
+            .filter(|(id, open)| fits(id) && !self.is_unknown(open.winner) && !self.is_unknown(open.loser));
         let overtaken: Vec<_> = overtaken.map(|(id, _)| id.clone()).collect();
         for conflict in overtaken {
             self.close(record, conflict, ConflictStatus::Overtaken);

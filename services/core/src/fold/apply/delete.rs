@@ -43,14 +43,12 @@ impl EventContext<'_> {
                     OnDelete::DeleteWins => continue,
                     OnDelete::UpdateWins => false,
                     OnDelete::Manual => true,
-                    OnDelete::Rule => match self.decide(
-                        &self.table.rule,
-                        Content::Deleted,
-                        (writer, Content::Value(&field.value)),
-                    )? {
-                        Decision::OpWins => continue,
-                        decision => decision == Decision::PersonChooses,
-                    },
+                    OnDelete::Rule => {
+                        match self.decide(&self.table.rule, Content::Deleted, (writer, Content::Value(&field.value)))? {
+                            Decision::OpWins => continue,
+                            decision => decision == Decision::PersonChooses,
+                        }
+                    }
                 };
                 let is_later = latest.as_ref().is_none_or(|(known, asked)| {
                     writer.position > known.position || (writer.position == known.position && asks_a_person && !asked)

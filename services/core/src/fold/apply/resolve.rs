@@ -38,7 +38,7 @@ impl EventContext<'_> {
             NamedConflict::Unknown => {}
             NamedConflict::Open(open) => {
                 self.resolved_events = [Some(open.winner.position), Some(open.loser.position)];
-            },
+            }
             NamedConflict::Automatic(other) => {
                 self.resolved_events = [*other, conflict.parts().map(|(position, _)| position)];
             }
@@ -70,8 +70,12 @@ impl EventContext<'_> {
     fn lose_to_settled(&mut self, record: &mut Record, put: Option<&Fields>) {
         self.outcome.verdict = Verdict::Superseded;
         let deleted = record.standing_delete().map(|delete| side_of(&delete.writer, Content::Deleted));
-        let opponent =
-            |winner: Option<Side>| Opponent { winner, beaten_by: None, rule: DecidedBy::Resolved, asks_a_person: false };
+        let opponent = |winner: Option<Side>| Opponent {
+            winner,
+            beaten_by: None,
+            rule: DecidedBy::Resolved,
+            asks_a_person: false,
+        };
         let Some(given) = put else {
             // A delete changes nothing of a record that is deleted already.
             if deleted.is_none() {

@@ -54,13 +54,7 @@ impl FieldState {
 
     /// Takes a contribution: the value after it, and the exact sum if that exceeds 64 bits. It takes the place of earlier
     /// ones of the same device.
-    pub(crate) fn contribute(
-        &mut self,
-        value: Value,
-        sum: Option<i128>,
-        writer: &Arc<Writer>,
-        aliases: &Aliases,
-    ) {
+    pub(crate) fn contribute(&mut self, value: Value, sum: Option<i128>, writer: &Arc<Writer>, aliases: &Aliases) {
         let previous = std::mem::replace(&mut self.writer, Arc::clone(writer));
         let mut others = self.merged.take().map(|merged| merged.others).unwrap_or_default();
         others.push(previous);

@@ -171,11 +171,7 @@ struct NextOp {
 impl NextOp {
     /// The ops to append, and the seq of `judged` among them: if it readmits an op, a `_devices` event before it says which
     /// device made that one.
-    fn ops(
-        &self,
-        mut judged: JudgedOp,
-        readmits: Option<(DeviceId, Seq)>,
-    ) -> Result<(Vec<JudgedOp>, Seq), StoreError> {
+    fn ops(&self, mut judged: JudgedOp, readmits: Option<(DeviceId, Seq)>) -> Result<(Vec<JudgedOp>, Seq), StoreError> {
         let mut ops = Vec::with_capacity(2);
         let mut seq = self.seq;
         if let Some((device, of)) = readmits {

@@ -90,7 +90,7 @@ impl<'a> Turn<'a> {
             (true, ..) => Onto::Recreated,
         };
         if !kept.is_empty() {
-            let knew = if unknown.is_empty() { "all" } else { [ "some", "none"][usize::from(knew_none)] };
+            let knew = if unknown.is_empty() { "all" } else { ["some", "none"][usize::from(knew_none)] };
             self.note(format!("put that knew {knew} of the deletes: {onto:?}"));
         }
         if onto == Onto::Restored && unknown.len() > 1 {

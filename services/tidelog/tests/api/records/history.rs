@@ -207,7 +207,10 @@ async fn write_record(app: &TestApp, record: &Record, head: i64) {
         let sql = "INSERT INTO tidelog.record_events SELECT workspace, table_set, $1, 'notes', '', 'hot', $2 FROM tidelog.checkpoints";
         owner.execute(sql, &[&(*block as i32), &positions]).await.unwrap();
     }
-    owner.execute("UPDATE tidelog.checkpoints SET position = $1, folded_position = $1, catalog_position = 1", &[&head]).await.unwrap();
+    owner
+        .execute("UPDATE tidelog.checkpoints SET position = $1, folded_position = $1, catalog_position = 1", &[&head])
+        .await
+        .unwrap();
 }
 
 /// Prints the quantiles of what some calls took.
