@@ -53,10 +53,6 @@ impl Projector {
     ) -> Result<Reschedule, StepError> {
         let (workspace, request_id) = (turn.workspace, &turn.request_id);
         let state = self.fold_state(workspace, None).await?;
-        if !state.checkpoint.is_foldable() {
-            // Its records are rebuilt first; then the poll finds it.
-            return Ok(Reschedule::WhenHinted);
-        }
         let mut fold = self.fold_next(workspace, state).await?;
         while let Some(NextFold { slice, state_after }) = fold {
             let has_more = slice.has_more();

@@ -52,7 +52,8 @@ impl FoldedSlice {
 }
 
 impl Projector {
-    /// Folds the slice after `state`; `None` if there is nothing to fold.
+    /// Folds the slice after `state`; `None` if there is nothing to fold, or an earlier version has folded the records and
+    /// they have to be rebuilt first.
     ///
     /// `state` may be ahead of the database: the step that stores its checkpoint may be under way. If that step fails, the transaction of this slice does not
     /// find the checkpoint it expects, and writes nothing.
@@ -62,6 +63,9 @@ impl Projector {
         mut state: FoldState,
     ) -> Result<Option<NextFold>, StepError> {
         let began = Instant::now();
+        if !state.checkpoint.is_foldable() {
+            return Ok(None);
+        }
         let mut slice = self.store.slice(workspace, state.checkpoint.position, self.slice_limits).await?;
         // Fewer than all if their records take too much memory, but at least one.
         let foldable = self.load_records(workspace, &mut state, &slice).await?;
