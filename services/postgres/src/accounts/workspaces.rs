@@ -12,6 +12,7 @@ use crate::db::columns::{parse_column, scopes_of};
 use crate::db::error::StoreError;
 use crate::db::pool::Store;
 use crate::db::transact::{begin, commit};
+use crate::records::checkpoint::StateForm;
 
 /// A device to be registered. Its role and scopes come from the enrollment key.
 #[derive(Debug)]
