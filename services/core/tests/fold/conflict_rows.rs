@@ -72,7 +72,7 @@ fn a_resolve_of_a_settled_conflict_loses_and_what_it_wanted_is_in_conflicts() {
     assert_eq!((log.shows("plans", "r").as_str(), log.verdict(5)), ("title=c@4", Superseded));
     assert_eq!(
         log.conflicts(5),
-        ["5.color resolved automatic: 4 over 5 red", "5.title resolved automatic: 4 c over 5 d"]
+        ["5.color resolved automatic: nothing over 5 red", "5.title resolved automatic: 4 c over 5 d"]
     );
     log.resolve("tablet", "plans", "r", "3.title", &[("title", "c")]);
     assert_eq!((log.verdict(6), log.conflicts(6)), (Superseded, vec![]), "it wanted the value in force");
