@@ -41,10 +41,12 @@ impl StoredRecord {
 
 /// Events as they are pulled: a catalog, and two devices that write, delete and restore two records.
 fn log() -> Vec<Event> {
-    let mut events = vec![r#""table": "_catalog", "record": "catalog", "kind": "put", "base": 0, "fields": {"version": 1,
+    let mut events = vec![
+        r#""table": "_catalog", "record": "catalog", "kind": "put", "base": 0, "fields": {"version": 1,
         "catalog": {"roles": ["staff"], "tables": {"notes": {"on_delete": "rule", "fields": {
             "votes": {"merge": "sum"}, "owner": {"rule": "manual"}}}}}}"#
-        .to_owned()];
+            .to_owned(),
+    ];
     for (record, base) in [("a", 1), ("b", 1), ("a", 3), ("b", 4), ("a", 2), ("b", 2)] {
         events.push(format!(
             r#""table": "notes", "record": "{record}", "kind": "put", "base": {base},

@@ -1,6 +1,6 @@
 //! Finds out which operation of a refused body a parser stops in.
 
-use serde::de::{Deserializer, DeserializeOwned};
+use serde::de::{DeserializeOwned, Deserializer};
 
 /// Where and why a parser stopped.
 pub(super) struct Located<E> {
