@@ -15,13 +15,12 @@ run: cargo postgres ## a server with demo data on LISTEN (127.0.0.1:8080), its P
 	cargo run --release --locked --bin tidelog -- serve --demo --data-dir "$(DATA_DIR)" --listen $(LISTEN)
 
 # Of all targets, so with the examples in the documentation of the crates (doctests).
-test: cargo postgres ## all tests, on a Postgres of their own, and the wasm32 build of core
+test: cargo postgres ## all tests, on a Postgres of their own, and the builds of core for clients
 	cargo test --workspace --locked
-	@if rustup target list --installed 2>/dev/null | grep -qx wasm32-unknown-unknown; then \
-		set -x; cargo build -p tidelog-core --target wasm32-unknown-unknown --locked; \
-	else \
-		echo "skipped: the wasm32 build of core (rustup target add wasm32-unknown-unknown)"; \
-	fi
+	cargo test -p tidelog-core --no-default-features --test client --locked
+	rustup target list --installed | grep -qx wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
+	cargo build -p tidelog-core --target wasm32-unknown-unknown --locked
+	cargo build -p tidelog-core --target wasm32-unknown-unknown --no-default-features --locked
 
 test-quick: cargo postgres ## the tests that a change breaks most often; needs cargo-nextest
 	@cargo nextest --version >/dev/null 2>&1 || { echo "make: install cargo-nextest by https://nexte.st, or use make test" >&2; exit 1; }
@@ -30,6 +29,7 @@ test-quick: cargo postgres ## the tests that a change breaks most often; needs c
 check: cargo ## formatting, lints and the documentation of the crates, as CI has them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p tidelog-core --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 deny: cargo ## licences and advisories of the dependencies; needs cargo-deny

@@ -7,6 +7,10 @@
 //! Start with [`op`] (what a device intends), [`event`] (what the log stores), [`catalog`] (the rules) and [`fold`]
 //! (how events become records, with an example of two devices in conflict). [`wire`] holds the requests and responses
 //! of the protocol. docs/MODEL.md explains the words.
+//!
+//! With `default-features = false` the crate has what an engine on a phone or in a browser needs: values, ops, events,
+//! catalogs from `_catalog` events, the fold, and both encodings of the wire. The feature `toml` adds catalogs as people
+//! write them, and `server` the server's side of the wire.
 
 pub mod catalog;
 pub mod error;
@@ -21,4 +25,6 @@ mod log;
 mod msgpack;
 mod text;
 
-pub use log::{cursor, device_change, digest, event, event_ref, judge, op, verdict};
+#[cfg(feature = "server")]
+pub use log::event_ref;
+pub use log::{cursor, device_change, digest, event, judge, op, verdict};

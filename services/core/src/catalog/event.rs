@@ -50,7 +50,27 @@ pub fn catalog_op(version: CatalogVersion, catalog: &Catalog, refold: bool) -> R
 }
 
 impl Catalog {
-    /// Reads the catalog in a `_catalog` event, with its version.
+    /// Reads the catalog in a `_catalog` event, with its version. This is how replicas learn of catalogs, without TOML.
+    ///
+    /// ```
+    /// use tidelog_core::catalog::{Catalog, Clock, Rule};
+    /// use tidelog_core::event::Event;
+    /// use tidelog_core::ids::{CatalogVersion, TableName};
+    /// use tidelog_core::wire::EventView;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pulled: EventView = serde_json::from_str(
+    ///     r#"{"position": 1, "batch": 1, "device": "00000000-0000-0000-0000-000000000000", "seq": 1, "table": "_catalog",
+    ///         "record": "catalog", "kind": "put", "base": 0, "at": "2026-11-20T08:00:00.000Z",
+    ///         "received_at": "2026-11-20T08:00:00.000Z", "role": "",
+    ///         "fields": {"version": 1, "catalog": {"roles": ["staff"], "tables": {"notes": {"clock": "device"}}}}}"#,
+    /// )?;
+    /// let (version, catalog) = Catalog::from_event(&Event::try_from(pulled)?)?;
+    /// assert_eq!(version, CatalogVersion(1));
+    /// assert_eq!(catalog.tables[&TableName::parse("notes")?].rule, Rule::LastWriteWins(Clock::Device));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_event(event: &Event) -> Result<(CatalogVersion, Self), CatalogEventError> {
         let fields = event.intent.fields().ok_or(CatalogEventError::NoFields)?;
         Self::from_fields(fields)

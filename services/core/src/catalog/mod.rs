@@ -1,18 +1,20 @@
 //! The catalog: the tables of an app with their conflict rules, roles and retention.
 //!
-//! A catalog is read from TOML ([`Catalog::parse`]) or from a `_catalog` event ([`Catalog::from_event`]). A [`Catalog`]
-//! has passed every check, so the fold and the judge trust it.
+//! A catalog is read from a `_catalog` event ([`Catalog::from_event`]), or from TOML (`Catalog::parse`, with the feature
+//! `toml`). A [`Catalog`] has passed every check, so the fold and the judge trust it.
 
+mod check;
 mod event;
 mod file;
-mod parse;
 mod rules;
+#[cfg(feature = "toml")]
+mod text;
 
 use std::collections::BTreeMap;
 
+pub use check::CatalogError;
 pub use event::{CatalogEventError, catalog_op};
 pub use file::{CatalogFile, FieldFile, TableFile};
-pub use parse::CatalogError;
 pub use rules::{Clock, FieldType, Granularity, Merge, OnDelete, Resolution, Retention, Rule, RuleName};
 
 use crate::ids::{Role, TableName};

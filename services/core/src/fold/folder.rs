@@ -21,6 +21,57 @@ use crate::log::verdict::Verdict;
 /// A replica starts with [`Folder::new`] and folds the whole log. A projector starts in the middle: it sets the catalog
 /// in force at its checkpoint ([`Folder::set_catalog`]), the earlier names that devices have there
 /// ([`Folder::set_aliases`]), and loads the stored records that the next events name ([`Folder::load`]).
+///
+/// A replica with a store of its own does the same, page by page or event by event:
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tidelog_core::event::Event;
+/// use tidelog_core::fold::{FoldError, Folder, Record, RecordKey};
+///
+/// /// Folds the next events of a log into a store. Here the store is a map; records can also be stored as bytes
+/// /// ([`Record::write_fields`], [`Record::write_state`]).
+/// fn fold_page(
+///     folder: &mut Folder,
+///     store: &mut BTreeMap<RecordKey, Record>,
+///     page: &[Event],
+/// ) -> Result<(), FoldError> {
+///     for event in page {
+///         let key = RecordKey::of(event);
+///         if !folder.holds_named(event) && let Some(record) = store.get(&key) {
+///             folder.load(key, record.clone());
+///         }
+///         folder.fold(event)?;
+///     }
+///     store.extend(folder.unload());
+///     Ok(())
+/// }
+/// # use tidelog_core::wire::EventView;
+/// # fn event(position: i64, table: &str, fields: &str) -> Result<Event, Box<dyn std::error::Error>> {
+/// #     let device = if table == "_catalog" { 0 } else { 1 };
+/// #     let view: EventView = serde_json::from_str(&format!(
+/// #         r#"{{"position": {position}, "batch": {position}, "device": "00000000-0000-0000-0000-00000000000{device}",
+/// #              "seq": {position}, "table": "{table}", "record": "n-1", "kind": "put", "fields": {fields}, "base": 0,
+/// #              "at": "2026-11-20T08:00:00Z", "received_at": "2026-11-20T08:00:00Z", "role": "staff"}}"#
+/// #     ))?;
+/// #     Ok(Event::try_from(view)?)
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let catalog = r#"{"version": 1, "catalog": {"roles": ["staff"], "tables": {"notes": {}}}}"#;
+/// # let pages = [
+/// #     [event(1, "_catalog", catalog)?, event(2, "notes", r#"{"title": "milk"}"#)?],
+/// #     [event(3, "notes", r#"{"litres": 2}"#)?, event(4, "notes", r#"{"title": "bread"}"#)?],
+/// # ];
+/// let (mut folder, mut store) = (Folder::new(), BTreeMap::new());
+/// for page in &pages {
+///     fold_page(&mut folder, &mut store, page)?;
+/// }
+/// let record = store.values().next().ok_or("the record is stored")?;
+/// assert_eq!(serde_json::to_string(&record.plain())?, r#"{"litres":2,"title":"bread"}"#);
+/// assert_eq!(folder.records().count(), 0, "the folder keeps no records between pages");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct Folder {
     catalog: Option<(CatalogVersion, Arc<Catalog>)>,
@@ -217,6 +268,20 @@ impl Folder {
         taken.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.mark_changed_as_stored();
         taken
+    }
+
+    /// Empties the folder, and returns the changed records: for a caller that loads every record that an event names from
+    /// a store of its own.
+    ///
+    /// Blocks of positions that have left a record (`history.leaving`) are dropped, since such a caller has the log of
+    /// the server for them.
+    pub fn unload(&mut self) -> impl Iterator<Item = (RecordKey, Record)> {
+        self.changed.clear();
+        let changed = self.records.drain(..).filter(|(_, slot)| slot.is_changed);
+        changed.map(|(key, mut slot)| {
+            slot.record.history.leaving.clear();
+            (key, slot.record)
+        })
     }
 
     /// Marks the changed records as stored, and drops `history.leaving`, which the caller has just written.

@@ -4,8 +4,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ids::DeviceId;
+#[cfg(feature = "server")]
 use crate::log::event_ref::EventRef;
-use crate::log::op::{Kind, Op};
+#[cfg(feature = "server")]
+use crate::log::op::Kind;
+use crate::log::op::Op;
 use crate::time::UnixMs;
 use crate::value::PackedFields;
 
@@ -91,6 +94,7 @@ impl Op {
     }
 }
 
+#[cfg(feature = "server")]
 impl EventRef<'_> {
     /// Whether a digest matches the event as it is stored. `None` if that cannot be known: the event is a put whose
     /// fields are not stored.

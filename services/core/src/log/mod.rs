@@ -4,6 +4,7 @@ pub mod cursor;
 pub mod device_change;
 pub mod digest;
 pub mod event;
+#[cfg(feature = "server")]
 pub mod event_ref;
 pub mod judge;
 pub mod op;

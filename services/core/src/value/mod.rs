@@ -28,6 +28,9 @@ mod from_serde;
 pub(crate) mod model;
 pub(crate) mod packed;
 mod serialize;
+#[cfg(feature = "server")]
+pub(crate) mod take;
+#[cfg(feature = "server")]
 pub(crate) mod to_json;
 mod to_serde;
 

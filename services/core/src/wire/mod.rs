@@ -1,15 +1,17 @@
 //! The wire format: the bodies of requests and responses, the same in JSON and MessagePack.
 //!
-//! Requests are read by [`PushRequest::read`] and [`SyncRequest::read`], or by [`decode()`], and responses are written
-//! by [`encode()`]. A type named `...View` is a resource as clients read it. Every module of the crate may be used
-//! here, and no other module uses this one.
+//! [`encode()`] and [`decode()`] write and read every body, and an [`Op`](crate::op::Op) by itself. The server reads
+//! pushes by `PushRequest::read` and `SyncRequest::read`, which are faster. A type named `...View` is a resource as
+//! clients read it. Every module of the crate may be used here, and no other module uses this one.
 
 mod conflicts;
 mod decode;
 mod devices;
 mod encode;
+#[cfg(feature = "server")]
 mod event_writer;
 mod events;
+#[cfg(feature = "server")]
 mod page;
 mod push;
 mod record_state;
@@ -23,6 +25,7 @@ pub use decode::{DecodeError, decode};
 pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
 pub use encode::encode;
 pub use events::{EventView, PullEnd, PullResponse, ReadError};
+#[cfg(feature = "server")]
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
 pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
 pub use records::{

@@ -1,8 +1,7 @@
 //! Why a body could not be decoded.
 
-use serde_path_to_error::Segment;
-
 use crate::error::Code;
+use crate::wire::decode::locate::Located;
 use crate::wire::decode::scan_fault::ScanFault;
 
 /// Why a body could not be decoded.
@@ -45,14 +44,8 @@ impl DecodeError {
     }
 
     /// Adds the index of the operation that a second parse of the refused body stopped in.
-    pub(super) fn located_by<E>(mut self, parsed: Result<(), serde_path_to_error::Error<E>>) -> Self {
-        let Err(error) = parsed else { return self };
-        let segments: Vec<&Segment> = error.path().iter().collect();
-        self.op_index = match segments.as_slice() {
-            [Segment::Map { key }, Segment::Seq { index }, ..] if key == "ops" => Some(*index),
-            _ => None,
-        };
-        self
+    pub(super) fn located_by<E>(self, parsed: Result<(), Located<E>>) -> Self {
+        Self { op_index: parsed.err().and_then(|located| located.op_index), ..self }
     }
 
     /// Prefers an error that an earlier operation has, if there is one.

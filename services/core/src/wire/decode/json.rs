@@ -6,9 +6,8 @@ use crate::error::Code;
 use crate::wire::decode::error::DecodeError;
 use crate::wire::decode::json_frame::is_framed;
 use crate::wire::decode::json_scan::scan;
+use crate::wire::decode::locate::{Located, parse_located};
 use crate::wire::decode::scan_fault::ScanFault;
-
-type LocatedError = serde_path_to_error::Error<serde_json::Error>;
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     scan(body).map_err(|fault| locate::<T>(&fault, body))?;
@@ -22,7 +21,7 @@ fn locate<T: DeserializeOwned>(fault: &ScanFault, body: &[u8]) -> DecodeError {
     let Some(at) = fault.at else { return error };
     let before = &body[..at];
     match parse_with_path::<T>(before) {
-        Err(parsed) if !parsed.inner().is_eof() => error.or_earlier(from_parser::<T>(body, before, parsed.inner())),
+        Err(stop) if !stop.error.is_eof() => error.or_earlier(from_parser::<T>(body, before, &stop.error)),
         parsed => error.located_by(parsed),
     }
 }
@@ -60,6 +59,6 @@ fn what_is_wrong(message: &str) -> &'static str {
     }
 }
 
-fn parse_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<(), LocatedError> {
-    serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body)).map(drop)
+fn parse_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<(), Located<serde_json::Error>> {
+    parse_located::<T, _>(&mut serde_json::Deserializer::from_slice(body))
 }

@@ -9,6 +9,7 @@ mod error;
 mod json;
 mod json_frame;
 mod json_scan;
+mod locate;
 mod map_only;
 mod msgpack;
 mod msgpack_scan;
@@ -21,7 +22,9 @@ use serde::de::DeserializeOwned;
 use crate::error::Code;
 use crate::wire::Encoding;
 
-/// Decodes a whole body: exactly one value, with nothing after it.
+/// Decodes a whole request body, or an op by itself: exactly one value, with nothing after it.
+///
+/// The limits of requests hold. Responses may contain more values, so clients read them by a parser of their encoding.
 pub fn decode<T: DeserializeOwned>(encoding: Encoding, body: &[u8]) -> Result<T, DecodeError> {
     if body.is_empty() {
         return Err(DecodeError::new(Code::BodyEmpty, "the request needs a body"));

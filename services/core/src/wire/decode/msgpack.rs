@@ -10,10 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::error::Code;
 use crate::limits::BODY_DEPTH_MAX;
 use crate::wire::decode::error::DecodeError;
+use crate::wire::decode::locate::{Located, parse_located};
 use crate::wire::decode::msgpack_scan::{is_framed, scan};
 use crate::wire::decode::scan_fault::ScanFault;
-
-type LocatedError = serde_path_to_error::Error<rmp_serde::decode::Error>;
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     scan(body).map_err(|fault| locate::<T>(&fault, body))?;
@@ -41,8 +40,8 @@ fn locate<T: DeserializeOwned>(fault: &ScanFault, body: &[u8]) -> DecodeError {
 
 fn locate_at<T: DeserializeOwned>(error: DecodeError, before: &[u8]) -> DecodeError {
     match parse_with_path::<T>(before) {
-        Err(parsed) if !matches!(parsed.inner(), InvalidDataRead(_) | InvalidMarkerRead(_)) => {
-            error.or_earlier(from_parser::<T>(before, parsed.inner()))
+        Err(stop) if !matches!(stop.error, InvalidDataRead(_) | InvalidMarkerRead(_)) => {
+            error.or_earlier(from_parser::<T>(before, &stop.error))
         }
         parsed => error.located_by(parsed),
     }
@@ -52,8 +51,8 @@ fn from_parser<T: DeserializeOwned>(body: &[u8], error: &rmp_serde::decode::Erro
     DecodeError::from_message(&error.to_string()).located_by(parse_with_path::<T>(body))
 }
 
-fn parse_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<(), LocatedError> {
-    serde_path_to_error::deserialize::<_, T>(&mut parser(body)).map(drop)
+fn parse_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<(), Located<rmp_serde::decode::Error>> {
+    parse_located::<T, _>(&mut parser(body))
 }
 
 fn parser(body: &[u8]) -> Deserializer<ReadReader<Cursor<&[u8]>>> {

@@ -1,5 +1,6 @@
 //! Pushes: operations up, and what became of them down.
 
+#[cfg(feature = "server")]
 mod fast_path;
 mod op;
 mod request;

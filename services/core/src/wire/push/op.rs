@@ -8,6 +8,7 @@ use crate::ids::{Actor, ConflictId, Position, RecordId, Scope, Seq, TableName};
 use crate::log::op::{Kind, Op, intent_of};
 use crate::time::UnixMs;
 use crate::value::PackedFields;
+use crate::wire::decode::MapOnly;
 
 /// An operation that a device pushes.
 #[derive(Serialize, Deserialize)]
@@ -57,7 +58,7 @@ pub struct OpMembers {
 
 impl OpMembers {
     /// Checks that the members go together.
-    pub(super) fn into_op<E: serde::de::Error>(self) -> Result<Op, E> {
+    fn into_op<E: serde::de::Error>(self) -> Result<Op, E> {
         if self.table.is_server_owned() {
             return Err(Code::NameInvalid.custom("tables whose names start with _ belong to the server"));
         }
@@ -75,12 +76,11 @@ impl OpMembers {
     }
 }
 
-/// An operation that is read from its members.
-pub(super) struct ReadOp(pub(super) Op);
-
-impl<'de> Deserialize<'de> for ReadOp {
+impl<'de> Deserialize<'de> for Op {
+    /// Reads the members of the wire, and checks that they go together.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        OpMembers::deserialize(deserializer)?.into_op().map(Self)
+        let MapOnly(members) = MapOnly::<OpMembers>::deserialize(deserializer)?;
+        members.into_op()
     }
 }
 

@@ -13,7 +13,6 @@ use crate::text::{Text, is_storable};
 use crate::wire::decode::MapOnly;
 #[cfg(feature = "openapi")]
 use crate::wire::push::op::OpMembers;
-use crate::wire::push::op::ReadOp;
 
 /// The body of `POST /sync/push`.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +51,7 @@ pub struct PushMembers {
     app: Option<Text>,
     /// The operations, in the order of their sequence numbers.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<OpMembers>))]
-    ops: Vec<MapOnly<ReadOp>>,
+    ops: Vec<Op>,
 }
 
 /// The body of `POST /sync`, which pushes and pulls in one round trip.
@@ -69,7 +68,7 @@ pub struct SyncMembers {
     app: Option<Text>,
     /// The operations, in the order of their sequence numbers.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<OpMembers>))]
-    ops: Vec<MapOnly<ReadOp>>,
+    ops: Vec<Op>,
     /// The largest number of events in the page that is pulled: 1 to 10,000.
     limit: Option<u64>,
     /// The tables whose events are pulled. All tables that the device may read if left out.
@@ -83,8 +82,7 @@ impl PushMembers {
         if app.as_ref().is_some_and(|app| !is_app(app)) {
             return Err(Code::NameInvalid.custom("app has to be at most 64 bytes of UTF-8 without NUL"));
         }
-        let ops = self.ops.into_iter().map(|MapOnly(ReadOp(op))| op).collect();
-        Ok(PushRequest { cursor: self.cursor, app, ops })
+        Ok(PushRequest { cursor: self.cursor, app, ops: self.ops })
     }
 }
 
