@@ -59,10 +59,18 @@ CREATE TABLE tidelog.devices (
     role text NOT NULL,
     scopes text[] NOT NULL,
     token_sha256 bytea NOT NULL,
+    nonce text,
+    previous_token_sha256 bytea,
+    previous_until_ms bigint,
     PRIMARY KEY (workspace, device)
 );
+-- Finds the device that a key registered with a nonce.
+CREATE INDEX devices_nonce ON tidelog.devices (workspace, enrolled_by, nonce) WHERE nonce IS NOT NULL;
 COMMENT ON TABLE tidelog.devices IS 'The devices: each is one replica of an app. What a device reports about itself is in device_presence';
 COMMENT ON COLUMN tidelog.devices.scopes IS 'The scopes that the device may use beside the empty one; {*} means all';
+COMMENT ON COLUMN tidelog.devices.nonce IS 'What the client made up to name the registration, so that it may repeat it; null if it gave none';
+COMMENT ON COLUMN tidelog.devices.previous_token_sha256 IS 'The token before the present one, as long as the present one was not used; null if there is none';
+COMMENT ON COLUMN tidelog.devices.previous_until_ms IS 'Until when the token before the present one is valid';
 
 CREATE TABLE tidelog.enrollment_keys (
     workspace uuid NOT NULL,

@@ -14,9 +14,12 @@ mod notify;
 mod records;
 
 pub use accounts::credentials::{Credential, CredentialKind, TokenHash};
+pub use accounts::devices::DeviceAccount;
+pub use accounts::devices::register::{NewDevice, RegisterOutcome, RegisteredDevice};
+pub use accounts::devices::tokens::{DeviceTokens, TokenProof};
 pub use accounts::keys::{KeyRefusal, KeyRow, NewEnrollmentKey};
 pub use accounts::presence::Presence;
-pub use accounts::workspaces::{DeviceAccount, NewDevice, RegisterOutcome, WorkspaceRow};
+pub use accounts::workspaces::WorkspaceRow;
 pub use catalog::cache::{CatalogCache, VersionedCatalog};
 pub use catalog::column_names::column_names;
 pub use catalog::versions::{ApplyOutcome, StoredCatalog};

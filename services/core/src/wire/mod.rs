@@ -20,7 +20,7 @@ pub use conflicts::{
     Choice, ConflictView, ConflictsResponse, HistoryEvent, HistoryResponse, ResolveResponse, SideView,
 };
 pub use decode::{DecodeError, decode};
-pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
+pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse, TokenResponse};
 pub use encode::encode;
 pub use events::{EventView, PullEnd, PullResponse, ReadError};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};

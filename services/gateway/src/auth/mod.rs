@@ -2,13 +2,14 @@
 
 pub(crate) mod account_cache;
 mod reader;
+mod tokens;
 pub(crate) mod workspaces;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use tidelog_core::error::Code;
 use tidelog_core::ids::DeviceId;
-use tidelog_postgres::{Credential, CredentialKind};
+use tidelog_postgres::{Credential, CredentialKind, TokenProof};
 
 pub(crate) use reader::{DevicePrincipal, Reader, owner_of};
 
@@ -72,8 +73,10 @@ impl Gateway {
     }
 
     async fn prove_device(&self, credential: Credential) -> Result<DevicePrincipal, ApiError> {
-        let (workspace, device) = (credential.workspace, DeviceId(credential.id));
-        let account = match self.accounts.get(workspace, device).await {
+        let (workspace, device, shown) = (credential.workspace, DeviceId(credential.id), credential.hash());
+        let cached = self.accounts.get(workspace, device).await;
+        // A token that the cached account does not have may be newer than the account.
+        let account = match cached.filter(|account| account.tokens.prove(&shown, self.runtime.clock.now()).is_some()) {
             Some(account) => account,
             None => {
                 let account = self.store.device_account(workspace, device).await?.ok_or_else(invalid)?;
@@ -81,13 +84,14 @@ impl Gateway {
                 account
             }
         };
-        if !account.token.matches(&credential.hash()) {
-            return Err(invalid());
-        }
+        let proof = account.tokens.prove(&shown, self.runtime.clock.now()).ok_or_else(invalid)?;
         if account.revoked {
             return Err(revoked());
         }
         self.rate_limits.check_caller(owner_of(&credential))?;
+        if proof == (TokenProof::Current { ends_previous: true }) {
+            self.end_previous_token((workspace, device), &account, &shown).await?;
+        }
         Ok(DevicePrincipal { workspace, device, role: account.role, scopes: account.scopes, credential })
     }
 }

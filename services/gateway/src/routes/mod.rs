@@ -77,8 +77,9 @@ fn serve(
 
 fn main_routes(config: &mut ServiceConfig) {
     let api = web::scope("/api/v1")
-        .service(resource("/devices").get(devices::devices).post(devices::register).build())
-        .service(resource("/devices/{device}").get(devices::device).delete(devices::revoke).build())
+        .service(resource("/devices").get(devices::list::devices).post(devices::register::register).build())
+        .service(resource("/devices/self/token").post(devices::token::renew).build())
+        .service(resource("/devices/{device}").get(devices::list::device).delete(devices::revoke::revoke).build())
         .service(resource("/sync").post(sync::push_and_pull::sync).build())
         .service(resource("/sync/push").post(sync::push::push).build())
         .service(resource("/sync/pull").get(sync::pull::pull).build())

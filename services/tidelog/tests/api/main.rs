@@ -6,7 +6,9 @@ mod notices;
 
 mod accounts {
     mod credentials;
+    mod registration;
     mod scopes;
+    mod tokens;
 }
 mod analysts {
     mod guide;
