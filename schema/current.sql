@@ -171,12 +171,19 @@ CREATE TABLE tidelog.checkpoints (
     verified_at_ms bigint NOT NULL DEFAULT 0,
     table_set smallint NOT NULL,
     live boolean NOT NULL,
-    PRIMARY KEY (workspace, table_set)
+    folded_position bigint NOT NULL DEFAULT 0,
+    state_form smallint NOT NULL DEFAULT 3,
+    PRIMARY KEY (workspace, table_set),
+    -- A server from before migration 0006 folds states of form 3 and moves position alone, so the check refuses its step
+    -- on a generation of a later form.
+    CONSTRAINT checkpoints_state_form CHECK (state_form = 3 OR folded_position = position)
 ) WITH (fillfactor = 40);
 COMMENT ON TABLE tidelog.checkpoints IS 'How far each log is folded into each table set. One set of a workspace is live; the other one is being rebuilt, or holds the generation before';
 COMMENT ON COLUMN tidelog.checkpoints.catalog_position IS 'The position of the _catalog event in force at the checkpoint';
 COMMENT ON COLUMN tidelog.checkpoints.generation IS 'The number of this generation of the records. Each rebuild makes a new generation';
 COMMENT ON COLUMN tidelog.checkpoints.refold_position IS 'The position of the _catalog event whose rules this generation applies to all events; 0 if each event is folded by the rules in force at its own position';
+COMMENT ON COLUMN tidelog.checkpoints.state_form IS 'The form in which records.state is stored in this generation, and with it the rules of the fold';
+COMMENT ON COLUMN tidelog.checkpoints.folded_position IS 'The same as position, moved only by servers that know state_form';
 COMMENT ON COLUMN tidelog.checkpoints.verified_at_ms IS 'When tidelog verify last found the records to be right; 0 if it never did';
 
 -- The tables that the projector fills exist twice, as two table sets. A rebuild fills one set while the other one is
@@ -246,6 +253,7 @@ CREATE TABLE tidelog.conflicts (
     field text NOT NULL,
     winner_value bytea,
     loser_value bytea,
+    beaten_by_position bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (workspace, table_set, position, field)
 ) PARTITION BY LIST (table_set);
 CREATE TABLE tidelog.conflicts_0 PARTITION OF tidelog.conflicts FOR VALUES IN (0);
@@ -255,6 +263,7 @@ CREATE INDEX conflicts_open ON tidelog.conflicts (workspace, table_set, position
 COMMENT ON TABLE tidelog.conflicts IS 'The conflicts: a row for every value that lost (RULE-1)';
 COMMENT ON COLUMN tidelog.conflicts.position IS 'The position of the later one of its two events. The id of a conflict is <position>.<field>';
 COMMENT ON COLUMN tidelog.conflicts.winner_position IS 'The event that won; 0 if no event opposed the loser';
+COMMENT ON COLUMN tidelog.conflicts.beaten_by_position IS 'The event that beat the op, if the op lost as a whole under granularity record; 0 if not';
 COMMENT ON COLUMN tidelog.conflicts.closed_position IS 'The event that resolved or overtook the conflict; 0 if none did';
 COMMENT ON COLUMN tidelog.conflicts.status IS 'open, resolved, overtaken or automatic';
 COMMENT ON COLUMN tidelog.conflicts.field IS 'The field; empty if a delete lost';
@@ -975,6 +984,22 @@ COMMENT ON TABLE tidelog.readmitted IS 'The rejected events that were readmitted
 COMMENT ON COLUMN tidelog.readmitted.position IS 'The position of the rejected event';
 COMMENT ON COLUMN tidelog.readmitted.readmitted_position IS 'The position of the event of the system device that does what the rejected one was meant to do';
 GRANT SELECT, INSERT ON tidelog.readmitted TO tidelog_service;
+
+-- Finds the _devices events without reading the log.
+CREATE TABLE tidelog.device_changes (
+    workspace uuid NOT NULL,
+    device uuid NOT NULL,
+    position bigint NOT NULL,
+    replaces uuid,
+    replaces_through bigint,
+    PRIMARY KEY (workspace, position)
+);
+CREATE INDEX device_changes_replaces ON tidelog.device_changes (workspace, position) WHERE replaces IS NOT NULL;
+COMMENT ON TABLE tidelog.device_changes IS 'The _devices events: a row for each, written in the transaction that appends it';
+COMMENT ON COLUMN tidelog.device_changes.position IS 'The position of the event';
+COMMENT ON COLUMN tidelog.device_changes.replaces IS 'The device whose ops the device made under its old name; null if the event names none';
+COMMENT ON COLUMN tidelog.device_changes.replaces_through IS 'The last seq of these ops; null if the event names no other device';
+GRANT SELECT, INSERT ON tidelog.device_changes TO tidelog_service;
 
 -- The views are security barriers: a function that a reader has written never sees a row that the view leaves out. A
 -- barrier also converts the fields of a row once, however many of them a query reads.

@@ -32,6 +32,9 @@ use crate::text::{is_storable, parse_text};
 /// The table of the events that carry catalogs. The server makes them, every device pulls them, and they become no
 /// record.
 pub const CATALOG_TABLE: &str = "_catalog";
+/// The table of the events that say who a device is. The server makes them, every device pulls them, and they become no
+/// record.
+pub const DEVICES_TABLE: &str = "_devices";
 /// The record id of every `_catalog` event.
 pub const CATALOG_RECORD: &str = "catalog";
 
@@ -241,6 +244,11 @@ impl TableName {
     /// The name of the table of `_catalog` events.
     pub fn catalog() -> Self {
         Self(CATALOG_TABLE.to_owned())
+    }
+
+    /// The name of the table of `_devices` events.
+    pub fn devices() -> Self {
+        Self(DEVICES_TABLE.to_owned())
     }
 
     /// Whether the table belongs to the server.

@@ -21,4 +21,4 @@ mod log;
 mod msgpack;
 mod text;
 
-pub use log::{cursor, digest, event, event_ref, judge, op, verdict};
+pub use log::{cursor, device_change, digest, event, event_ref, judge, op, verdict};

@@ -1,6 +1,7 @@
 //! The log: operations and the events that they become, cursors and digests, and what is decided about each op.
 
 pub mod cursor;
+pub mod device_change;
 pub mod digest;
 pub mod event;
 pub mod event_ref;

@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = migrations![
     3 "0003_reading_by_sql",
     4 "0004_fewer_index_entries",
     5 "0005_append_in_two_functions",
+    6 "0006_device_changes",
     7 "0007_devices_in_the_log",
 ];
 
