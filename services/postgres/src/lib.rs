@@ -15,6 +15,7 @@ mod records;
 
 pub use accounts::credentials::{Credential, CredentialKind, TokenHash};
 pub use accounts::devices::DeviceAccount;
+pub use accounts::devices::change::ChangeOutcome;
 pub use accounts::devices::register::{NewDevice, RegisterOutcome, RegisteredDevice};
 pub use accounts::devices::tokens::{DeviceTokens, TokenProof};
 pub use accounts::keys::{KeyRefusal, KeyRow, NewEnrollmentKey};
@@ -32,7 +33,7 @@ pub use lock::LockExt;
 pub use log::append::system::{SystemAppendOutcome, SystemOp};
 pub use log::append::{AppendBatch, AppendStatus, Appended, JudgedOp, StoredRun};
 pub use log::continued_scan::{ContinuedScan, ScanProgress, ScanRead};
-pub use log::filter::EventFilter;
+pub use log::filter::{EventFilter, Visibility};
 pub use log::head::LogHead;
 pub use log::lookup::LogAtTime;
 pub use log::page::{PackedPage, PackedPageLimits};

@@ -5,7 +5,9 @@
 mod notices;
 
 mod accounts {
+    mod changes;
     mod credentials;
+    mod device_events;
     mod registration;
     mod scopes;
     mod tokens;

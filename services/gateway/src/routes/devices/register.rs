@@ -39,9 +39,9 @@ pub(crate) async fn register(
     let workspace = key.workspace;
     let (id, secret) = (gateway.runtime.random.uuid(), gateway.runtime.random.bytes());
     let mut token = Credential::new(CredentialKind::DeviceToken, workspace, id, secret);
-    let RegisterRequest { name, platform, replaces, nonce } = registration;
+    let RegisterRequest { name, platform, replaces, replaces_through, nonce } = registration;
     let (platform, nonce) = (platform.as_deref(), nonce.as_deref());
-    let new = NewDevice { device: DeviceId(token.id), name: &name, platform, replaces, nonce };
+    let new = NewDevice { device: DeviceId(token.id), name: &name, platform, replaces, replaces_through, nonce };
     let now = gateway.runtime.clock.now();
     let registered = match gateway.store.register_device(workspace, key.id, &new, &token.hash(), now).await? {
         RegisterOutcome::Registered(registered) => registered,

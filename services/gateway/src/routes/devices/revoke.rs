@@ -2,14 +2,12 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use tidelog_core::error::Code;
-use tidelog_core::ids::DeviceId;
 
-use crate::auth::DevicePrincipal;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::middleware::RequestId;
 use crate::http::params::Params;
-use crate::routes::devices::{absent, parse};
+use crate::routes::devices::parse;
 
 /// Revokes a device.
 ///
@@ -24,17 +22,9 @@ pub(crate) async fn revoke(
     Params::read(&request, &[])?;
     let caller = gateway.device(&request).await?;
     let device = parse(&path)?;
-    if !may_revoke(&gateway, &caller, device).await? {
-        return Err(ApiError::new(Code::Forbidden, "this role may not revoke other devices"));
+    if caller.device != device {
+        gateway.check_manages_devices(&caller, None).await?;
     }
-    if !gateway.store.revoke_device(caller.workspace, device, gateway.runtime.clock.now()).await? {
-        return Err(absent());
-    }
-    gateway.accounts.forget(caller.workspace, device).await;
+    gateway.revoke_device((caller.workspace, device), &RequestId::of(&request)).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn may_revoke(gateway: &Gateway, caller: &DevicePrincipal, device: DeviceId) -> Result<bool, ApiError> {
-    let in_force = gateway.catalogs.current().await?;
-    Ok(caller.device == device || in_force.catalog.manage_devices.contains(&caller.role))
 }

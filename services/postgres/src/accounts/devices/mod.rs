@@ -1,5 +1,7 @@
-//! Devices: their accounts, their list, and revoking them.
+//! Devices: their accounts and their list.
 
+pub(crate) mod change;
+pub(crate) mod event;
 pub(crate) mod register;
 pub(crate) mod tokens;
 
@@ -21,6 +23,13 @@ pub struct DeviceAccount {
     pub role: Role,
     /// The device's scopes.
     pub scopes: Scopes,
+    /// The position of the last event that changed the role or scopes; 0 if none did.
+    pub access_position: Position,
+    /// The position of the last such event of any device of the workspace, when the account was read. A later one in the
+    /// log means that the account may be out of date.
+    pub as_of: Position,
+    /// Whether neither the log nor the account has the device's `_devices` event: it was registered by an earlier version.
+    pub lacks_event: bool,
     /// The tokens by which the device may prove itself.
     pub tokens: DeviceTokens,
     /// Whether the device is revoked.
@@ -40,6 +49,9 @@ impl Store {
             Ok(DeviceAccount {
                 role: parse_column(&row, "role", Role::parse)?,
                 scopes: scopes_of(&row)?,
+                access_position: Position(row.try_get("access_position")?),
+                as_of: Position(row.try_get("as_of")?),
+                lacks_event: row.try_get("lacks_event")?,
                 tokens: DeviceTokens::of_row(&row)?,
                 revoked: row.try_get("revoked")?,
             })
@@ -58,16 +70,17 @@ impl Store {
         rows.iter().map(device_view).collect()
     }
 
-    /// Revokes a device. Returns whether there is one with this id. Its next push is refused, since the append checks
-    /// again with the log locked.
-    pub async fn revoke_device(
+    /// The role and scopes that a device had after the event at a position, as the log says. Before the event of its
+    /// registration it had those of that event. `None`: the log does not say who the device is.
+    pub async fn device_access_at(
         &self,
         workspace: WorkspaceId,
         device: DeviceId,
-        now: UnixMs,
-    ) -> Result<bool, StoreError> {
-        let revoked = include_str!("../../../sql/accounts/devices/revoke.sql");
-        Ok(self.execute(revoked, &[&workspace.0, &device.0, &now.0]).await? > 0)
+        position: Position,
+    ) -> Result<Option<(Role, Scopes)>, StoreError> {
+        let sql = include_str!("../../../sql/accounts/devices/access/at.sql");
+        let row = self.query_opt(sql, &[&workspace.0, &device.0, &position.0]).await?;
+        row.map(|row| Ok((parse_column(&row, "role", Role::parse)?, scopes_of(&row)?))).transpose()
     }
 
     /// How many devices were seen since `since`, over all workspaces.

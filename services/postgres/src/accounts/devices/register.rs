@@ -1,12 +1,14 @@
 //! Registering devices.
 
 use deadpool_postgres::Transaction;
-use tidelog_core::ids::{DeviceId, Role, Scopes, WorkspaceId};
+use tidelog_core::device_change::{Alias, DeviceChange};
+use tidelog_core::ids::{DeviceId, Role, Scopes, Seq, WorkspaceId};
 use tidelog_core::limits::REGISTRATION_REPEAT_MS_MAX;
 use tidelog_core::time::UnixMs;
 use uuid::Uuid;
 
 use crate::accounts::credentials::TokenHash;
+use crate::accounts::devices::event::DeviceEvent;
 use crate::accounts::keys::KeyRefusal;
 use crate::db::columns::{parse_column, scopes_of};
 use crate::db::error::StoreError;
@@ -24,6 +26,8 @@ pub struct NewDevice<'a> {
     pub platform: Option<&'a str>,
     /// The device that it replaces, if any.
     pub replaces: Option<DeviceId>,
+    /// The last seq under which it made ops as that device. `None`: the last one that is stored.
+    pub replaces_through: Option<i64>,
     /// What the client made up to name this registration, so that it may repeat the request.
     pub nonce: Option<&'a str>,
 }
@@ -81,14 +85,18 @@ impl Store {
             return Ok(RegisterOutcome::Refused(Self::key_refusal(&transaction, workspace, key, now).await?));
         };
         let (role, scopes) = (parse_column(&granted, "role", Role::parse)?, scopes_of(&granted)?);
-        let replaces = new.replaces.map(|device| device.0);
+        let replaces = match new.replaces {
+            Some(replaced) => Some(alias_of(&transaction, workspace, replaced, new.replaces_through).await?),
+            None => None,
+        };
+        let event = DeviceEvent::of(&DeviceChange::registration(new.device, &role, &scopes, replaces))?;
         let insert = include_str!("../../../sql/accounts/devices/register/insert.sql");
         let (device, role_text, scope_list, hash) = (new.device, role.as_str(), scopes.to_list(), token.as_bytes());
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[
             id,
             &device.0,
             &now.0,
-            &replaces,
+            &replaces.map(|alias| alias.device.0),
             &key,
             &new.name,
             &new.platform,
@@ -96,12 +104,33 @@ impl Store {
             &scope_list,
             &hash,
             &new.nonce,
+            &replaces.map(|alias| alias.through.0),
+            &event.digest.0,
+            &event.fields,
         ];
         transaction.execute(insert, params).await?;
         commit(transaction).await?;
         let name = new.name.to_owned();
         Ok(RegisterOutcome::Registered(RegisteredDevice { device, name, role, scopes, last_seq: 0 }))
     }
+}
+
+/// The device that a new one replaces, with the last seq that it made as that device.
+async fn alias_of(
+    transaction: &Transaction<'_>,
+    workspace: WorkspaceId,
+    replaced: DeviceId,
+    through: Option<i64>,
+) -> Result<Alias, StoreError> {
+    let through = match through {
+        Some(through) => through,
+        None => {
+            let next = include_str!("../../../sql/log/append/system/next_seq.sql");
+            let row = transaction.query_one(next, &[&workspace.0, &replaced.0]).await?;
+            row.try_get::<_, i64>("seq")? - 1
+        }
+    };
+    Ok(Alias { device: replaced, through: Seq(through) })
 }
 
 /// Gives the device that an earlier request with this nonce registered the new token. `None`: there is none. The key is

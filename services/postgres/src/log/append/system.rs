@@ -154,7 +154,7 @@ fn judged_of(op: &SystemOp) -> JudgedOp {
 }
 
 /// Locks the log, appends the catalog in force if the log lacks it, and returns the system device's next seq.
-async fn lock_for_system(
+pub(crate) async fn lock_for_system(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     now: UnixMs,
@@ -182,7 +182,7 @@ async fn find_unconfirmed(
 }
 
 /// Appends with the lock held. `None`: another catalog has come into force since the op was judged.
-async fn append_one(
+pub(crate) async fn append_one(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     now: UnixMs,
