@@ -59,10 +59,29 @@ CREATE TABLE tidelog.devices (
     role text NOT NULL,
     scopes text[] NOT NULL,
     token_sha256 bytea NOT NULL,
+    nonce text,
+    previous_token_sha256 bytea,
+    previous_until_ms bigint,
+    replaces_through bigint,
+    event_position bigint NOT NULL DEFAULT 0,
+    access_position bigint NOT NULL DEFAULT 0,
+    event_digest bigint,
+    event_fields bytea,
     PRIMARY KEY (workspace, device)
 );
+-- Finds the device that a key registered with a nonce.
+CREATE INDEX devices_nonce ON tidelog.devices (workspace, enrolled_by, nonce) WHERE nonce IS NOT NULL;
 COMMENT ON TABLE tidelog.devices IS 'The devices: each is one replica of an app. What a device reports about itself is in device_presence';
 COMMENT ON COLUMN tidelog.devices.scopes IS 'The scopes that the device may use beside the empty one; {*} means all';
+COMMENT ON COLUMN tidelog.devices.nonce IS 'What the client made up to name the registration, so that it may repeat it; null if it gave none';
+COMMENT ON COLUMN tidelog.devices.previous_token_sha256 IS 'The token before the present one, as long as the present one was not used; null if there is none';
+COMMENT ON COLUMN tidelog.devices.previous_until_ms IS 'Until when the token before the present one is valid';
+COMMENT ON COLUMN tidelog.devices.replaces IS 'The device whose ops the device made under its old name; null if it replaces none';
+COMMENT ON COLUMN tidelog.devices.replaces_through IS 'The last seq of these ops; null if it replaces no device';
+COMMENT ON COLUMN tidelog.devices.event_position IS 'The position of the _devices event of its registration; 0 before its first append';
+COMMENT ON COLUMN tidelog.devices.access_position IS 'The position of the last _devices event that changed its role or scopes; 0 if none did';
+COMMENT ON COLUMN tidelog.devices.event_fields IS 'The fields of the _devices event that its next append puts into the log first; null if the log has the event, or if the device is of a server from before these events';
+COMMENT ON COLUMN tidelog.devices.event_digest IS 'The digest of that event';
 
 CREATE TABLE tidelog.enrollment_keys (
     workspace uuid NOT NULL,
@@ -139,10 +158,12 @@ COMMENT ON COLUMN tidelog.log.fields IS 'The fields of a put or resolve as Messa
 -- log's key, which stays fast however old the oldest snapshot of the database is (docs/adr/0014).
 CREATE TABLE tidelog.heads (
     workspace uuid PRIMARY KEY,
-    catalog_version bigint NOT NULL DEFAULT 0
+    catalog_version bigint NOT NULL DEFAULT 0,
+    access_position bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 40);
 COMMENT ON TABLE tidelog.heads IS 'One row per log. Its lock puts the appends to the log in order';
 COMMENT ON COLUMN tidelog.heads.catalog_version IS 'The version of the last _catalog event in the log; 0 if there is none';
+COMMENT ON COLUMN tidelog.heads.access_position IS 'The position of the last _devices event in the log that changed the role or scopes of a device; 0 if there is none';
 
 CREATE TABLE tidelog.device_presence (
     workspace uuid NOT NULL,
@@ -392,7 +413,7 @@ BEGIN
                 coalesce(p_catalog_version = (SELECT max(c.version) FROM tidelog.catalogs c)
                 AND b.op_count > 0
                 AND (b.device = '00000000-0000-0000-0000-000000000000' OR (
-                    SELECT d.revoked_at_ms IS NULL FROM tidelog.devices d
+                    SELECT d.revoked_at_ms IS NULL AND d.event_fields IS NULL FROM tidelog.devices d
                     WHERE d.workspace = b.workspace AND d.device = b.device))
                 AND b.first_seq - 1 = coalesce((SELECT l.seq FROM tidelog.log l
                     WHERE l.workspace = b.workspace AND l.device = b.device AND l.seq >= b.first_seq - 1
@@ -430,19 +451,20 @@ END
 $$;
 COMMENT ON FUNCTION tidelog.append(bigint, bigint, tidelog.append_batch[], tidelog.append_op[]) IS 'Appends a group of batches to their logs';
 
--- tidelog.append for a group in which anything is unusual: the first events of a log, a new catalog, repeated ops, a
--- batch to refuse. The status of a batch is the first of these that holds; only appended stores anything.
+-- tidelog.append for a group in which anything is unusual: the first events of a log, a new catalog, the first ops of a
+-- device, repeated ops, a batch to refuse. The status of a batch is the first of these that holds; only appended stores anything.
 --   catalog_stale    another catalog is in force than the ops were judged by (true of all batches)
 --   unregistered     the workspace has no such device; the system device belongs to every workspace
 --   revoked          the device may no longer push
 --   cursor_ahead     the cursor is past the head
 --   cursor_diverged  the event at the cursor has another check
---   seq_gap          ops before the batch are missing; for the system device also the _catalog event (append_catalog)
+--   seq_gap          ops before the batch are missing; for the system device also the _catalog event (append_catalog),
+--                    or the _devices event of a device in the group
 --   seq_differs      a stored op has another digest than the one that was sent with its seq
 --   base_ahead       an op's base is past the head
 --   appended         every op is in the log, from this call or an earlier one
 -- Locks: the caller, tidelog.append, holds the head rows of all workspaces. A head row is updated if its log gets a
--- _catalog event; no other row is locked.
+-- _catalog event, the row of a device if the log gets its _devices event; no other row is locked.
 CREATE FUNCTION tidelog.append_slow(
     p_now_ms bigint,
     p_catalog_version bigint,
@@ -470,10 +492,9 @@ BEGIN
             p_catalog_version <> (
                 SELECT h.catalog_version FROM tidelog.heads h WHERE h.workspace = b.workspace
             ) AS lacks_catalog,
-            CASE WHEN b.device = v_system THEN false ELSE (
-                SELECT d.revoked_at_ms IS NOT NULL FROM tidelog.devices d
-                WHERE d.workspace = b.workspace AND d.device = b.device
-            ) END AS is_revoked,
+            CASE WHEN b.device = v_system THEN false ELSE registered.is_revoked END AS is_revoked,
+            registered.event_fields IS NOT NULL AS lacks_event, registered.event_fields, registered.event_digest,
+            registered.replaces, registered.replaces_through, registered.device_role, registered.device_scopes,
             -- The first probe reads one entry if the batch continues what is stored, which is the usual case.
             coalesce(
                 (SELECT l.seq FROM tidelog.log l
@@ -487,6 +508,11 @@ BEGIN
             SELECT l.position, l.received_at_ms FROM tidelog.log l WHERE l.workspace = b.workspace
             ORDER BY l.position DESC LIMIT 1
         ) AS edge ON true
+        LEFT JOIN LATERAL (
+            SELECT d.revoked_at_ms IS NOT NULL AS is_revoked, d.event_fields, d.event_digest, d.replaces,
+                d.replaces_through, d.role AS device_role, d.scopes AS device_scopes
+            FROM tidelog.devices d WHERE d.workspace = b.workspace AND d.device = b.device
+        ) AS registered ON true
     ),
     judged AS MATERIALIZED (
         SELECT b.*, CASE
@@ -500,8 +526,9 @@ BEGIN
                 ORDER BY l.position LIMIT 1
             ) THEN 'cursor_diverged'
             WHEN b.first_seq > b.stored_seq + 1 THEN 'seq_gap'
-            -- The _catalog event would take the seq that the op was given.
-            WHEN b.device = v_system AND b.lacks_catalog THEN 'seq_gap'
+            -- A _catalog or _devices event would take the seq that the op was given.
+            WHEN b.device = v_system AND (b.lacks_catalog OR bool_or(b.lacks_event) OVER (PARTITION BY b.workspace))
+                THEN 'seq_gap'
             WHEN b.op_count > 0 AND b.first_seq <= b.stored_seq AND (
                 SELECT true FROM tidelog.log l
                 WHERE l.workspace = b.workspace AND l.device = b.device
@@ -521,10 +548,13 @@ BEGIN
         FROM judged j
     ),
     -- Where the new ops go: new_so_far counts those of the workspace up to this batch, and the last of them is at
-    -- last_position. A log that lacks the catalog gets its _catalog event before its first new op.
+    -- last_position. A log that lacks the catalog gets its _catalog event before its first new op. If the log does not
+    -- say who a device is, the _devices event goes before the device's first new op; events_so_far counts these.
     placed AS MATERIALIZED (
-        SELECT c.*, sum(c.new_count) OVER so_far AS new_so_far,
-            c.old_head + c.lacks_catalog::integer + sum(c.new_count) OVER so_far AS last_position
+        SELECT c.*, c.lacks_event AND c.new_count > 0 AS gets_event, sum(c.new_count) OVER so_far AS new_so_far,
+            sum((c.lacks_event AND c.new_count > 0)::integer) OVER so_far AS events_so_far,
+            c.old_head + c.lacks_catalog::integer
+                + sum(c.new_count + (c.lacks_event AND c.new_count > 0)::integer) OVER so_far AS last_position
         FROM counted c
         WINDOW so_far AS (PARTITION BY c.workspace ORDER BY c.ordinality)
     ),
@@ -544,6 +574,28 @@ BEGIN
     catalog_versions AS (
         UPDATE tidelog.heads h SET catalog_version = p_catalog_version
             WHERE h.workspace = ANY (ARRAY(SELECT p.workspace FROM catalog_batches p))
+    ),
+    device_events AS (
+        INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
+                kind, table_name, record, scope, role, actor, conflict, rejected, fields)
+            SELECT p.workspace, v_system, p.last_position - p.new_count,
+                p.lacks_catalog::integer + p.events_so_far
+                + coalesce((SELECT l.seq FROM tidelog.log l WHERE l.workspace = p.workspace
+                    AND l.device = v_system ORDER BY l.seq DESC LIMIT 1), 0),
+                p.last_position - p.new_count - 1, p.received_at_ms, p.received_at_ms, p.event_digest, 0,
+                1, '_devices', p.device::text, '', '', '', '', '', p.event_fields
+            FROM placed p WHERE p.gets_event
+    ),
+    device_changes AS (
+        INSERT INTO tidelog.device_changes (workspace, device, position, replaces, replaces_through, role, scopes)
+            SELECT p.workspace, p.device, p.last_position - p.new_count, p.replaces, p.replaces_through, p.device_role,
+                p.device_scopes
+            FROM placed p WHERE p.gets_event
+    ),
+    logged_devices AS (
+        UPDATE tidelog.devices d
+            SET event_position = p.last_position - p.new_count, event_fields = NULL, event_digest = NULL
+            FROM placed p WHERE p.gets_event AND d.workspace = p.workspace AND d.device = p.device
     ),
     new_events AS (
         INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
@@ -984,13 +1036,19 @@ CREATE TABLE tidelog.device_changes (
     position bigint NOT NULL,
     replaces uuid,
     replaces_through bigint,
+    role text,
+    scopes text[],
     PRIMARY KEY (workspace, position)
 );
+-- Finds what a device was allowed at a position.
+CREATE INDEX device_changes_access ON tidelog.device_changes (workspace, device, position) WHERE role IS NOT NULL;
 CREATE INDEX device_changes_replaces ON tidelog.device_changes (workspace, position) WHERE replaces IS NOT NULL;
 COMMENT ON TABLE tidelog.device_changes IS 'The _devices events: a row for each, written in the transaction that appends it';
 COMMENT ON COLUMN tidelog.device_changes.position IS 'The position of the event';
 COMMENT ON COLUMN tidelog.device_changes.replaces IS 'The device whose ops the device made under its old name; null if the event names none';
 COMMENT ON COLUMN tidelog.device_changes.replaces_through IS 'The last seq of these ops; null if the event names no other device';
+COMMENT ON COLUMN tidelog.device_changes.role IS 'The role of the device from the event on; null if the event does not change what the device may do';
+COMMENT ON COLUMN tidelog.device_changes.scopes IS 'The scopes of the device from the event on; null together with the role';
 GRANT SELECT, INSERT ON tidelog.device_changes TO tidelog_service;
 
 -- The views are security barriers: a function that a reader has written never sees a row that the view leaves out. A
@@ -1015,7 +1073,7 @@ COMMENT ON COLUMN log.events.workspace IS 'The workspace whose log the event is 
 COMMENT ON COLUMN log.events.position IS 'The place of the event in the log: 1, 2, 3 and so on without gaps, in the order in which the server stored the events';
 COMMENT ON COLUMN log.events.device IS 'The device that made the event; the nil UUID is the server';
 COMMENT ON COLUMN log.events.seq IS 'The device''s own number of the event: 1, 2, 3 and so on without gaps, in the order in which the device made its events';
-COMMENT ON COLUMN log.events."table" IS 'The table of the record; _catalog if the event changes the catalog';
+COMMENT ON COLUMN log.events."table" IS 'The table of the record; _catalog if the event changes the catalog, _devices if it says who a device is';
 COMMENT ON COLUMN log.events.record IS 'The id of the record within its table and scope';
 COMMENT ON COLUMN log.events.scope IS 'The scope of the record; the empty scope belongs to everyone';
 COMMENT ON COLUMN log.events.kind IS 'put, delete or resolve';

@@ -85,3 +85,15 @@ pub const PULL_WAIT_MS_MAX: u64 = 30_000;
 pub const PUSH_WAIT_MS_MAX: u64 = 10_000;
 /// Number of devices that one enrollment key may register per hour, if the key sets no other limit.
 pub const REGISTRATIONS_PER_HOUR_DEFAULT: i32 = 100;
+/// Largest number of scopes that a device can be given. Its `_devices` event has them all.
+pub const SCOPES_MAX: usize = 1_000;
+/// Shortest nonce of a registration, in characters. Long enough that no two devices make up the same one.
+pub const NONCE_CHARS_MIN: usize = 16;
+/// Longest nonce of a registration, in characters.
+pub const NONCE_CHARS_MAX: usize = 64;
+/// How long a registration may be repeated by its nonce, in milliseconds: a day, so that a device finds out what became
+/// of it when it is online again.
+pub const REGISTRATION_REPEAT_MS_MAX: i64 = 24 * 3_600_000;
+/// How long a device's token is valid beside the one that replaces it, in milliseconds. Long enough to ask again if the
+/// answer was lost.
+pub const PREVIOUS_TOKEN_MS: i64 = 10 * 60_000;

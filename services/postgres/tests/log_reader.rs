@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::digest::Digest;
-use tidelog_core::ids::{Position, Scopes, TableName, WorkspaceId};
+use tidelog_core::ids::{DeviceId, Position, Scopes, TableName, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{EventView, JsonForm, write_json};
@@ -147,6 +147,43 @@ async fn rows_far_heavier_than_the_rows_before_are_read_as_well() {
     }
     let all: Vec<_> = events.iter().filter(|event| event.is_seen(None, None)).map(|event| event.position).collect();
     assert_eq!(seen, all);
+}
+
+/// SEC-1: whether the events are read and dropped here, or left out by the database.
+#[tokio::test]
+async fn a_device_sees_the_role_and_scopes_of_no_other() {
+    let mut random = StdRng::seed_from_u64(4);
+    let mut events: Vec<_> = (1..=2_000).map(|at| event(&mut random, at, at, "common", 10)).collect();
+    let [own, other] = [1, 2].map(|number| DeviceId(Uuid::from_u128(number)));
+    let fields = ["replaces", "role", "scopes"].map(|name| (name, Value::Text("x".to_owned())));
+    for at in [3, 4, 1_500, 1_600] {
+        let event = &mut events[at - 1];
+        (event.table, event.scope, event.is_rejected) = ("_devices".to_owned(), String::new(), false);
+        event.fields = Fields::from_iter(fields.clone()).to_msgpack();
+    }
+    let database = TestDatabase::create().await;
+    let store = store(&database, &events).await;
+    for (device, positions) in [(own, "3, 1500"), (other, "4, 1600")] {
+        let name = format!("UPDATE tidelog.log SET record = '{device}' WHERE position IN ({positions})");
+        database.connect().await.batch_execute(&name).await.unwrap();
+    }
+    let filters = [EventFilter::all(), EventFilter::new(Some([].iter()), &Scopes::All)];
+    for (filter, is_device) in filters.iter().flat_map(|filter| [(filter.clone(), false), (filter.clone(), true)]) {
+        let filter = if is_device { filter.of_device(own) } else { filter };
+        let mut reader = LogReader::new(store.clone(), WORKSPACE, filter, (Cursor::START, Position(2_000)), ALL);
+        let (mut shown, mut access) = (Vec::new(), Vec::new());
+        while let Some(page) = reader.next_page().await.unwrap() {
+            access.extend(page.access_events.iter().map(|(position, _)| position.0));
+            let devices = views(&page).into_iter().filter(|view| view.table.as_str() == "_devices");
+            shown.extend(devices.map(|view| (view.position.0, view.fields.unwrap().0.into_keys().collect::<Vec<_>>())));
+        }
+        let whole = vec!["replaces", "role", "scopes"];
+        let of_others = if is_device { vec!["replaces"] } else { whole.clone() };
+        let expected = [(3, whole.clone()), (4, of_others.clone()), (1_500, whole), (1_600, of_others)];
+        let expected = expected.map(|(at, names)| (at, names.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        assert_eq!(shown, expected);
+        assert_eq!(access, if is_device { vec![3, 1_500] } else { vec![] }, "what changes what the reader sees");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::digest::Digest;
-use tidelog_core::ids::{CATALOG_TABLE, Position, WorkspaceId};
+use tidelog_core::ids::{CATALOG_TABLE, DEVICES_TABLE, Position, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use uuid::Uuid;
 
@@ -38,7 +38,8 @@ impl StoredEvent {
     /// Whether a reader of these tables and scopes sees the event; `None` stands for all.
     pub fn is_seen(&self, tables: Option<&[&str]>, scopes: Option<&[&str]>) -> bool {
         let has = |list: Option<&[&str]>, name: &str| list.is_none_or(|list| list.contains(&name));
-        !self.is_rejected && (self.table == CATALOG_TABLE || (has(tables, &self.table) && has(scopes, &self.scope)))
+        let is_for_all = [CATALOG_TABLE, DEVICES_TABLE].contains(&self.table.as_str());
+        !self.is_rejected && (is_for_all || (has(tables, &self.table) && has(scopes, &self.scope)))
     }
 }
 

@@ -71,7 +71,7 @@ fn the_lines_of_the_demo_work_when_pasted() {
     assert_eq!(pushed["last_seq"], 1);
     assert_eq!(pushed["rejected"], serde_json::json!([]));
     let pulled: Json = serde_json::from_str(answers.next().unwrap()).unwrap();
-    assert_eq!(pulled["events"].as_array().unwrap().len(), 2);
+    assert_eq!(pulled["events"].as_array().unwrap().len(), 3);
     server.stop();
 
     let mut server = serve(dir.path(), &["--demo"]);
@@ -79,7 +79,7 @@ fn the_lines_of_the_demo_work_when_pasted() {
     let answers = shell(&lines.join("\necho\n"));
     let pulled: Json = serde_json::from_str(answers.lines().last().unwrap()).unwrap();
     let events = pulled["events"].as_array().unwrap().len();
-    assert_eq!(events, 3, "a later start has a key too, and the data is still there");
+    assert_eq!(events, 5, "a later start has a key too, and the data is still there");
     server.stop();
 }
 
@@ -101,6 +101,14 @@ fn commands_reach_a_running_server_by_its_data_directory() {
     let table = good(tidelog(dir.path()).args(["device", "list", "--workspace", &workspace]));
     assert!(table.contains("DEVICE") && table.contains("till") && table.contains("active"), "{table}");
     let id = device["device"].as_str().unwrap();
+    let set = ["device", "set", id, "--workspace", "acme", "--name", "till 2", "--scope", "a", "--scope", "b", "--json"];
+    let set = good_json(tidelog(dir.path()).args(set));
+    assert_eq!((&set["devices"][0]["name"], &set["devices"][0]["scopes"]), (&"till 2".into(), &["a", "b"][..].into()));
+    let message = bad(tidelog(dir.path()).args(["device", "set", id, "--workspace", "acme", "--role", "nobody"]));
+    assert!(message.contains("its roles are member"), "{message}");
+    let unknown = "00000000-0000-4000-8000-000000000001";
+    let message = bad(tidelog(dir.path()).args(["device", "set", unknown, "--workspace", "acme", "--name", "x"]));
+    assert!(message.contains("there is no device"), "{message}");
     good(tidelog(dir.path()).args(["device", "revoke", id, "--workspace", "acme"]));
     assert!(good(tidelog(dir.path()).args(["device", "list", "--workspace", "acme"])).contains("revoked"));
     for kind in [
@@ -267,6 +275,18 @@ fn the_admin_listener_exists_only_with_its_option() {
     assert!(created["keys"]["member"].is_string(), "{created}");
     let list = shell(&format!("curl -s {admin}/admin/v1/workspaces -H 'Authorization: Bearer {token}'"));
     assert!(list.contains("acme"), "{list}");
+    let device: Json = serde_json::from_str(&shell(&format!(
+        "curl -s {}/api/v1/devices -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d '{{\"name\":\"till\"}}'",
+        server.url,
+        created["keys"]["member"].as_str().unwrap()
+    )))
+    .unwrap();
+    let (workspace, device) = (created["workspace"].as_str().unwrap(), device["device"].as_str().unwrap());
+    let changed = shell(&format!(
+        "curl -s -X PATCH {admin}/admin/v1/workspaces/{workspace}/devices/{device} -H 'Authorization: Bearer {token}' \
+            -H 'Content-Type: application/json' -d '{{\"scopes\":[\"store-1\"]}}'"
+    ));
+    assert!(changed.contains("store-1"), "{changed}");
     let refused = shell(&format!(
         "curl -s {admin}/admin/v1/workspaces -H 'Authorization: Bearer {}'",
         created["keys"]["member"].as_str().unwrap()

@@ -225,19 +225,19 @@ async fn gauges_become(app: &TestApp, expected: [i64; 5]) {
 async fn the_gauges_show_a_generation_being_built_swapped_and_rolled_back() {
     let app = TestApp::build().catalog(CATALOG).start().await;
     with_history(&app, 2, 20).await;
-    // The catalog, and four pushes of 20 ops.
+    // The catalog, two devices, and four pushes of 20 ops.
     gauges_become(&app, [1, 0, 0, 0, 0]).await;
     // While another transaction locks the live checkpoint, no generation is swapped.
     let owner = app.database.connect().await;
     owner.batch_execute("BEGIN; SELECT FROM tidelog.checkpoints FOR UPDATE").await.unwrap();
     let mut rebuild = tidelog(&app, &["rebuild"]).stdout(Stdio::null()).spawn().unwrap();
-    gauges_become(&app, [1, 1, 0, 81, 0]).await;
+    gauges_become(&app, [1, 1, 0, 83, 0]).await;
     owner.batch_execute("COMMIT").await.unwrap();
     assert!(tokio::task::spawn_blocking(move || rebuild.wait().unwrap()).await.unwrap().success());
     gauges_become(&app, [2, 0, 1, 0, 0]).await;
     good(&app, &["rebuild", "rollback"]).await;
     app.phone("three").await.saves("notes", "n", json!({})).await;
-    gauges_become(&app, [1, 1, 0, 81, 1]).await;
+    gauges_become(&app, [1, 1, 0, 83, 1]).await;
 }
 
 /// Every record of the table set that is live at first, as a transaction sees it.

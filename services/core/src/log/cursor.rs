@@ -89,9 +89,13 @@ impl<'de> Deserialize<'de> for Cursor {
 /// use tidelog_core::ids::Position;
 ///
 /// let at = Cursor { position: Position(41), check: CursorCheck(0xc0ffee) };
-/// let cursor = RecordsCursor { full: false, catalog: 2, generation: 1, start: Position(7), at };
+/// let access = Position::START;
+/// let cursor = RecordsCursor { full: false, catalog: 2, access, generation: 1, start: Position(7), at };
 /// assert_eq!(cursor.to_string(), "p.1.2.7.41.0000000000c0ffee");
 /// assert_eq!(RecordsCursor::parse(&cursor.to_string()), Some(cursor));
+/// let changed = RecordsCursor { access: Position(30), ..cursor };
+/// assert_eq!(changed.to_string(), "p.1.2-30.7.41.0000000000c0ffee");
+/// assert_eq!(RecordsCursor::parse(&changed.to_string()), Some(changed));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsCursor {
@@ -100,6 +104,8 @@ pub struct RecordsCursor {
     pub full: bool,
     /// The version of the catalog that determined what the caller may read; 0 before the first catalog.
     pub catalog: i64,
+    /// The position of the last event that had changed the role or scopes of the caller; 0 if none had.
+    pub access: Position,
     /// The generation of the records. A refold starts a new one.
     pub generation: i64,
     /// The checkpoint of the projector when the caller began to read: it needs no tombstones of deletes up to here.
@@ -109,8 +115,8 @@ pub struct RecordsCursor {
 }
 
 impl RecordsCursor {
-    /// Parses `<p or f>.<generation>.<catalog>.<start>.<position>.<16 hex digits>`. Accepts only the exact text that
-    /// [`fmt::Display`] writes.
+    /// Parses `<p or f>.<generation>.<catalog>[-<access>].<start>.<position>.<16 hex digits>`. Accepts only the exact text
+    /// that [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (state, rest) = text.split_once('.')?;
         let (generation, rest) = rest.split_once('.')?;
@@ -121,15 +127,23 @@ impl RecordsCursor {
             "f" => true,
             _ => return None,
         };
+        let (catalog, access) = match catalog.split_once('-') {
+            Some((catalog, access)) => (catalog, parse_position(access).filter(|access| *access > Position::START)?),
+            None => (catalog, Position::START),
+        };
         let (generation, catalog) = (parse_position(generation)?.0, parse_position(catalog)?.0);
-        Some(Self { full, generation, catalog, start: parse_position(start)?, at: Cursor::parse(at)? })
+        Some(Self { full, generation, catalog, access, start: parse_position(start)?, at: Cursor::parse(at)? })
     }
 }
 
 impl fmt::Display for RecordsCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.full { "f" } else { "p" };
-        write!(f, "{state}.{}.{}.{}.{}", self.generation, self.catalog, self.start, self.at)
+        write!(f, "{state}.{}.{}", self.generation, self.catalog)?;
+        if self.access > Position::START {
+            write!(f, "-{}", self.access)?;
+        }
+        write!(f, ".{}.{}", self.start, self.at)
     }
 }
 
@@ -154,8 +168,11 @@ mod tests {
             let cursor = Cursor { position: Position(41), check: CursorCheck(check) };
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
             for full in [false, true] {
-                let records = RecordsCursor { full, generation: 3, catalog: 2, start: Position(7), at: cursor };
-                assert_eq!(RecordsCursor::parse(&records.to_string()), Some(records));
+                for access in [Position::START, Position(5)] {
+                    let (catalog, start) = (2, Position(7));
+                    let records = RecordsCursor { full, generation: 3, catalog, access, start, at: cursor };
+                    assert_eq!(RecordsCursor::parse(&records.to_string()), Some(records));
+                }
             }
         }
     }

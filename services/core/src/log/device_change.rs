@@ -8,6 +8,9 @@ use crate::log::event::Event;
 use crate::log::op::{Intent, Op};
 use crate::value::Fields;
 
+/// The fields of a `_devices` event that only the device itself and analysts see.
+pub const ACCESS_FIELDS: [&str; 2] = ["role", "scopes"];
+
 /// What a `_devices` event says of a device. Only the system device makes such events, and they become no record.
 ///
 /// ```
@@ -88,6 +91,11 @@ impl DeviceChange {
     /// A change of a device that says nothing of it yet.
     pub fn of(device: DeviceId) -> Self {
         Self { device, role: None, scopes: None, replaces: None, revoked: false, readmitted: None }
+    }
+
+    /// What the event of a registration says.
+    pub fn registration(device: DeviceId, role: &Role, scopes: &Scopes, replaces: Option<Alias>) -> Self {
+        Self { role: Some(role.clone()), scopes: Some(scopes.clone()), replaces, ..Self::of(device) }
     }
 
     /// The op of the `_devices` event, except for its seq, which the log assigns.

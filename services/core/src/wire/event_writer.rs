@@ -1,8 +1,10 @@
 //! Writes an event from its stored row to the wire, without building values (docs/adr/0015).
 
+use crate::log::device_change::ACCESS_FIELDS;
 use crate::log::event_ref::EventRef;
 use crate::log::op::Kind;
 use crate::msgpack::write::{put_int, put_text};
+use crate::value::Fields;
 
 /// Upper bound of the bytes of the members that every event has, without its texts.
 const PLAIN_BYTES_MAX: usize = 256;
@@ -63,6 +65,14 @@ impl EventRef<'_> {
         if !self.actor.is_empty() {
             put_member(out, b"\xa5actor", self.actor);
         }
+    }
+
+    /// Appends a `_devices` event as devices see those of others: without role and scopes.
+    pub fn write_without_access(&self, out: &mut Vec<u8>) {
+        // What cannot be read is not shown.
+        let Fields(mut fields) = Fields::from_msgpack(self.fields).unwrap_or_default();
+        fields.retain(|name, _| !ACCESS_FIELDS.contains(&name.as_str()));
+        EventRef { fields: &Fields(fields).to_msgpack(), ..*self }.write(out);
     }
 
     /// The fields on the wire. A put whose fields are not stored sets none. A resolve without fields deletes the

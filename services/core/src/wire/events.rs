@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, CatalogEventError};
+use crate::catalog::Catalog;
 use crate::error::plain_message;
-use crate::ids::{Actor, CatalogVersion, ConflictId, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
+use crate::ids::{
+    Actor, ConflictId, DEVICES_TABLE, DeviceId, Position, RecordId, Role, Scope, Seq, TableName,
+};
 use crate::log::cursor::Cursor;
+use crate::log::device_change::DeviceChange;
 use crate::log::digest::Digest;
 use crate::log::event::Event;
 use crate::log::op::{Kind, intent_of};
@@ -127,12 +130,25 @@ impl TryFrom<EventView> for Event {
     }
 }
 
-impl Catalog {
-    /// Reads the catalog of a `_catalog` event that was pulled in MessagePack.
-    pub fn from_packed_event(event: &[u8]) -> Result<(CatalogVersion, Self), CatalogEventError> {
-        let event: EventView =
-            rmp_serde::from_slice(event).map_err(|e| CatalogEventError::Shape(plain_message(&e.to_string())))?;
-        Self::from_fields(event.fields.as_ref().ok_or(CatalogEventError::NoFields)?)
+/// An event that may change what a reader sees.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AccessEvent {
+    /// A `_catalog` event, with its catalog.
+    Catalog(Box<Catalog>),
+    /// A `_devices` event.
+    Device(DeviceChange),
+}
+
+impl AccessEvent {
+    /// Reads a `_catalog` or `_devices` event that was encoded in MessagePack.
+    pub fn from_packed(event: &[u8]) -> Result<Self, String> {
+        let event: EventView = rmp_serde::from_slice(event).map_err(|e| plain_message(&e.to_string()))?;
+        let fields = event.fields.unwrap_or_default();
+        if event.table.as_str() == DEVICES_TABLE {
+            return DeviceChange::from_fields(&event.record, &fields).map(Self::Device).map_err(|e| e.to_string());
+        }
+        let catalog = Catalog::from_fields(&fields).map_err(|e| e.to_string())?;
+        Ok(Self::Catalog(Box::new(catalog.1)))
     }
 }
 
@@ -164,6 +180,13 @@ pub struct PullResponse {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,
+    /// Scopes that the device may read since this page; `*` is every scope. It has to read all of their records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resync_scopes: Vec<String>,
+    /// Scopes that the device may no longer read since this page; `*` is every scope but `""`. It has to forget their records,
+    /// before it reads what `resync_scopes` names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_scopes: Vec<String>,
     /// The events, in position order, in whole batches. The last member of the page, so that a client that parses the
     /// page as a stream has the other members first.
     pub events: Vec<EventView>,
@@ -189,4 +212,11 @@ pub struct PullEnd {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,
+    /// Scopes that the device may read since these events; `*` is every scope. It has to read all of their records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resync_scopes: Vec<String>,
+    /// Scopes that the device may no longer read since these events; `*` is every scope but `""`. It has to forget their records,
+    /// before it reads what `resync_scopes` names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_scopes: Vec<String>,
 }

@@ -22,9 +22,9 @@ pub use conflicts::{
     AuthoredEvent, Choice, ConflictView, ConflictsResponse, HistoryEvent, HistoryResponse, ResolveResponse, SideView,
 };
 pub use decode::{DecodeError, decode};
-pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
+pub use devices::{DeviceList, DevicePatch, DeviceView, RegisterRequest, RegisterResponse, TokenResponse};
 pub use encode::encode;
-pub use events::{EventView, PullEnd, PullResponse, ReadError};
+pub use events::{AccessEvent, EventView, PullEnd, PullResponse, ReadError};
 #[cfg(feature = "server")]
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
 pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
@@ -37,7 +37,7 @@ pub use status::{CatalogView, Limits, Status};
 /// The members of request bodies, as the OpenAPI document describes them. Programs use the requests themselves.
 pub mod schema {
     pub use super::conflicts::ResolveMembers;
-    pub use super::devices::RegisterMembers;
+    pub use super::devices::{PatchMembers, RegisterMembers};
     pub use super::push::{OpMembers, PushMembers, SyncMembers};
 }
 

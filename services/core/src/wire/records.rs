@@ -213,4 +213,11 @@ pub struct RecordsEnd {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub drop: Vec<TableName>,
+    /// Scopes that the caller may read since its cursor; `*` is every scope. It has to read all of their records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resync_scopes: Vec<String>,
+    /// Scopes that the caller may no longer read since its cursor; `*` is every scope but `""`. It has to forget their
+    /// records, before it reads what `resync_scopes` names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_scopes: Vec<String>,
 }

@@ -6,8 +6,9 @@ use moka::future::Cache;
 use tidelog_core::ids::{DeviceId, WorkspaceId};
 use tidelog_postgres::DeviceAccount;
 
-/// Maximum age of a cached account. It bounds how long a revoked device can still read: a revocation is in force within
-/// 5 s, for open streams too. A push sees it at once, because the append checks the device under the log's lock.
+/// Maximum age of a cached account. It bounds how long a revoked device can still read, and how long a token that was
+/// replaced is still taken: both are in force within 5 s, for open streams too. A push sees a revocation at once, because
+/// the append checks the device under the log's lock.
 const ACCOUNT_AGE_MAX: Duration = Duration::from_secs(3);
 const ACCOUNTS_MAX: u64 = 100_000;
 
@@ -31,7 +32,7 @@ impl AccountCache {
         self.accounts.insert((workspace, device), account).await;
     }
 
-    /// Drops a device's account, so that a revocation through this gateway is in force on it at once.
+    /// Drops a device's account, so that a change through this gateway is in force on it at once.
     pub(crate) async fn forget(&self, workspace: WorkspaceId, device: DeviceId) {
         self.accounts.invalidate(&(workspace, device)).await;
     }

@@ -1,14 +1,16 @@
 //! Authentication: a bearer credential is looked up by the ids inside it and proven by its secret.
 
 pub(crate) mod account_cache;
+mod manage_devices;
 mod reader;
+mod tokens;
 pub(crate) mod workspaces;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use tidelog_core::error::Code;
-use tidelog_core::ids::DeviceId;
-use tidelog_postgres::{Credential, CredentialKind};
+use tidelog_core::ids::{DeviceId, Position};
+use tidelog_postgres::{Credential, CredentialKind, DeviceAccount, TokenProof};
 
 pub(crate) use reader::{DevicePrincipal, Reader, owner_of};
 
@@ -63,6 +65,24 @@ impl Gateway {
         }
     }
 
+    /// The reader with the role and scopes that it has in a log, if those that it was authenticated with may be out of date.
+    ///
+    /// `access_position` is where the role or scopes of a device changed last in the log. A reader must not pass that place
+    /// with what it had before: it would never see what it was granted there (PULL-1).
+    pub(crate) async fn newer_access(
+        &self,
+        reader: &Reader,
+        access_position: Position,
+    ) -> Result<Option<Reader>, ApiError> {
+        match reader.device() {
+            Some(device) if device.as_of < access_position => {
+                self.accounts.forget(device.workspace, device.device).await;
+                self.prove_device(device.credential.clone()).await.map(|device| Some(Reader::Device(device)))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
     async fn prove(&self, credential: Credential) -> Result<Credential, ApiError> {
         if !self.store.is_valid(&credential).await? {
             return Err(invalid());
@@ -72,8 +92,10 @@ impl Gateway {
     }
 
     async fn prove_device(&self, credential: Credential) -> Result<DevicePrincipal, ApiError> {
-        let (workspace, device) = (credential.workspace, DeviceId(credential.id));
-        let account = match self.accounts.get(workspace, device).await {
+        let (workspace, device, shown) = (credential.workspace, DeviceId(credential.id), credential.hash());
+        let cached = self.accounts.get(workspace, device).await;
+        // A token that the cached account does not have may be newer than the account.
+        let account = match cached.filter(|account| account.tokens.prove(&shown, self.runtime.clock.now()).is_some()) {
             Some(account) => account,
             None => {
                 let account = self.store.device_account(workspace, device).await?.ok_or_else(invalid)?;
@@ -81,14 +103,16 @@ impl Gateway {
                 account
             }
         };
-        if !account.token.matches(&credential.hash()) {
-            return Err(invalid());
-        }
+        let proof = account.tokens.prove(&shown, self.runtime.clock.now()).ok_or_else(invalid)?;
         if account.revoked {
             return Err(revoked());
         }
         self.rate_limits.check_caller(owner_of(&credential))?;
-        Ok(DevicePrincipal { workspace, device, role: account.role, scopes: account.scopes, credential })
+        if proof == (TokenProof::Current { ends_previous: true }) {
+            self.end_previous_token((workspace, device), &account, &shown).await?;
+        }
+        let DeviceAccount { role, scopes, access_position, as_of, lacks_event, .. } = account;
+        Ok(DevicePrincipal { workspace, device, role, scopes, access_position, as_of, lacks_event, credential })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Authenticated callers, and what each of them may read.
 
 use tidelog_core::catalog::Catalog;
-use tidelog_core::ids::{DeviceId, Role, Scope, Scopes, TableName, WorkspaceId};
+use tidelog_core::ids::{DeviceId, Position, Role, Scope, Scopes, TableName, WorkspaceId};
 use tidelog_postgres::{Credential, EventFilter};
 
 use crate::limits::shares::Owner;
@@ -13,6 +13,12 @@ pub(crate) struct DevicePrincipal {
     pub(crate) device: DeviceId,
     pub(crate) role: Role,
     pub(crate) scopes: Scopes,
+    /// The position of the last event that changed its role or scopes; 0 if none did.
+    pub(crate) access_position: Position,
+    /// The position of the last such event of any device of the workspace, when this one's role and scopes were read.
+    pub(super) as_of: Position,
+    /// Whether neither the log nor its account has its `_devices` event.
+    pub(crate) lacks_event: bool,
     /// What the device proved, kept so that open streams and long polls can prove it again.
     pub(super) credential: Credential,
 }
@@ -77,7 +83,7 @@ impl Reader {
             Self::Analyst(_) => EventFilter::new(tables.map(<[_]>::iter), &Scopes::All),
             Self::Device(device) => {
                 let shown = catalog.readable_by(&device.role).filter(|name| is_wanted(name));
-                EventFilter::new(Some(shown), &device.scopes)
+                EventFilter::new(Some(shown), &device.scopes).of_device(device.device)
             }
         }
     }

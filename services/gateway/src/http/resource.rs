@@ -46,6 +46,7 @@ impl Methods {
     }
 
     method!(post, "POST");
+    method!(patch, "PATCH");
     method!(delete, "DELETE");
 
     pub(crate) fn build(self) -> actix_web::Resource {

@@ -14,7 +14,7 @@ use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, TableName};
 use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_POSITIONS_MAX};
 use tidelog_core::wire::PullResponse;
-use tidelog_postgres::{LogReader, PackedPageLimits, Presence};
+use tidelog_postgres::{LogHead, LogReader, PackedPageLimits, Presence};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
 use crate::http::lines::OpenStream;
-use crate::pull::access_change::AccessChange;
+use crate::pull::access_change::{AccessChange, AccessLists};
 use crate::pull::page::Page;
 use crate::pull::tail_cache::{TailReader, TailView};
 
@@ -57,8 +57,17 @@ pub(crate) struct LogState {
     pub(crate) head: Position,
     /// The catalog of the last `_catalog` event, which decides what readers see.
     pub(crate) catalog: Arc<Catalog>,
+    /// The reader with the role and scopes that it has in this log, if it was authenticated with others.
+    newer_reader: Option<Reader>,
     /// The end of the log, if it is in memory back to the pull's cursor.
     tail: Option<TailView>,
+}
+
+impl LogState {
+    /// A reader with the role and scopes that it has in this log.
+    pub(crate) fn reader<'a>(&'a self, authenticated: &'a Reader) -> &'a Reader {
+        self.newer_reader.as_ref().unwrap_or(authenticated)
+    }
 }
 
 /// Pages of a stream, read ahead of the reader.
@@ -119,7 +128,7 @@ impl Gateway {
         };
         self.note_read(reader, pull.after);
         self.metrics.events_pulled.inc_by(page.count as u64);
-        let access = self.changed_access(reader, &log.catalog, &page.catalogs).await?;
+        let access = self.changed_access(log.reader(reader), &log.catalog, &page.access_events).await?;
         Ok((self.response_of(&page, log.head, access).await?, page))
     }
 
@@ -130,7 +139,7 @@ impl Gateway {
         head: Position,
         access: AccessChange,
     ) -> Result<PullResponse, ApiError> {
-        let (resync, drop) = access.into_lists();
+        let AccessLists { resync, drop, resync_scopes, drop_scopes } = access.into_lists();
         Ok(PullResponse {
             cursor: page.end,
             position: page.end.position,
@@ -140,6 +149,8 @@ impl Gateway {
             server_time: self.runtime.clock.now(),
             resync,
             drop,
+            resync_scopes,
+            drop_scopes,
             events: Vec::new(),
         })
     }
@@ -149,32 +160,34 @@ impl Gateway {
     pub(crate) async fn locate(&self, reader: &Reader, after: Cursor) -> Result<LogState, ApiError> {
         let workspace = reader.workspace();
         if let Some(tail) = self.tails.view(workspace, after.position).await? {
-            return self.locate_in_tail(tail, after).await;
+            return self.locate_in_tail(reader, tail, after).await;
         }
-        let (head, catalog_version) = self.check_cursor(reader, after).await?;
-        match self.tails.begin(workspace, after, head).await? {
-            Some(tail) => self.locate_in_tail(tail, after).await,
+        let log = self.check_cursor(reader, after).await?;
+        match self.tails.begin(workspace, after, log.head).await? {
+            Some(tail) => self.locate_in_tail(reader, tail, after).await,
             None => {
-                let catalog = self.catalogs.of_log(catalog_version).await?.catalog;
-                Ok(LogState { head, catalog, tail: None })
+                let catalog = self.catalogs.of_log(log.catalog_version).await?.catalog;
+                let newer_reader = self.newer_access(reader, log.access_position).await?;
+                Ok(LogState { head: log.head, catalog, newer_reader, tail: None })
             }
         }
     }
 
     /// Checks a cursor in memory. That is as good as in the database, because the tail was just proven to be the end of
     /// the log that is there.
-    async fn locate_in_tail(&self, tail: TailView, after: Cursor) -> Result<LogState, ApiError> {
+    async fn locate_in_tail(&self, reader: &Reader, tail: TailView, after: Cursor) -> Result<LogState, ApiError> {
         match tail.check_at(after.position) {
             None => return Err(cursor_ahead()),
             Some(check) if check != after.check => return Err(cursor_diverged()),
             Some(_) => {}
         }
         let catalog = self.catalogs.of_log(tail.catalog_version).await?.catalog;
-        Ok(LogState { head: tail.head, catalog, tail: Some(tail) })
+        let newer_reader = self.newer_access(reader, tail.access_position).await?;
+        Ok(LogState { head: tail.head, catalog, newer_reader, tail: Some(tail) })
     }
 
-    /// Checks in the database that a cursor was made from this log. Returns the log's head and catalog version.
-    pub(crate) async fn check_cursor(&self, reader: &Reader, cursor: Cursor) -> Result<(Position, i64), ApiError> {
+    /// Checks in the database that a cursor was made from this log. Returns the log's head.
+    pub(crate) async fn check_cursor(&self, reader: &Reader, cursor: Cursor) -> Result<LogHead, ApiError> {
         let head = self.store.head(reader.workspace(), cursor.position).await?.ok_or_else(revoked)?;
         if cursor.position > head.head {
             return Err(cursor_ahead());
@@ -182,7 +195,7 @@ impl Gateway {
         if cursor.position > Position::START && head.check != Some(cursor.check) {
             return Err(cursor_diverged());
         }
-        Ok((head.head, head.catalog_version))
+        Ok(head)
     }
 
     /// The page after a cursor.
@@ -214,7 +227,7 @@ impl Gateway {
         pull: &PullRequest,
         bytes: usize,
     ) -> PageSource {
-        let filter = reader.filter(&log.catalog, pull.tables.as_deref());
+        let filter = log.reader(reader).filter(&log.catalog, pull.tables.as_deref());
         let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
         match &log.tail {
             Some(tail) => {

@@ -15,8 +15,8 @@ pub(crate) struct Page {
     pub(crate) events: Vec<Bytes>,
     /// The number of events.
     pub(crate) count: usize,
-    /// The `_catalog` events on the page, each with its position.
-    pub(crate) catalogs: Vec<(Position, Bytes)>,
+    /// The events on the page that may change what the reader sees, each with its position.
+    pub(crate) access_events: Vec<(Position, Bytes)>,
     /// The cursor after which the next page begins: always the end of a batch.
     pub(crate) end: Cursor,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Page {
 impl Page {
     /// A page without events.
     pub(crate) fn empty(end: Cursor) -> Self {
-        Self { events: Vec::new(), count: 0, catalogs: Vec::new(), end }
+        Self { events: Vec::new(), count: 0, access_events: Vec::new(), end }
     }
 
     /// The body of a pull response: the members of `response`, then the events of this page.
@@ -61,8 +61,8 @@ impl Page {
 impl From<PackedPage> for Page {
     fn from(page: PackedPage) -> Self {
         let events = Bytes::from(page.events);
-        let catalogs = page.catalogs.into_iter().map(|(at, range)| (at, events.slice(range))).collect();
+        let access_events = page.access_events.into_iter().map(|(at, range)| (at, events.slice(range))).collect();
         let events = if events.is_empty() { Vec::new() } else { vec![events] };
-        Self { events, count: page.count, catalogs, end: page.end }
+        Self { events, count: page.count, access_events, end: page.end }
     }
 }

@@ -41,7 +41,8 @@ impl PullStream {
     pub(crate) async fn next(&mut self) -> Result<Option<(Page, AccessChange)>, ApiError> {
         let Some(page) = self.pages.next().await? else { return Ok(None) };
         self.gateway.reauthenticate(&self.reader).await?;
-        let access = self.gateway.changed_access(&self.reader, &self.log.catalog, &page.catalogs).await?;
+        let reader = self.log.reader(&self.reader);
+        let access = self.gateway.changed_access(reader, &self.log.catalog, &page.access_events).await?;
         self.gateway.metrics.events_pulled.inc_by(page.count as u64);
         self.after = page.end;
         Ok(Some((page, access)))

@@ -89,6 +89,10 @@ impl Gateway {
         batch: &mut Arc<AppendBatch>,
         request_id: &str,
     ) -> Result<StoredPush, ApiError> {
+        if device.lacks_event {
+            self.store.prepare_device_event(device.workspace, device.device).await?;
+            self.accounts.forget(device.workspace, device.device).await;
+        }
         let mut in_force = self.catalogs.current().await?;
         for _ in 0..ATTEMPTS_MAX {
             judge_all(&in_force.catalog, device, Arc::make_mut(batch));

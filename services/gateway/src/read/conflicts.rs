@@ -36,14 +36,12 @@ impl Gateway {
         request_id: &str,
     ) -> Result<ResolveResponse, ApiError> {
         let (workspace, owner) = (device.workspace, device.owner());
-        // Not from the cache: this is a write, so a revocation counts at once, as for a push.
+        // Not from the cache: this is a write, so a revocation or another role counts at once.
         let account = self.store.device_account(workspace, device.device).await?;
-        if account.is_none_or(|account| account.revoked) {
-            return Err(revoked());
-        }
+        let account = account.filter(|account| !account.revoked).ok_or_else(revoked)?;
         let actor =
             Actor::parse(device.device.to_string()).map_err(|e| ApiError::new(Code::NameInvalid, e.to_string()))?;
-        let author = ResolveAuthor { role: device.role.clone(), scopes: Some(device.scopes.clone()), actor };
+        let author = ResolveAuthor { role: account.role, scopes: Some(account.scopes), actor };
         let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
         // The choice has to be made against the record with everything that is in the log by now.
         let head = self.store.head(workspace, Position::START).await?.ok_or_else(revoked)?.head;

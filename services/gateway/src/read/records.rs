@@ -1,6 +1,7 @@
 //! Reads of many records, page by page: a snapshot, or the records that changed after a cursor.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
@@ -13,7 +14,7 @@ use tidelog_postgres::{Checkpoint, RecordsPage, RecordsQuery, VersionedCatalog};
 use crate::auth::{Reader, revoked};
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
-use crate::pull::access_change::AccessChange;
+use crate::pull::access_change::{Access, AccessChange};
 
 /// The parameters of a read of records.
 pub(crate) struct RecordsRead {
@@ -33,16 +34,17 @@ impl Gateway {
     /// A page of records, with its end.
     pub(crate) async fn records_page(&self, reader: &Reader, read: &RecordsRead) -> Result<RecordsResponse, ApiError> {
         let after = read.after.map_or(Cursor::START, |cursor| cursor.at);
-        let (_, mut catalog_version) = self.check_cursor(reader, after).await?;
+        let mut log = self.check_cursor(reader, after).await?;
         self.note_read(reader, Cursor::START);
         let checkpoint = self.store.checkpoint(reader.workspace()).await?.ok_or_else(revoked)?;
         check_generation(read, checkpoint.generation)?;
         if read.is_full {
             self.check_no_refold_is_due(reader, &checkpoint).await?;
         }
-        let (page, of_log) = loop {
-            let of_log = self.catalogs.of_log(catalog_version).await?;
-            let filter = reader.filter(&of_log.catalog, read.tables.as_deref());
+        let (page, of_log, newer_reader) = loop {
+            let of_log = self.catalogs.of_log(log.catalog_version).await?;
+            let newer_reader = self.newer_access(reader, log.access_position).await?;
+            let filter = newer_reader.as_ref().unwrap_or(reader).filter(&of_log.catalog, read.tables.as_deref());
             let query = RecordsQuery {
                 after: after.position,
                 start: read.after.map(|cursor| cursor.start),
@@ -52,21 +54,23 @@ impl Gateway {
                 full: read.is_full,
             };
             let page = self.store.records(reader.workspace(), &query).await?;
-            // If the catalog is the same before and after the read, it was in force all the time. Otherwise a grant may lie
-            // between the records that were filtered and the position from which the page says to go on.
-            let (_, version_now) = self.check_cursor(reader, Cursor::START).await?;
-            if version_now == catalog_version {
-                break (page, of_log);
+            // If the catalog is the same before and after the read, it was in force all the time, and so were the role and
+            // scopes. Otherwise a grant may lie between the records that were filtered and the position from which the page
+            // says to go on.
+            let now = self.check_cursor(reader, Cursor::START).await?;
+            if (now.catalog_version, now.access_position) == (log.catalog_version, log.access_position) {
+                break (page, of_log, newer_reader);
             }
-            catalog_version = version_now;
+            log = now;
         };
+        let reader = newer_reader.as_ref().unwrap_or(reader);
         check_generation(read, page.generation)?;
-        let (resync, drop) = self.access_since(reader, read, &of_log).await?.into_lists();
-        let end = self.end_of(reader, read, catalog_version, &page).await?;
+        let access = self.access_since(reader, read, &of_log).await?.into_lists();
+        let end = self.end_of(reader, read, log.catalog_version, &page).await?;
         let full = read.is_full;
         let views =
             page.records.into_iter().map(|(key, record)| record.to_view(key.table, key.scope, key.record, full));
-        Ok(RecordsResponse { records: views.collect(), end: RecordsEnd { resync, drop, ..end } })
+        Ok(RecordsResponse { records: views.collect(), end: access.in_end(end) })
     }
 
     /// Fails while a refold is asked for but not done, or a newer version has not rebuilt the records yet, because they are
@@ -101,7 +105,9 @@ impl Gateway {
             false => page.projected.max(after),
         };
         let at = self.store.cursor_at(reader.workspace(), position).await?;
-        let cursor = RecordsCursor { full: read.is_full, generation: page.generation, catalog, start: page.start, at };
+        let access = reader.device().map_or(Position::START, |device| device.access_position);
+        let (full, generation, start) = (read.is_full, page.generation, page.start);
+        let cursor = RecordsCursor { full, generation, catalog, access, start, at };
         let is_complete = !page.more && page.projected >= after;
         let (mut folded_under, mut replaced) = (None, BTreeMap::new());
         if is_complete && read.is_full {
@@ -119,23 +125,31 @@ impl Gateway {
             replaced,
             resync: Vec::new(),
             drop: Vec::new(),
+            resync_scopes: Vec::new(),
+            drop_scopes: Vec::new(),
         })
     }
 
-    /// The tables that the reader gained and lost since its cursor was made.
+    /// What the reader gained and lost since its cursor was made.
     async fn access_since(
         &self,
         reader: &Reader,
         read: &RecordsRead,
         of_log: &VersionedCatalog,
     ) -> Result<AccessChange, ApiError> {
-        match read.after {
-            Some(cursor) if cursor.catalog > 0 && cursor.catalog != of_log.version.0 => {
-                let before = self.catalogs.of_cursor(cursor.catalog).await?;
-                Ok(AccessChange::between(reader, &before.catalog, &of_log.catalog))
-            }
-            Some(_) | None => Ok(AccessChange::default()),
+        let (Some(cursor), Some(device)) = (read.after, reader.device()) else { return Ok(AccessChange::default()) };
+        let is_same_catalog = cursor.catalog == 0 || cursor.catalog == of_log.version.0;
+        if is_same_catalog && cursor.access == device.access_position {
+            return Ok(AccessChange::default());
         }
+        let before = match is_same_catalog {
+            true => Arc::clone(&of_log.catalog),
+            false => self.catalogs.of_cursor(cursor.catalog).await?.catalog,
+        };
+        let (role, scopes) = self.access_at(device, cursor.access).await?;
+        let before = Access::new(&before, &role, &scopes);
+        let now = Access::new(&of_log.catalog, &device.role, &device.scopes);
+        Ok(AccessChange::over([before, now.clone()], &now))
     }
 }
 

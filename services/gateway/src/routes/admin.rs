@@ -1,12 +1,13 @@
 //! `/admin/v1`: routes for operators, on the admin listener only, authenticated by an admin token.
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::time::UnixMs;
+use tidelog_core::wire::{DevicePatch, decode};
 use tidelog_postgres::CredentialKind;
 
 use crate::auth::owner_of;
@@ -14,10 +15,11 @@ use crate::auth::workspaces::create_workspace as create;
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
+use crate::http::middleware::RequestId;
 use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::ok;
-use tidelog_core::wire::decode;
+use crate::routes::devices::{absent, parse};
 
 /// A workspace in the list.
 #[derive(Serialize)]
@@ -70,4 +72,23 @@ pub(crate) async fn create_workspace(
     let in_force = gateway.catalogs.refresh().await?;
     let created = create(&gateway.store, &gateway.runtime, &in_force.catalog, &new.name).await?;
     ok(&request, &created)
+}
+
+/// Changes the name, role or scopes of a device.
+pub(crate) async fn change_device(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    Params::read(&request, &[])?;
+    let admin = gateway.bearer(&request, CredentialKind::AdminToken).await?;
+    encoding_of(&request)?;
+    let patch: DevicePatch =
+        read_body(&request, body, &gateway, owner_of(&admin), |encoding, body| decode(encoding, body)).await?;
+    let workspace = WorkspaceId::parse(&path.0).map_err(|e| ApiError::new(Code::IdInvalid, e.to_string()))?;
+    let device = parse(&path.1)?;
+    gateway.change_device((workspace, device), &patch, &RequestId::of(&request)).await?;
+    let found = gateway.store.devices(workspace, Some(device)).await?;
+    ok(&request, found.first().ok_or_else(absent)?)
 }

@@ -77,8 +77,15 @@ fn serve(
 
 fn main_routes(config: &mut ServiceConfig) {
     let api = web::scope("/api/v1")
-        .service(resource("/devices").get(devices::devices).post(devices::register).build())
-        .service(resource("/devices/{device}").get(devices::device).delete(devices::revoke).build())
+        .service(resource("/devices").get(devices::list::devices).post(devices::register::register).build())
+        .service(resource("/devices/self/token").post(devices::token::renew).build())
+        .service(
+            resource("/devices/{device}")
+                .get(devices::list::device)
+                .patch(devices::change::change)
+                .delete(devices::revoke::revoke)
+                .build(),
+        )
         .service(resource("/sync").post(sync::push_and_pull::sync).build())
         .service(resource("/sync/push").post(sync::push::push).build())
         .service(resource("/sync/pull").get(sync::pull::pull).build())
@@ -97,7 +104,8 @@ fn main_routes(config: &mut ServiceConfig) {
 
 fn admin_routes(config: &mut ServiceConfig) {
     let admin = web::scope("/admin/v1")
-        .service(resource("/workspaces").get(admin::workspaces).post(admin::create_workspace).build());
+        .service(resource("/workspaces").get(admin::workspaces).post(admin::create_workspace).build())
+        .service(resource("/workspaces/{workspace}/devices/{device}").patch(admin::change_device).build());
     config.service(admin);
     health_routes(config);
 }

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_fewer_index_entries",
     5 "0005_append_in_two_functions",
     6 "0006_device_changes",
+    7 "0007_devices_in_the_log",
 ];
 
 /// The key of the advisory lock under which migrations run: an arbitrary number that all versions of Tidelog share.

@@ -1,18 +1,35 @@
 //! What of a log and its records a reader may see (SEC-1).
 
-use tidelog_core::ids::{CATALOG_TABLE, Scopes, TableName};
+use tidelog_core::ids::{CATALOG_TABLE, DEVICES_TABLE, DeviceId, Scopes, TableName};
 
-/// The tables and scopes that a reader may see. Everyone sees `_catalog` events.
+use crate::log::scan::LogRow;
+
+/// The tables and scopes that a reader may see. Everyone sees `_catalog` and `_devices` events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventFilter {
     tables: Option<Vec<String>>,
     scopes: Option<Vec<String>>,
+    /// The reader, if it is a device: the role and scopes of other devices are not shown to it.
+    device: Option<String>,
+}
+
+/// How a reader sees an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Not at all.
+    Hidden,
+    /// As it is stored.
+    Whole,
+    /// As it is stored. It may change what the reader sees of other events.
+    ChangesAccess,
+    /// A `_devices` event of another device, without its role and scopes.
+    WithoutAccess,
 }
 
 impl EventFilter {
     /// Shows everything.
     pub fn all() -> Self {
-        Self { tables: None, scopes: None }
+        Self { tables: None, scopes: None, device: None }
     }
 
     /// Shows these tables (`None`: all) within these scopes.
@@ -21,12 +38,36 @@ impl EventFilter {
             Scopes::All => None,
             Scopes::Listed(_) => Some([String::new()].into_iter().chain(scopes.to_list()).collect()),
         };
-        Self { tables: tables.map(|tables| tables.map(|table| table.as_str().to_owned()).collect()), scopes }
+        let tables = tables.map(|tables| tables.map(|table| table.as_str().to_owned()).collect());
+        Self { tables, scopes, device: None }
     }
 
-    /// Whether it shows the events of a table in a scope. Rejected events are never shown, which the caller checks.
-    pub fn shows(&self, table: &str, scope: &str) -> bool {
-        table == CATALOG_TABLE || (self.shows_table(table) && self.shows_scope(scope))
+    /// The same for a device, which does not see the role and scopes of others.
+    pub fn of_device(self, device: DeviceId) -> Self {
+        Self { device: Some(device.to_string()), ..self }
+    }
+
+    /// How the reader sees an event.
+    pub(crate) fn visibility(&self, row: &LogRow<'_>) -> Visibility {
+        let event = &row.event;
+        match () {
+            () if row.is_rejected => Visibility::Hidden,
+            () if event.table.starts_with('_') => self.visibility_of_server_event(event.table, event.record),
+            () if self.shows_table(event.table) && self.shows_scope(event.scope) => Visibility::Whole,
+            () => Visibility::Hidden,
+        }
+    }
+
+    /// How the reader sees an event of a table that belongs to the server.
+    pub fn visibility_of_server_event(&self, table: &str, record: &str) -> Visibility {
+        match (table, &self.device) {
+            (CATALOG_TABLE, _) => Visibility::ChangesAccess,
+            (DEVICES_TABLE, None) => Visibility::Whole,
+            (DEVICES_TABLE, Some(device)) if device == record => Visibility::ChangesAccess,
+            (DEVICES_TABLE, Some(_)) => Visibility::WithoutAccess,
+            _ if self.shows_table(table) => Visibility::Whole,
+            _ => Visibility::Hidden,
+        }
     }
 
     /// Whether it shows a table in at least one scope.

@@ -13,6 +13,8 @@ pub struct LogHead {
     pub head: Position,
     /// The version of the last `_catalog` event; 0 before the first.
     pub catalog_version: i64,
+    /// The position of the last `_devices` event that changed the role or scopes of a device; 0 before the first.
+    pub access_position: Position,
     /// The check of a cursor at the position that was asked for. `None`: the log has no event there.
     pub check: Option<CursorCheck>,
 }
@@ -25,6 +27,7 @@ impl Store {
             Ok(LogHead {
                 head: Position(row.try_get("head")?),
                 catalog_version: row.try_get("catalog_version")?,
+                access_position: Position(row.try_get("access_position")?),
                 check: row.try_get::<_, Option<i64>>("cursor_check")?.map(CursorCheck),
             })
         })

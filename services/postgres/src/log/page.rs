@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use tidelog_core::cursor::{Cursor, CursorCheck};
-use tidelog_core::ids::{CATALOG_TABLE, Position};
+use tidelog_core::ids::Position;
 
+use crate::log::filter::Visibility;
 use crate::log::scan::LogRow;
 
 /// The limits at which a page ends, always at the next batch boundary.
@@ -38,8 +39,8 @@ pub struct PackedPage {
     pub events: Vec<u8>,
     /// How many events there are.
     pub count: usize,
-    /// The `_catalog` events among them: the position of each, and its bytes within `events`.
-    pub catalogs: Vec<(Position, Range<usize>)>,
+    /// The events among them that may change what the reader sees: the position of each, and its bytes within `events`.
+    pub access_events: Vec<(Position, Range<usize>)>,
     /// The end of the slice: a batch boundary, whether or not the event there is visible.
     pub end: Cursor,
 }
@@ -51,14 +52,14 @@ pub(crate) struct ClosedPage {
     pub(crate) check: Option<CursorCheck>,
     events: Vec<u8>,
     count: usize,
-    catalogs: Vec<(Position, Range<usize>)>,
+    access_events: Vec<(Position, Range<usize>)>,
 }
 
 impl ClosedPage {
     /// The page with the check of the cursor to its end.
     pub(crate) fn with(self, check: CursorCheck) -> PackedPage {
         let end = Cursor { position: self.end, check };
-        PackedPage { events: self.events, count: self.count, catalogs: self.catalogs, end }
+        PackedPage { events: self.events, count: self.count, access_events: self.access_events, end }
     }
 }
 
@@ -75,7 +76,7 @@ pub(crate) struct PageBuilder {
     after: Position,
     events: Vec<u8>,
     count: usize,
-    catalogs: Vec<(Position, Range<usize>)>,
+    access_events: Vec<(Position, Range<usize>)>,
     last_batch: BatchStart,
     has_ended: bool,
 }
@@ -87,14 +88,14 @@ struct BatchStart {
     batch: Position,
     /// The check of the cursor to the event before the batch, if that event was among the rows.
     check_before: Option<CursorCheck>,
-    /// Bytes, events and `_catalog` events of the page before the batch.
+    /// Bytes, events and access events of the page before the batch.
     bytes: usize,
     count: usize,
-    catalogs: usize,
+    access_events: usize,
 }
 
 impl BatchStart {
-    const NONE: Self = Self { batch: Position::START, check_before: None, bytes: 0, count: 0, catalogs: 0 };
+    const NONE: Self = Self { batch: Position::START, check_before: None, bytes: 0, count: 0, access_events: 0 };
 }
 
 impl PageBuilder {
@@ -106,7 +107,7 @@ impl PageBuilder {
             after,
             events: Vec::new(),
             count: 0,
-            catalogs: Vec::new(),
+            access_events: Vec::new(),
             last_batch: BatchStart::NONE,
             has_ended: false,
         }
@@ -138,13 +139,13 @@ impl PageBuilder {
 
     /// Takes the next row; `before` is the cursor to the row before it. If a page ends in front of the row's batch,
     /// that page is returned and the batch is part of the next one.
-    pub(crate) fn take(&mut self, row: &LogRow<'_>, is_visible: bool, before: Cursor) -> Option<ClosedPage> {
+    pub(crate) fn take(&mut self, row: &LogRow<'_>, visibility: Visibility, before: Cursor) -> Option<ClosedPage> {
         let (position, batch) = (row.event.position, row.event.batch);
         let mut closed = None;
         if batch != self.last_batch.batch {
             let check_before = (before.position.0 + 1 == batch.0).then_some(before.check);
-            let (bytes, count, catalogs) = (self.events.len(), self.count, self.catalogs.len());
-            self.last_batch = BatchStart { batch, check_before, bytes, count, catalogs };
+            let (bytes, count, access_events) = (self.events.len(), self.count, self.access_events.len());
+            self.last_batch = BatchStart { batch, check_before, bytes, count, access_events };
             if self.limits.is_full(self.events_closed + self.count, self.events.len()) {
                 closed = Some(self.close_before_last_batch());
             }
@@ -152,12 +153,15 @@ impl PageBuilder {
         if closed.is_none() && position > self.window_end() && batch.0 - 1 > self.after.0 {
             closed = Some(self.close_before_last_batch());
         }
-        if is_visible && !self.has_ended {
+        if visibility != Visibility::Hidden && !self.has_ended {
             let start = self.events.len();
-            row.event.write(&mut self.events);
+            match visibility {
+                Visibility::WithoutAccess => row.event.write_without_access(&mut self.events),
+                _ => row.event.write(&mut self.events),
+            }
             self.count += 1;
-            if row.event.table == CATALOG_TABLE {
-                self.catalogs.push((position, start..self.events.len()));
+            if visibility == Visibility::ChangesAccess {
+                self.access_events.push((position, start..self.events.len()));
             }
         }
         closed
@@ -167,11 +171,11 @@ impl PageBuilder {
     pub(crate) fn close_at(&mut self, end: Position, check: Option<CursorCheck>) -> ClosedPage {
         if self.last_batch.batch > end {
             self.events.truncate(self.last_batch.bytes);
-            self.catalogs.truncate(self.last_batch.catalogs);
+            self.access_events.truncate(self.last_batch.access_events);
             self.count = self.last_batch.count;
         }
-        let (bytes, count, catalogs) = (self.events.len(), self.count, self.catalogs.len());
-        self.last_batch = BatchStart { bytes, count, catalogs, ..self.last_batch };
+        let (bytes, count, access_events) = (self.events.len(), self.count, self.access_events.len());
+        self.last_batch = BatchStart { bytes, count, access_events, ..self.last_batch };
         let closed = self.close_before_last_batch();
         self.last_batch = BatchStart::NONE;
         self.after = end;
@@ -182,20 +186,20 @@ impl PageBuilder {
     fn close_before_last_batch(&mut self) -> ClosedPage {
         let start = self.last_batch;
         let carried = self.events.split_off(start.bytes);
-        let catalogs = self.catalogs.split_off(start.catalogs);
-        let moved = catalogs.into_iter().map(|(at, range)| (at, range.start - start.bytes..range.end - start.bytes));
+        let access_events = self.access_events.split_off(start.access_events);
+        let moved = access_events.into_iter().map(|(at, range)| (at, range.start - start.bytes..range.end - start.bytes));
         let closed = ClosedPage {
             end: Position(start.batch.0 - 1),
             check: start.check_before,
             events: std::mem::replace(&mut self.events, carried),
             count: start.count,
-            catalogs: std::mem::replace(&mut self.catalogs, moved.collect()),
+            access_events: std::mem::replace(&mut self.access_events, moved.collect()),
         };
         self.count -= start.count;
         self.events_closed += start.count;
         self.has_ended = self.events_closed >= self.limits.events;
         self.after = closed.end;
-        self.last_batch = BatchStart { bytes: 0, count: 0, catalogs: 0, ..start };
+        self.last_batch = BatchStart { bytes: 0, count: 0, access_events: 0, ..start };
         closed
     }
 }

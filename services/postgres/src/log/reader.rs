@@ -8,7 +8,7 @@ use tidelog_core::ids::{Position, WorkspaceId};
 use crate::db::error::{LogError, StoreError};
 use crate::db::pool::Store;
 use crate::log::continued_scan::{ContinuedScan, ScanRead};
-use crate::log::filter::EventFilter;
+use crate::log::filter::{EventFilter, Visibility};
 use crate::log::page::{ClosedPage, PackedPage, PackedPageLimits, PageBuilder};
 
 /// Bytes after which a read ends early: its rows are far heavier than the rows before them.
@@ -89,9 +89,9 @@ impl LogReader {
         let mut visible = 0;
         let read = ScanRead { to, filter: (!self.reads_all).then_some(&*filter), rows_max, bytes_max: READ_BYTES_MAX };
         let progress = scan.read(store, read, |row, last| {
-            let is_visible = !row.is_rejected && filter.shows(row.event.table, row.event.scope);
-            ready.extend(page.take(row, is_visible, last));
-            visible += i64::from(is_visible);
+            let visibility = filter.visibility(row);
+            ready.extend(page.take(row, visibility, last));
+            visible += i64::from(visibility != Visibility::Hidden);
             row.event.fields.len() + EVENT_ENVELOPE_BYTES
         });
         let progress = progress.await?;

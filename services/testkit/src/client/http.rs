@@ -143,6 +143,13 @@ impl Http {
         self.send(self.request(Method::DELETE, path)).await.expect("a response")
     }
 
+    /// `PATCH` with a value.
+    pub async fn patch<T: Serialize>(&self, path: &str, body: &T) -> Response {
+        let body = tidelog_core::wire::encode(self.encoding, body).expect("the body is encoded");
+        let request = self.request(Method::PATCH, path).header(CONTENT_TYPE, media_type(self.encoding));
+        self.send(request.body(body)).await.expect("a response")
+    }
+
     /// `POST` of a value.
     pub async fn post<T: Serialize>(&self, path: &str, body: &T) -> Response {
         self.try_post(path, body).await.expect("a response")

@@ -39,8 +39,13 @@ impl Phone {
     /// Registers a device by an enrollment key.
     pub async fn register(address: SocketAddr, key: &str, name: &str) -> Self {
         let response = Http::new(address, key).post("/api/v1/devices", &json!({"name": name})).await;
-        let registered: RegisterResponse = response.good();
-        Self { http: Http::new(address, &registered.token), device: registered.device, next_seq: 1, cursor: None }
+        Self::of(address, &response.good())
+    }
+
+    /// A device that is registered already.
+    pub fn of(address: SocketAddr, registered: &RegisterResponse) -> Self {
+        let http = Http::new(address, &registered.token);
+        Self { http, device: registered.device, next_seq: registered.last_seq + 1, cursor: None }
     }
 
     /// The same device in another encoding.

@@ -5,8 +5,12 @@
 mod notices;
 
 mod accounts {
+    mod changes;
     mod credentials;
+    mod device_events;
+    mod registration;
     mod scopes;
+    mod tokens;
 }
 mod analysts {
     mod guide;

@@ -1,5 +1,5 @@
 //! The examples: which device made which op, and which events it knew. Event 1 is the catalog, which comes with the first
-//! push.
+//! push. The events that say who a device is are not counted.
 
 use serde_json::{Value as Json, json};
 

@@ -14,9 +14,9 @@ const HEAD: &str = "\
 A test writes this page by running a real server: `services/tidelog/tests/rules` plays each example over HTTP, and fails
 where the page differs from the outcome. [MODEL.md](MODEL.md) explains the words.
 
-In every example the roles are `manager` and `staff`, the table is `t`, and the record is `r`. Event 1 is the catalog.
-*Knows* is the op's base: the position up to which its device had read everything. A conflict names two events and their
-values. Its id begins with the position of the later one.
+In every example the roles are `manager` and `staff`, the table is `t`, and the record is `r`. Event 1 is the catalog; the
+events that say who a device is are left out and not counted. *Knows* is the op's base: the position up to which its device
+had read everything. A conflict names two events and their values. Its id begins with the position of the later one.
 ";
 
 pub(crate) async fn of(examples: &[Example]) -> String {
@@ -34,7 +34,8 @@ fn section(page: &mut String, example: &Example, outcome: &Outcome) {
     page.push_str("| event | device | knows | op | verdict |\n|---|---|---|---|---|\n");
     for (step, status) in example.steps.iter().zip(&outcome.ops) {
         let (verdict, action) = (status.verdict.as_str(), action(step));
-        writeln!(page, "| {} | {} | {} | {action} | {verdict} |", status.position, device(step), step.knows).unwrap();
+        let number = outcome.number(status.position);
+        writeln!(page, "| {number} | {} | {} | {action} | {verdict} |", device(step), step.knows).unwrap();
     }
     let record = &outcome.record;
     let state = if record.deleted { "deleted".to_owned() } else { format!("`{}`", json_of(&record.fields)) };
@@ -49,7 +50,8 @@ fn section(page: &mut String, example: &Example, outcome: &Outcome) {
         let beaten_by = row.beaten_by.as_ref();
         let beaten_by = beaten_by.map_or_else(String::new, |event| format!("; beaten by {}", author(event, outcome)));
         let (winner, loser) = (winner + &beaten_by, side(&row.loser, outcome));
-        writeln!(page, "| `{}` | `{}` | {} | {winner} | {loser} |", row.conflict, row.rule, status(row)).unwrap();
+        let (id, status) = (outcome.id(&row.conflict), status(row, outcome));
+        writeln!(page, "| `{id}` | `{}` | {status} | {winner} | {loser} |", row.rule).unwrap();
     }
 }
 
@@ -70,9 +72,9 @@ fn action(step: &Step) -> String {
     }
 }
 
-fn status(row: &ConflictView) -> String {
+fn status(row: &ConflictView, outcome: &Outcome) -> String {
     match row.resolved_by {
-        Some(position) => format!("{} by {position}", row.status),
+        Some(position) => format!("{} by {}", row.status, outcome.number(position)),
         None => row.status.clone(),
     }
 }
@@ -88,5 +90,5 @@ fn side(side: &SideView, outcome: &Outcome) -> String {
 
 fn author(event: &AuthoredEvent, outcome: &Outcome) -> String {
     let name = outcome.names.get(&event.device).copied().unwrap_or("the server");
-    format!("{} ({name})", event.position)
+    format!("{} ({name})", outcome.number(event.position))
 }

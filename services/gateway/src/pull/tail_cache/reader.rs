@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::web::Bytes;
 use tidelog_core::cursor::{Cursor, CursorCheck};
 use tidelog_core::ids::Position;
-use tidelog_postgres::{EventFilter, PackedPageLimits};
+use tidelog_postgres::{EventFilter, PackedPageLimits, Visibility};
 
 use crate::pull::page::Page;
 use crate::pull::tail_cache::segment::{FilteredSegment, Segment, SegmentEvent};
@@ -22,6 +22,8 @@ pub(crate) struct TailView {
     pub(crate) head: Position,
     /// The catalog version in the last `_catalog` event of the log.
     pub(crate) catalog_version: i64,
+    /// The position of the last event that changed what a device may do; 0 if there is none.
+    pub(crate) access_position: Position,
     /// The cursor after which the first segment begins.
     pub(crate) start: Cursor,
     /// The events, without a gap.
@@ -96,8 +98,8 @@ impl TailReader {
                 break;
             }
             run = match run {
-                Some((start, _)) if event.is_visible => Some((start, event.end)),
-                None if event.is_visible => Some((event.start, event.end)),
+                Some((start, _)) if event.is_shared() => Some((start, event.end)),
+                None if event.is_shared() => Some((event.start, event.end)),
                 // A hidden event has bytes between the visible ones, so the run ends. A rejected one has none.
                 Some((start, end)) if event.start < event.end => {
                     page.add(segment, start, end);
@@ -132,15 +134,22 @@ struct PageBuilder {
 }
 
 impl PageBuilder {
-    /// Counts an event and moves the end of the page to it.
-    fn note(&mut self, segment: &FilteredSegment, event: &SegmentEvent) {
+    /// Counts an event and moves the end of the page to it. Adds the event itself if the reader sees it in another form than
+    /// the segment has it in.
+    fn note(&mut self, segment: &FilteredSegment, event: &SegmentEvent<'_>) {
         (self.page.end, self.batch) = (event.cursor, event.batch);
-        if event.is_visible {
-            self.page.count += 1;
-            self.bytes += event.end - event.start;
-            if event.is_catalog {
-                self.page.catalogs.push((event.cursor.position, segment.slice(event.start, event.end)));
-            }
+        if event.visibility == Visibility::Hidden {
+            return;
+        }
+        self.page.count += 1;
+        self.bytes += event.whole.map_or(event.end - event.start, <[u8]>::len);
+        if let Some(whole) = event.whole {
+            self.copied.extend_from_slice(whole);
+        }
+        if event.visibility == Visibility::ChangesAccess {
+            let encoded = event.whole.map(Bytes::copy_from_slice);
+            let encoded = encoded.unwrap_or_else(|| segment.slice(event.start, event.end));
+            self.page.access_events.push((event.cursor.position, encoded));
         }
     }
 

@@ -140,6 +140,7 @@ impl WorkspaceTail {
         let view = TailView {
             head: head.head,
             catalog_version: head.catalog_version,
+            access_position: head.access_position,
             start: tail.start,
             segments: tail.segments.iter().cloned().collect(),
         };

@@ -93,14 +93,11 @@ async fn stream_records(
         loop {
             let RecordsResponse { records, end } = next;
             left = left.saturating_sub(records.len());
-            access.extend(AccessChange {
-                resync: end.resync.iter().cloned().collect(),
-                drop: end.drop.iter().cloned().collect(),
-            });
+            access.extend(AccessChange::of_end(&end));
             yield lines::encode(records.into_iter().map(Line::<RecordView, RecordsEnd>::Item));
             if !end.more || left == 0 {
-                let (resync, drop) = access.into_lists();
-                yield lines::encode([Line::<RecordView, _>::End(RecordsEnd { resync, drop, ..end })].into_iter());
+                let end = access.into_lists().in_end(end);
+                yield lines::encode([Line::<RecordView, _>::End(end)].into_iter());
                 return;
             }
             read.after = RecordsCursor::parse(&end.cursor);

@@ -13,7 +13,7 @@ use crate::http::lines::{self, Line};
 use crate::http::pieces::pieces;
 use crate::http::response::respond_streaming;
 use crate::pull::PullRequest;
-use crate::pull::access_change::AccessChange;
+use crate::pull::access_change::{AccessChange, AccessLists};
 use crate::pull::page::Page;
 use crate::pull::stream::PullStream;
 
@@ -63,10 +63,10 @@ pub(crate) async fn events(gateway: Arc<Gateway>, reader: Reader, pull: PullRequ
                 Err(error) => { yield Err(error); return; }
             }
         }
-        let (resync, drop) = access.into_lists();
+        let AccessLists { resync, drop, resync_scopes, drop_scopes } = access.into_lists();
         let after = pages.after();
         let more = after.position < pages.head();
-        let end = PullEnd { cursor: after, position: after.position, more, resync, drop };
+        let end = PullEnd { cursor: after, position: after.position, more, resync, drop, resync_scopes, drop_scopes };
         yield lines::encode([Line::<EventView, _>::End(end)].into_iter());
     };
     Ok(lines::respond(body))

@@ -161,9 +161,9 @@ fn judged_of(op: &SystemOp) -> JudgedOp {
 }
 
 /// Where the next op of the system device goes.
-struct NextOp {
+pub(crate) struct NextOp {
     /// Its seq.
-    seq: Seq,
+    pub(crate) seq: Seq,
     /// The head of the log before it.
     head: Position,
 }
@@ -187,7 +187,7 @@ impl NextOp {
 }
 
 /// Locks the log, appends the catalog in force if the log lacks it, and returns where the system device's next op goes.
-async fn lock_for_system(
+pub(crate) async fn lock_for_system(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     now: UnixMs,
@@ -214,8 +214,9 @@ async fn find_unconfirmed(
     Ok(is_it.then_some(SystemAppendOutcome::Appended { position, seq: op.seq }))
 }
 
-/// Appends with the lock held, and returns the position of the last op. `None`: another catalog has come into force since the op was judged.
-async fn append_batch(
+/// Appends with the lock held, and returns the position of the last op. `None`: another catalog has come into force
+/// since the op was judged.
+pub(crate) async fn append_batch(
     transaction: &Transaction<'_>,
     workspace: WorkspaceId,
     now: UnixMs,

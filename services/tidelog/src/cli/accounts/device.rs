@@ -1,12 +1,14 @@
-//! `tidelog device`: lists and revokes the devices of a workspace.
+//! `tidelog device`: lists, changes and revokes the devices of a workspace.
 
 use anyhow::bail;
 use clap::Subcommand;
-use tidelog_core::ids::DeviceId;
-use tidelog_core::wire::{DeviceList, DeviceView};
+use tidelog_core::ids::{DeviceId, Scopes};
+use tidelog_core::limits::NAME_BYTES_MAX;
+use tidelog_core::wire::{DeviceList, DevicePatch, DeviceView};
 use tidelog_gateway::Runtime;
-use tidelog_postgres::Store;
+use tidelog_postgres::{ChangeOutcome, Store};
 
+use crate::cli::accounts::key::role_of_catalog;
 use crate::cli::accounts::workspace;
 use crate::cli::connect::with_store;
 use crate::cli::global::Global;
@@ -28,7 +30,27 @@ pub(crate) enum Device {
         /// Id of the device
         device: String,
     },
+    /// Change the name, role or scopes of a device: from a place in the log on, and for its pushes within 5 seconds
+    Set {
+        /// Id or name of the workspace
+        #[arg(long)]
+        workspace: String,
+        /// Id of the device
+        device: String,
+        /// Its name, for people
+        #[arg(long)]
+        name: Option<String>,
+        /// Its role, one of the catalog's
+        #[arg(long)]
+        role: Option<String>,
+        /// A scope that it may use beside the empty one, or * for all; may be given several times, and replaces the scopes
+        /// that it has. An empty scope alone takes all away
+        #[arg(long)]
+        scope: Vec<String>,
+    },
 }
+
+const HEADER: [&str; 8] = ["DEVICE", "NAME", "ROLE", "SCOPES", "LAST SEEN", "LAST SEQ", "BEHIND", "STATE"];
 
 impl Device {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> anyhow::Result<()> {
@@ -40,19 +62,50 @@ impl Device {
             Self::List { workspace } => {
                 let workspace = workspace::find(store, &workspace).await?;
                 let list = DeviceList { devices: store.devices(workspace, None).await? };
-                let header = ["DEVICE", "NAME", "ROLE", "SCOPES", "LAST SEEN", "LAST SEQ", "BEHIND", "STATE"];
-                output.print(&list, |list| table(&header, list.devices.iter().map(device_cells)))
+                output.print(&list, |list| table(&HEADER, list.devices.iter().map(device_cells)))
             }
             Self::Revoke { workspace, device } => {
                 let workspace = workspace::find(store, &workspace).await?;
                 let id = DeviceId::parse(&device)?;
-                if !store.revoke_device(workspace, id, Runtime::default().clock.now()).await? {
-                    bail!("there is no device {device} in this workspace: `tidelog device list` shows its devices");
-                }
+                let outcome = store.revoke_device(workspace, id, Runtime::default().clock.now()).await?;
+                check_is_known(outcome, id)?;
                 output.print(&serde_json::json!({"revoked": id}), |_| format!("revoked {id}"))
+            }
+            Self::Set { workspace, device, name, role, scope } => {
+                let workspace = workspace::find(store, &workspace).await?;
+                let id = DeviceId::parse(&device)?;
+                let patch = DevicePatch {
+                    name,
+                    role: match role {
+                        Some(role) => Some(role_of_catalog(store, &role).await?),
+                        None => None,
+                    },
+                    scopes: (!scope.is_empty()).then(|| Scopes::parse(&scope)).transpose()?,
+                };
+                patch.name.as_deref().map_or(Ok(()), check_name)?;
+                let outcome = store.change_device(workspace, id, &patch, Runtime::default().clock.now()).await?;
+                check_is_known(outcome, id)?;
+                let list = DeviceList { devices: store.devices(workspace, Some(id)).await? };
+                output.print(&list, |list| table(&HEADER, list.devices.iter().map(device_cells)))
             }
         }
     }
+}
+
+fn check_is_known(outcome: ChangeOutcome, device: DeviceId) -> anyhow::Result<()> {
+    match outcome {
+        ChangeOutcome::Changed(_) => Ok(()),
+        ChangeOutcome::Unknown => {
+            bail!("there is no device {device} in this workspace: `tidelog device list` shows its devices")
+        }
+    }
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
+        bail!("a name has 1 to {NAME_BYTES_MAX} bytes");
+    }
+    Ok(())
 }
 
 fn device_cells(device: &DeviceView) -> [String; 8] {

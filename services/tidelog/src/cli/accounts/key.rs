@@ -159,7 +159,7 @@ impl Create {
             return Ok(credential.reveal());
         }
         let new = NewEnrollmentKey {
-            role: self.role(store).await?,
+            role: role_of_catalog(store, self.role.as_deref().unwrap_or_default()).await?,
             scopes: Scopes::parse(&self.scopes).context("--scope")?,
             expires_at: self.expires_in.as_deref().map(|text| expires_at(text, runtime.clock.now())).transpose()?,
             registrations_max: self.uses,
@@ -168,16 +168,18 @@ impl Create {
         new_enrollment_key(store, runtime, workspace, &new).await
     }
 
-    async fn role(&self, store: &Store) -> anyhow::Result<Role> {
-        let role = Role::parse(self.role.clone().unwrap_or_default()).context("--role")?;
-        let in_force =
-            store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
-        if !in_force.catalog.roles.contains(&role) {
-            let known: Vec<_> = in_force.catalog.roles.iter().map(Role::as_str).collect();
-            bail!("the catalog has no role {:?}: its roles are {}", role.as_str(), known.join(", "));
-        }
-        Ok(role)
+}
+
+/// The role of a `--role`, which the catalog in force has to have.
+pub(crate) async fn role_of_catalog(store: &Store, text: &str) -> anyhow::Result<Role> {
+    let role = Role::parse(text).context("--role")?;
+    let in_force =
+        store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
+    if !in_force.catalog.roles.contains(&role) {
+        let known: Vec<_> = in_force.catalog.roles.iter().map(Role::as_str).collect();
+        bail!("the catalog has no role {:?}: its roles are {}", role.as_str(), known.join(", "));
     }
+    Ok(role)
 }
 
 /// Creates and stores an enrollment key. Returns its text, which cannot be recovered later.

@@ -122,8 +122,8 @@ async fn a_device_that_was_revoked_resolves_nothing() {
     tablet.push_and_wait(&[op]).await;
     app.store().revoke_device(app.workspace, phone.device, app.now()).await.unwrap();
     let choice = json!({"choose": "loser"});
-    phone.try_resolve(&"3.text", &choice).await.refused(401, "device_revoked");
-    tablet.resolve(&"3.text", &choice).await;
+    phone.try_resolve(&"5.text", &choice).await.refused(401, "device_revoked");
+    tablet.resolve(&"5.text", &choice).await;
 }
 
 #[tokio::test]

@@ -38,8 +38,8 @@ async fn the_first_append_after_a_change_brings_the_catalog() {
     boss.saves("notes", "c", json!({})).await;
     boss.saves("notes", "d", json!({})).await;
     let events = boss.pull().await;
-    assert_eq!(tables(&events), ["_catalog", "notes", "notes", "_catalog", "notes", "notes"]);
-    assert_snapshot_of!(app, "the_second_catalog_as_an_event", events[3]);
+    assert_eq!(tables(&events), ["_catalog", "_devices", "notes", "notes", "_catalog", "notes", "notes"]);
+    assert_snapshot_of!(app, "the_second_catalog_as_an_event", events[4]);
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_stale_gateway_judges_by_the_catalog_in_force() {
     app.apply_catalog(SECOND).await;
     assert_eq!(staff.saves_in_vain("notes", "b", json!({})).await.code, "role_forbidden");
     let events = app.analyst().await.pull_page("").await.events;
-    assert_eq!(events.len(), 3, "two catalogs, and the one op that took effect");
+    assert_eq!(events.len(), 4, "two catalogs, the device, and the one op that took effect");
 }
 
 #[tokio::test]

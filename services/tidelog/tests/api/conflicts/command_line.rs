@@ -83,7 +83,7 @@ async fn a_choice_that_nobody_folds_is_reported_as_pending_and_other_servers_are
     assert!(succeeded, "{output}");
     assert_eq!(
         reported,
-        json!({"conflict": id, "position": position, "seq": 2, "verdict": "pending", "conflicts": [], "status": "open"})
+        json!({"conflict": id, "position": position, "seq": 4, "verdict": "pending", "conflicts": [], "status": "open"})
     );
     notices.wait_for_head(position).await;
     let (succeeded, output) = tidelog(&world, &format!("resolve|{id}|--choose|loser|--wait|0"));

@@ -112,11 +112,11 @@ async fn a_limit_ends_the_sequence_after_whole_batches() {
         phone.push(&ops).await;
     }
     let pages = phone.http.pages("/api/v1/sync/pull?limit=5").await;
-    assert_eq!(positions(&pages), (1..=71).collect::<Vec<_>>());
+    assert_eq!(positions(&pages), (1..=72).collect::<Vec<_>>());
     let last = pages.last().unwrap();
-    assert!(last.position.0 == 71 && last.more);
+    assert!(last.position.0 == 72 && last.more);
     let rest = phone.http.pages(&format!("/api/v1/sync/pull?after={}", last.cursor)).await;
-    assert_eq!(positions(&rest), (72..=211).collect::<Vec<_>>());
+    assert_eq!(positions(&rest), (73..=212).collect::<Vec<_>>());
     let none = phone.http.pages(&format!("/api/v1/sync/pull?after={}", rest.last().unwrap().cursor)).await;
     assert_eq!(none.len(), 1, "a sequence has at least one page");
     assert!(none[0].events.is_empty() && !none[0].more);

@@ -43,19 +43,19 @@ async fn a_base_past_what_was_read_is_refused() {
     phone.saves("notes", "a", json!({})).await;
     let op = Op { base: Some(Position(9)), ..phone.put("notes", "b", json!({})) };
     // Without a cursor the highest base allowed is the head; with one it is the cursor's position.
-    let fine = Op { base: Some(Position(2)), ..op.clone() };
-    let late = Op { seq: Seq(3), base: Some(Position(3)), ..op.clone() };
+    let fine = Op { base: Some(Position(3)), ..op.clone() };
+    let late = Op { seq: Seq(3), base: Some(Position(4)), ..op.clone() };
     let problem = phone.try_push(std::slice::from_ref(&op)).await.refused(422, "base_ahead");
-    assert_eq!((problem.op_index, problem.expected), (Some(0), Some(2)));
+    assert_eq!((problem.op_index, problem.expected), (Some(0), Some(3)));
     let problem = phone.try_push(&[fine.clone(), late.clone()]).await.refused(422, "base_ahead");
-    assert_eq!((problem.op_index, problem.expected), (Some(1), Some(2)));
+    assert_eq!((problem.op_index, problem.expected), (Some(1), Some(3)));
     phone.pull().await;
     app.phone("other").await.saves("notes", "c", json!({})).await;
     let problem = phone.try_push(&[fine, late]).await.refused(422, "base_ahead");
-    assert_eq!((problem.op_index, problem.expected), (Some(1), Some(2)), "the head is 3 by now");
-    let sync = json!({"cursor": phone.cursor, "ops": [Op { base: Some(Position(3)), ..op }]});
+    assert_eq!((problem.op_index, problem.expected), (Some(1), Some(3)), "the head is 5 by now");
+    let sync = json!({"cursor": phone.cursor, "ops": [Op { base: Some(Position(4)), ..op }]});
     let problem = phone.http.post("/api/v1/sync", &sync).await.refused(422, "base_ahead");
-    assert_eq!((problem.op_index, problem.expected), (Some(0), Some(2)));
+    assert_eq!((problem.op_index, problem.expected), (Some(0), Some(3)));
     phone.next_seq = 2;
     assert_eq!(phone.saves("notes", "b", json!({})).await.last_seq, 2);
 }
@@ -84,7 +84,7 @@ async fn an_empty_push_only_acknowledges() {
     phone.saves("notes", "a", json!({})).await;
     phone.pull().await;
     let response = phone.push(&[]).await;
-    assert_eq!((response.last_seq, response.head, response.runs.as_slice()), (1, Position(2), &[][..]));
+    assert_eq!((response.last_seq, response.head, response.runs.as_slice()), (1, Position(3), &[][..]));
     let device = phone.device(phone.device).await;
     assert_eq!((device.behind, device.app.as_deref()), (0, Some("1.0")));
 }

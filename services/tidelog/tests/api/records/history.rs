@@ -142,11 +142,11 @@ async fn what_is_no_place_in_the_log_is_refused() {
     let mut phone = app.phone("phone").await;
     let op = phone.put("notes", "n", json!({"n": 1}));
     phone.push_and_wait(&[op]).await;
-    for as_of in ["3", "99999999999999999999", "", "-1", "yesterday", "2999-01-01T00:00:00.000Z"] {
+    for as_of in ["4", "99999999999999999999", "", "-1", "yesterday", "2999-01-01T00:00:00.000Z"] {
         phone.http.get(&format!("/api/v1/records/notes/n?as_of={as_of}")).await.refused(422, "query_invalid");
     }
-    phone.http.get("/api/v1/records/notes/n?as_of=1").await.refused(404, "not_found");
-    assert_eq!(phone.fields("notes", "n?as_of=2").await, json!({"n": 1}));
+    phone.http.get("/api/v1/records/notes/n?as_of=2").await.refused(404, "not_found");
+    assert_eq!(phone.fields("notes", "n?as_of=3").await, json!({"n": 1}));
 }
 
 #[tokio::test]
@@ -160,11 +160,11 @@ async fn after_a_refold_the_past_is_what_its_rules_make_of_it() {
     app.apply_catalog(LATER_CATALOG).await;
     let op = phone.put("notes", "other", json!({}));
     phone.push_and_wait(&[op]).await;
-    let past = async || phone.fields("notes", "n?as_of=3").await;
+    let past = async || phone.fields("notes", "n?as_of=5").await;
     assert_eq!(past().await, json!({"by": "tablet"}), "by the rules of its time the last write won");
     // What a refold leaves: the live generation names the catalog under which it was folded.
     let owner = app.database.connect().await;
-    owner.execute("UPDATE tidelog.checkpoints SET refold_position = 4", &[]).await.unwrap();
+    owner.execute("UPDATE tidelog.checkpoints SET refold_position = 6", &[]).await.unwrap();
     assert_eq!(past().await, json!({"by": "phone"}), "by the refold's rules the first write won");
 }
 
@@ -174,13 +174,13 @@ async fn fill_log(app: &TestApp, events: i64) -> Vec<Position> {
     let stride = events / 100;
     let owner = app.database.connect().await;
     let sql = format!(
-        "INSERT INTO tidelog.log SELECT l.workspace, l.device, p, p - 1, p - 1, l.at_ms + p, l.received_at_ms + p, p, 0::smallint, 1::smallint, 'notes',
+        "INSERT INTO tidelog.log SELECT l.workspace, l.device, p, p - 2, p - 1, l.at_ms + p, l.received_at_ms + p, p, 0::smallint, 1::smallint, 'notes',
             CASE WHEN p % {stride} = 7 THEN 'hot' ELSE 'r' || p % 9973 END, '', l.role, '', '', '', l.fields
-         FROM tidelog.log l, generate_series(3, {events}) AS p WHERE l.position = 2"
+         FROM tidelog.log l, generate_series(4, {events}) AS p WHERE l.position = 3"
     );
     owner.batch_execute(&sql).await.unwrap();
     owner.batch_execute("VACUUM ANALYZE tidelog.log").await.unwrap();
-    [2].into_iter().chain((0..99).map(|n| n * stride + 7)).map(Position).collect()
+    [3].into_iter().chain((0..99).map(|n| n * stride + 7)).map(Position).collect()
 }
 
 /// Folds the catalog and these events, which are all of one record.

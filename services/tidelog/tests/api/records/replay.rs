@@ -137,14 +137,14 @@ async fn tables_are_for_people_and_csv_for_programs() {
     phone.saves("a", "r", json!({"title": "say \"hi\"", "n": 5.0, "record": 1})).await;
     phone.saves("b", "s", json!({"big": i64::MIN, "steer": "\u{1b}[2J"})).await;
     let table = good(&app, &[]);
-    assert!(table.starts_with("a at position 3: 1 records"), "{table}");
-    assert!(table.contains("\nb at position 3: 1 records"), "{table}");
+    assert!(table.starts_with("a at position 4: 1 records"), "{table}");
+    assert!(table.contains("\nb at position 4: 1 records"), "{table}");
     assert!(table.contains("say \"hi\"") && table.contains("5.0"), "{table}");
     assert!(!table.contains('\u{1b}'), "a value cannot control the terminal: {table}");
     let csv = good(&app, &["--format", "csv"]);
     let lines: Vec<_> = csv.lines().collect();
     assert_eq!(lines[0], r#""table","record","scope","version","updated_at","big","n","field_record","steer","title""#);
-    assert!(lines[1].starts_with(r#""a","r","",2,"#) && lines[1].ends_with(r#",,5.0,1,,"say ""hi""""#), "{csv}");
+    assert!(lines[1].starts_with(r#""a","r","",3,"#) && lines[1].ends_with(r#",,5.0,1,,"say ""hi""""#), "{csv}");
     assert!(lines[2].contains(",-9223372036854775808,,,"), "{csv}");
     // Postgres loads the file as it is.
     let owner = app.database.connect().await;
@@ -165,7 +165,7 @@ async fn what_is_no_place_of_the_log_is_refused() {
     let app = TestApp::start().await;
     assert_eq!(good(&app, &[]), "no records at position 0\n", "an empty log has a past too");
     app.phone("phone").await.saves("notes", "n", json!({})).await;
-    assert!(bad(&app, &["--as-of", "99"]).contains("ends at position 2"));
+    assert!(bad(&app, &["--as-of", "99"]).contains("ends at position 3"));
     for nonsense in ["yesterday", "-1", "2026-11-20", ""] {
         assert!(!bad(&app, &[&format!("--as-of={nonsense}")]).is_empty());
     }

@@ -97,7 +97,7 @@ async fn one_record_has_an_etag_of_its_version() {
     phone.push_and_wait(&[op]).await;
     let path = "/api/v1/records/notes/a%2Fb%20c";
     let response = phone.http.get(path).await;
-    assert_eq!(response.good::<RecordView>().version.0, 2);
+    assert_eq!(response.good::<RecordView>().version.0, 3);
     let etag = response.headers["etag"].to_str().unwrap();
     let again = phone.http.request(reqwest::Method::GET, path).header("if-none-match", etag);
     assert_eq!(phone.http.send(again).await.unwrap().status, 304);
@@ -129,7 +129,7 @@ async fn an_analyst_reads_everything_and_writes_nothing() {
     assert_eq!(boss.pull_ops().await, [], "no role of the app may read it");
     let analyst = app.analyst().await;
     let events = analyst.pull_page("").await.events;
-    assert_eq!(events.len(), 2);
+    assert_eq!(events.len(), 3);
     assert_eq!(analyst.records().await.len(), 1);
     assert_eq!(analyst.fields("secret", "s").await, json!({"n": 1}));
     analyst.post("/api/v1/sync/push", &json!({"ops": []})).await.refused(403, "forbidden");

@@ -100,5 +100,5 @@ async fn a_binary_look_alike_in_msgpack_is_refused_and_bytes_are_not() {
     push(&float32).await.good::<PushResponse>();
     let pulled = phone.pull_page("").await;
     let expected: Fields = [("f", Value::Float(1.5))].into_iter().collect();
-    assert_eq!(pulled.events[1].fields, Some(expected));
+    assert_eq!(pulled.events[2].fields, Some(expected));
 }
