@@ -47,7 +47,8 @@ mod robustness {
     mod bad_input;
     mod log_under_load;
     mod malformed_ops;
-    mod overload;
+    mod negotiation;
+    pub(crate) mod overload;
     mod values;
 }
 mod stories {
