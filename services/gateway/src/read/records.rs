@@ -3,12 +3,12 @@
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
 use tidelog_core::error::Code;
-use tidelog_core::ids::{Position, TableName};
+use tidelog_core::ids::Position;
 use tidelog_core::limits::PAGE_BYTES_MAX;
 use tidelog_core::wire::{CatalogView, RecordsEnd, RecordsResponse};
 use tidelog_postgres::{RecordsPage, RecordsQuery, VersionedCatalog};
 
-use crate::auth::{Reader, revoked};
+use crate::auth::{Reader, Wanted, revoked};
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::pull::access_change::AccessChange;
@@ -19,7 +19,7 @@ pub(crate) struct RecordsRead {
     pub(crate) after: Option<RecordsCursor>,
     /// Maximum number of records on the page.
     pub(crate) limit: usize,
-    pub(crate) tables: Option<Vec<TableName>>,
+    pub(crate) wanted: Wanted,
     /// Whether records come with the state that further folding needs.
     pub(crate) is_full: bool,
 }
@@ -40,7 +40,7 @@ impl Gateway {
         }
         let (page, of_log) = loop {
             let of_log = self.catalogs.of_log(catalog_version).await?;
-            let filter = reader.filter(&of_log.catalog, read.tables.as_deref());
+            let filter = reader.filter(&of_log.catalog, &read.wanted);
             let query = RecordsQuery {
                 after: after.position,
                 start: read.after.map(|cursor| cursor.start),

@@ -26,6 +26,7 @@ mod conflicts {
     mod world;
 }
 mod pull {
+    mod narrowed;
     mod pages;
     mod stream;
     mod tail;

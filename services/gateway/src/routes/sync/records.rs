@@ -58,7 +58,7 @@ pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Res
     let read = RecordsRead {
         after: cursor_of(&params, is_full)?,
         limit: params.page_limit()?,
-        tables: params.tables()?,
+        wanted: params.wanted()?,
         is_full,
     };
     match form {
