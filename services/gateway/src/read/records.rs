@@ -14,6 +14,7 @@ use crate::http::error::ApiError;
 use crate::pull::access_change::AccessChange;
 
 /// The parameters of a read of records.
+#[derive(Debug, Clone)]
 pub(crate) struct RecordsRead {
     /// The end of the previous page. Without it, the first page of a snapshot.
     pub(crate) after: Option<RecordsCursor>,

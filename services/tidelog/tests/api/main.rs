@@ -23,7 +23,7 @@ mod conflicts {
     mod pages;
     mod resolve;
     mod restored;
-    mod world;
+    pub(crate) mod world;
 }
 mod pull {
     mod narrowed;
@@ -41,8 +41,10 @@ mod push {
 mod records {
     mod fold_property;
     mod history;
+    mod open_conflicts;
     mod replay;
     mod snapshot;
+    mod waits;
 }
 mod robustness {
     mod bad_input;
