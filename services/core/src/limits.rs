@@ -79,7 +79,7 @@ pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest number of positions that one page examines, regardless of how many match. Bounds the work of a filter that
 /// matches nothing.
 pub const PAGE_POSITIONS_MAX: i64 = 50_000;
-/// Longest long poll of a pull, in milliseconds. Shorter than the idle timeouts of common proxies.
+/// Longest long poll of a pull or of a read of records, in milliseconds. Shorter than the idle timeouts of common proxies.
 pub const PULL_WAIT_MS_MAX: u64 = 30_000;
 /// Longest wait of a push for the projector, in milliseconds.
 pub const PUSH_WAIT_MS_MAX: u64 = 10_000;

@@ -80,6 +80,7 @@ fn pages() -> impl Strategy<Value = PullResponse> {
             server_time: UnixMs(number % 1_000_000_000_000),
             resync: tables(more),
             drop: tables(number % 2 == 0),
+            digests: more.then(|| [(TableName::parse("plans").unwrap(), "0".repeat(32))].into()),
             events,
         }
     })

@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tidelog_core::cursor::Cursor;
 use tidelog_core::digest::Digest;
-use tidelog_core::ids::{DeviceId, Position, Scopes, TableName, WorkspaceId};
+use tidelog_core::ids::{DeviceId, Position, Scope, Scopes, TableName, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{EventView, JsonForm, write_json};
@@ -94,8 +94,20 @@ async fn pages_hold_every_visible_event_once_in_whole_batches() {
         let (tables, scopes) = (tables.unwrap(), [None, Some(&["", "a"][..])].choose(&mut random).copied().unwrap());
         let names: Option<Vec<_>> =
             tables.map(|list| list.iter().map(|name| TableName::parse(*name).unwrap()).collect());
-        let granted = scopes.map_or(Scopes::All, |_| Scopes::parse(&["a"]).unwrap());
-        let filter = EventFilter::new(names.as_ref().map(|names| names.iter()), &granted);
+        // The same scopes come about by what is granted, by what is wanted, and by both together.
+        let wanted = ["a", "b"].map(|scope| Scope::parse(scope).unwrap());
+        let (granted, wanted) = match scopes {
+            None => (Scopes::All, None),
+            Some(_) => [
+                (Scopes::parse(&["a"]).unwrap(), None),
+                (Scopes::All, Some(&wanted[..1])),
+                (Scopes::parse(&["z", "a"]).unwrap(), Some(&wanted[..])),
+            ]
+            .choose(&mut random)
+            .cloned()
+            .unwrap(),
+        };
+        let filter = EventFilter::new(names.as_ref().map(|names| names.iter()), &granted, wanted);
         let limits = PackedPageLimits {
             events: *[1, 7, 130, 1_000, usize::MAX].choose(&mut random).unwrap(),
             bytes: *[1, 10_000, 200_000, usize::MAX].choose(&mut random).unwrap(),
@@ -190,7 +202,7 @@ async fn a_device_sees_the_role_and_scopes_of_no_other() {
 async fn a_log_that_is_replaced_between_two_reads_is_noticed() {
     let mut random = StdRng::seed_from_u64(2);
     let single = |random: &mut StdRng| (1..=1_000).map(|at| event(random, at, at, "common", 10)).collect::<Vec<_>>();
-    for filter in [EventFilter::all(), EventFilter::new(Some([].iter()), &Scopes::All)] {
+    for filter in [EventFilter::all(), EventFilter::new(Some([].iter()), &Scopes::All, None)] {
         let (events, others) = (single(&mut random), single(&mut random));
         let database = TestDatabase::create().await;
         let store = store(&database, &events).await;

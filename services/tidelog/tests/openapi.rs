@@ -1,5 +1,7 @@
 //! schema/openapi.json equals the document that the code generates.
 
+use tidelog_core::limits::{PAGE_EVENTS_MAX, PULL_WAIT_MS_MAX, PUSH_WAIT_MS_MAX};
+
 #[test]
 fn the_stored_document_is_up_to_date() {
     let stored = include_str!("../../../schema/openapi.json");
@@ -33,4 +35,27 @@ fn every_route_is_in_the_document() {
         assert!(paths.contains(&path.to_owned()), "{path} is missing from {paths:?}");
     }
     assert_eq!(paths.len(), 18, "a path without a route");
+}
+
+/// The bounds of query parameters are literals in the document, and constants in the code.
+#[test]
+fn every_number_in_a_query_has_the_bounds_that_the_server_checks() {
+    let document: serde_json::Value = serde_json::from_str(&tidelog_gateway::openapi_json()).expect("JSON");
+    let operations = document["paths"].as_object().expect("paths").values();
+    let operations = operations.flat_map(|path| path.as_object().expect("operations").values());
+    let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let mut checked = 0;
+    for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+        let schema = &parameter["schema"];
+        let bounds = (schema["minimum"].as_i64(), schema["maximum"].as_i64());
+        let (limit, pull, push) = (PAGE_EVENTS_MAX as i64, PULL_WAIT_MS_MAX as i64, PUSH_WAIT_MS_MAX as i64);
+        match parameter["name"].as_str().expect("a name") {
+            "limit" => assert_eq!(bounds, (Some(1), Some(limit)), "{parameter}"),
+            "wait" => assert!([(Some(0), Some(pull)), (Some(0), Some(push))].contains(&bounds), "{parameter}"),
+            "at_least" => assert_eq!(bounds.0, Some(0), "{parameter}"),
+            _ => continue,
+        }
+        checked += 1;
+    }
+    assert!(checked >= 8, "{checked} parameters");
 }

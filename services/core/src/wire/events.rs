@@ -1,5 +1,7 @@
 //! Pulls: events down.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
@@ -187,6 +189,11 @@ pub struct PullResponse {
     /// before it reads what `resync_scopes` names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_scopes: Vec<String>,
+    /// With `digests=true`, if the projector is exactly at `position`: the digest of the live records of each table
+    /// there, limited to what this pull shows, as 32 hexadecimal digits. A table without records may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
+    pub digests: Option<BTreeMap<TableName, String>>,
     /// The events, in position order, in whole batches. The last member of the page, so that a client that parses the
     /// page as a stream has the other members first.
     pub events: Vec<EventView>,
@@ -219,4 +226,9 @@ pub struct PullEnd {
     /// before it reads what `resync_scopes` names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_scopes: Vec<String>,
+    /// With `digests=true`, if the projector is exactly at `position`: the digest of the live records of each table
+    /// there, limited to what this pull shows, as 32 hexadecimal digits. A table without records may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
+    pub digests: Option<BTreeMap<TableName, String>>,
 }

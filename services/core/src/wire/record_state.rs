@@ -33,6 +33,7 @@ impl Record {
             deleted: self.deleted,
             fields: self.plain(),
             updated_at: self.updated_at,
+            open: if full { Vec::new() } else { self.open_in_order() },
             touched: None,
             writers: None,
             merged: BTreeMap::new(),
@@ -47,6 +48,13 @@ impl Record {
             closed_conflicts: BTreeMap::new(),
         };
         if full { self.with_state(plain) } else { plain }
+    }
+
+    /// The ids of the open conflicts, in the order of their position and field.
+    fn open_in_order(&self) -> Vec<ConflictId> {
+        let mut open: Vec<_> = self.open_conflicts.keys().cloned().collect();
+        open.sort_unstable_by(|one, other| one.parts().cmp(&other.parts()));
+        open
     }
 
     fn with_state(&self, plain: RecordView) -> RecordView {

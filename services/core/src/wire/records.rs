@@ -35,6 +35,11 @@ pub struct RecordView {
     /// When the server stored the event at `version`.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: UnixMs,
+    /// The open conflicts of the record, in the order of their position and field; left out if there are none. With
+    /// `state=full` they are in `conflicts` instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub open: Vec<ConflictId>,
     /// With `state=full`: the position of the last event that named the record, even without changing it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]

@@ -34,12 +34,18 @@ pub struct Status {
     /// The checkpoint of the projector: the position up to which events are folded into records.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub projected: Position,
-    /// The digest of the live records of each table at `projected`, limited to what the caller may read, as 32
+    /// The position at which `digests` and `records` hold.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub digests_at: Position,
+    /// The digest of the live records of each table at `digests_at`, limited to what the caller may read, as 32
     /// hexadecimal digits. Replicas with the same records have the same digests. A table without records may be
     /// missing.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub digests: BTreeMap<TableName, String>,
+    /// The number of live records of each table at `digests_at`, limited to what the caller may read.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, i64>))]
+    pub records: BTreeMap<TableName, i64>,
     /// The log reaches back to the event after this position. Always 0 at present: no log is cut.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub horizon: Position,
@@ -78,7 +84,7 @@ pub struct Limits {
     pub clock_skew_s: u32,
     /// Largest `limit` of a page, in events.
     pub page_events: usize,
-    /// Longest `wait` of a pull, in milliseconds.
+    /// Longest `wait` of a pull or of a read of records, in milliseconds.
     pub pull_wait_ms: u64,
     /// Longest `wait` of a push for the projector, in milliseconds.
     pub push_wait_ms: u64,

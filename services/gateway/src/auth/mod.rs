@@ -12,7 +12,7 @@ use tidelog_core::error::Code;
 use tidelog_core::ids::{DeviceId, Position};
 use tidelog_postgres::{Credential, CredentialKind, DeviceAccount, TokenProof};
 
-pub(crate) use reader::{DevicePrincipal, Reader, owner_of};
+pub(crate) use reader::{DevicePrincipal, Reader, Wanted, owner_of};
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;

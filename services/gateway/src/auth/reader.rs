@@ -35,6 +35,15 @@ pub(crate) fn owner_of(credential: &Credential) -> Owner {
     Owner { workspace: credential.workspace, caller: credential.id }
 }
 
+/// The tables and scopes that a request asks for; by default all. What the caller may not read is left out of the
+/// response without an error, like names that do not exist.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) tables: Option<Vec<TableName>>,
+    /// Beside `""`, which every response includes.
+    pub(crate) scopes: Option<Vec<Scope>>,
+}
+
 /// A caller that may read a workspace.
 #[derive(Clone)]
 pub(crate) enum Reader {
@@ -75,15 +84,15 @@ impl Reader {
         is_readable && device.scopes.grants(scope)
     }
 
-    /// The filter that shows this reader its part of the log and of the records (SEC-1). `tables` narrows it to some
-    /// tables; without them it shows everything that the reader may read.
-    pub(crate) fn filter(&self, catalog: &Catalog, tables: Option<&[TableName]>) -> EventFilter {
+    /// The filter that shows this reader its part of the log and of the records (SEC-1), as far as it is wanted.
+    pub(crate) fn filter(&self, catalog: &Catalog, wanted: &Wanted) -> EventFilter {
+        let (tables, scopes) = (wanted.tables.as_deref(), wanted.scopes.as_deref());
         let is_wanted = |name: &TableName| tables.is_none_or(|tables| tables.contains(name));
         match self {
-            Self::Analyst(_) => EventFilter::new(tables.map(<[_]>::iter), &Scopes::All),
+            Self::Analyst(_) => EventFilter::new(tables.map(<[_]>::iter), &Scopes::All, scopes),
             Self::Device(device) => {
                 let shown = catalog.readable_by(&device.role).filter(|name| is_wanted(name));
-                EventFilter::new(Some(shown), &device.scopes).of_device(device.device)
+                EventFilter::new(Some(shown), &device.scopes, scopes).of_device(device.device)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Errors as HTTP responses with a body of `application/problem+json` (RFC 9457). Only this file gives codes their status.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header::{self, HeaderName};
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tidelog_core::error::Code;
@@ -131,6 +132,15 @@ fn status_of(code: Code) -> StatusCode {
     }
 }
 
+/// The header that says what a body may be instead, if its form is not supported (RFC 9110, section 15.5.16).
+fn supported_instead(code: Code) -> Option<(HeaderName, &'static str)> {
+    match code {
+        Code::EncodingUnsupported => Some((header::ACCEPT_ENCODING, "gzip, zstd")),
+        Code::MediaType => Some((header::ACCEPT, "application/json, application/msgpack")),
+        _ => None,
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         status_of(self.code)
@@ -144,6 +154,9 @@ impl ResponseError for ApiError {
         }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(supported) = supported_instead(self.code) {
+            response.insert_header(supported);
         }
         if let Some(methods) = &self.allow {
             response.insert_header((header::ALLOW, methods.as_str()));

@@ -5,9 +5,10 @@ use std::str::FromStr;
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 use tidelog_core::error::Code;
-use tidelog_core::ids::TableName;
+use tidelog_core::ids::{InvalidName, Scope, TableName};
 use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
 
+use crate::auth::Wanted;
 use crate::http::error::ApiError;
 
 /// The query parameters of a request: all known to its route, none given twice.
@@ -62,11 +63,29 @@ impl Params {
         Ok(self.limit()?.unwrap_or(PAGE_EVENTS_DEFAULT))
     }
 
-    /// The parameter `tables`: table names separated by commas.
-    pub(crate) fn tables(&self) -> Result<Option<Vec<TableName>>, ApiError> {
-        let Some(text) = self.text("tables") else { return Ok(None) };
-        let tables = text.split(',').map(TableName::parse);
-        let tables = tables.collect::<Result<_, _>>().map_err(|e| ApiError::new(Code::QueryInvalid, e.to_string()))?;
-        Ok(Some(tables))
+    /// A parameter that is `true` or `false`; false if it was not given.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::new(Code::QueryInvalid, format!("{name} must be true or false"))),
+        }
+    }
+
+    /// The parameters `tables` and `scopes`.
+    pub(crate) fn wanted(&self) -> Result<Wanted, ApiError> {
+        Ok(Wanted { tables: self.names("tables", TableName::parse)?, scopes: self.scopes()? })
+    }
+
+    /// The parameter `scopes`.
+    pub(crate) fn scopes(&self) -> Result<Option<Vec<Scope>>, ApiError> {
+        self.names("scopes", Scope::parse)
+    }
+
+    /// A parameter that is a list of names, separated by commas.
+    fn names<T>(&self, name: &str, parse: fn(String) -> Result<T, InvalidName>) -> Result<Option<Vec<T>>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let names = text.split(',').map(|name| parse(name.to_owned())).collect::<Result<_, _>>();
+        names.map(Some).map_err(|e| ApiError::new(Code::QueryInvalid, e.to_string()))
     }
 }

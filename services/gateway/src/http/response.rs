@@ -1,7 +1,7 @@
 //! Responses: one body in the negotiated encoding, or a stream.
 
 use actix_web::body::MessageBody;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::{Stream, StreamExt};
@@ -45,5 +45,5 @@ fn with_body(status: StatusCode, encoding: Encoding, body: impl MessageBody + 's
         Encoding::Json => "application/json",
         Encoding::MessagePack => "application/msgpack",
     };
-    HttpResponse::build(status).content_type(content_type).insert_header((header::VARY, "Accept")).body(body)
+    HttpResponse::build(status).content_type(content_type).body(body)
 }

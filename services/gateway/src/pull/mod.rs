@@ -5,6 +5,7 @@ pub(crate) mod page;
 pub(crate) mod stream;
 pub(crate) mod tail_cache;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use prometheus::IntCounter;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, TableName};
-use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_POSITIONS_MAX};
+use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_POSITIONS_MAX};
 use tidelog_core::wire::PullResponse;
 use tidelog_postgres::{LogHead, LogReader, PackedPageLimits, Presence};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::auth::{Reader, revoked};
+use crate::auth::{Reader, Wanted, revoked};
 use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
@@ -39,16 +40,11 @@ pub(crate) struct PullRequest {
     pub(crate) after: Cursor,
     /// Maximum number of events: of the page, or of the whole stream.
     pub(crate) limit: usize,
-    pub(crate) tables: Option<Vec<TableName>>,
+    pub(crate) wanted: Wanted,
     /// How long to wait for an event if there is none after the cursor.
     pub(crate) wait: Duration,
-}
-
-impl PullRequest {
-    /// A pull of all that is readable after a cursor, in pages of the default size.
-    pub(crate) fn after(after: Cursor) -> Self {
-        Self { after, limit: PAGE_EVENTS_DEFAULT, tables: None, wait: Duration::ZERO }
-    }
+    /// Whether pages come with the digests of tables, where the records are exactly at the end of the page.
+    pub(crate) digests: bool,
 }
 
 /// The state of a log when a pull looked at it.
@@ -128,11 +124,28 @@ impl Gateway {
         };
         self.note_read(reader, pull.after);
         self.metrics.events_pulled.inc_by(page.count as u64);
-        let access = self.changed_access(log.reader(reader), &log.catalog, &page.access_events).await?;
-        Ok((self.response_of(&page, log.head, access).await?, page))
+        let reader = log.reader(reader);
+        let access = self.changed_access(reader, &log.catalog, &page.access_events).await?;
+        let digests = self.digests_at(reader, &log.catalog, pull, page.end.position).await?;
+        Ok((PullResponse { digests, ..self.response_of(&page, log.head, access).await? }, page))
     }
 
-    /// The response members for a page, without its events.
+    /// The digests of what a pull shows, if it asks for them and the records are exactly at a position.
+    pub(crate) async fn digests_at(
+        &self,
+        reader: &Reader,
+        catalog: &Catalog,
+        pull: &PullRequest,
+        position: Position,
+    ) -> Result<Option<BTreeMap<TableName, String>>, ApiError> {
+        if !pull.digests {
+            return Ok(None);
+        }
+        let digests = self.store.digests(reader.workspace(), &reader.filter(catalog, &pull.wanted)).await?;
+        Ok(digests.filter(|digests| digests.projected == position).map(|digests| digests.texts()))
+    }
+
+    /// The response members for a page, without its events and digests.
     pub(crate) async fn response_of(
         &self,
         page: &Page,
@@ -151,6 +164,7 @@ impl Gateway {
             drop,
             resync_scopes,
             drop_scopes,
+            digests: None,
             events: Vec::new(),
         })
     }
@@ -227,7 +241,7 @@ impl Gateway {
         pull: &PullRequest,
         bytes: usize,
     ) -> PageSource {
-        let filter = log.reader(reader).filter(&log.catalog, pull.tables.as_deref());
+        let filter = log.reader(reader).filter(&log.catalog, &pull.wanted);
         let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
         match &log.tail {
             Some(tail) => {

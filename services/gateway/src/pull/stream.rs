@@ -1,11 +1,12 @@
 //! A streamed pull: all pages up to the head at its beginning.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
 use tidelog_core::cursor::Cursor;
-use tidelog_core::ids::Position;
-use tidelog_core::wire::Encoding;
+use tidelog_core::ids::{Position, TableName};
+use tidelog_core::wire::{Encoding, PullResponse};
 
 use crate::auth::Reader;
 use crate::gateway::Gateway;
@@ -19,6 +20,7 @@ use crate::pull::{LogState, Pages, PullRequest};
 pub(crate) struct PullStream {
     gateway: Arc<Gateway>,
     reader: Reader,
+    pull: PullRequest,
     log: LogState,
     pages: Pages,
     /// The end of the last page, or where the stream began.
@@ -28,12 +30,12 @@ pub(crate) struct PullStream {
 
 impl PullStream {
     /// Checks the cursor of a pull and starts to read ahead.
-    pub(crate) async fn begin(gateway: Arc<Gateway>, reader: Reader, pull: &PullRequest) -> Result<Self, ApiError> {
+    pub(crate) async fn begin(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<Self, ApiError> {
         let log = gateway.locate(&reader, pull.after).await?;
         gateway.note_read(&reader, pull.after);
-        let pages = gateway.pages(&reader, &log, pull);
+        let pages = gateway.pages(&reader, &log, &pull);
         let _open = OpenStream::new(&gateway.metrics);
-        Ok(Self { gateway, reader, log, pages, after: pull.after, _open })
+        Ok(Self { gateway, reader, log, pages, after: pull.after, pull, _open })
     }
 
     /// The next page with the change of access on it; `None` after the last page. An error if its reader may no longer
@@ -58,9 +60,15 @@ impl PullStream {
         self.log.head
     }
 
+    /// The digests of what the stream shows, if it was asked for them and the records are exactly at the end of the last
+    /// page.
+    pub(crate) async fn digests(&self) -> Result<Option<BTreeMap<TableName, String>>, ApiError> {
+        self.gateway.digests_at(&self.reader, &self.log.catalog, &self.pull, self.after.position).await
+    }
+
     /// A page as a whole pull response in MessagePack.
     pub(crate) async fn encode(&self, page: Page, access: AccessChange) -> Result<Vec<Bytes>, ApiError> {
         let response = self.gateway.response_of(&page, self.log.head, access).await?;
-        page.encode(Encoding::MessagePack, &response)
+        page.encode(Encoding::MessagePack, &PullResponse { digests: self.digests().await?, ..response })
     }
 }

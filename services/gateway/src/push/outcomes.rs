@@ -51,6 +51,35 @@ impl Gateway {
         wait: Duration,
         client: &Client,
     ) -> Result<Position, ApiError> {
+        Ok(self.fold_wait(owner, last, wait, client).await?.0)
+    }
+
+    /// The same for a request that cannot be answered before. It is an error if the log is not folded up to `last` in time,
+    /// or if the caller may not wait.
+    pub(crate) async fn require_folded(
+        &self,
+        owner: Owner,
+        last: Position,
+        wait: Duration,
+        client: &Client,
+    ) -> Result<(), ApiError> {
+        match self.fold_wait(owner, last, wait, client).await? {
+            (_, Some(refusal)) => Err(refusal),
+            (projected, None) if projected < last => {
+                Err(ApiError::unavailable("the projector has not folded the log this far yet, try again"))
+            }
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Waits for the projector. Returns how far the log is folded then, and the refusal if the caller may not wait.
+    async fn fold_wait(
+        &self,
+        owner: Owner,
+        last: Position,
+        wait: Duration,
+        client: &Client,
+    ) -> Result<(Position, Option<ApiError>), ApiError> {
         let workspace = owner.workspace;
         let deadline = Instant::now() + wait;
         let mut place = None;
@@ -59,16 +88,18 @@ impl Gateway {
             let projected = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
             let left = deadline.saturating_duration_since(Instant::now());
             if projected >= last || left.is_zero() {
-                return Ok(projected);
+                return Ok((projected, None));
             }
             if place.is_none() {
-                let Ok(taken) = self.waits.begin(owner) else { return Ok(projected) };
-                place = Some((taken, OpenStream::new(&self.metrics)));
+                match self.waits.begin(owner) {
+                    Ok(taken) => place = Some((taken, OpenStream::new(&self.metrics))),
+                    Err(refusal) => return Ok((projected, Some(refusal))),
+                }
             }
             tokio::select! {
                 () = self.wakeups.wait_folded(workspace, last, left.min(FOLD_POLL_INTERVAL)) => {}
-                () = client.gone() => return Ok(projected),
-                () = self.stopping() => return Ok(projected),
+                () = client.gone() => return Ok((projected, None)),
+                () = self.stopping() => return Ok((projected, None)),
             }
         }
     }

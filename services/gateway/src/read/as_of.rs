@@ -52,9 +52,7 @@ impl Gateway {
         if position > head {
             return Err(invalid("as_of must not exceed the log's head"));
         }
-        if self.wait_folded(reader.owner(), position, FOLD_TIMEOUT, client).await? < position {
-            return Err(ApiError::unavailable("the projector has not folded the log this far yet, try again"));
-        }
+        self.require_folded(reader.owner(), position, FOLD_TIMEOUT, client).await?;
         Ok(position)
     }
 

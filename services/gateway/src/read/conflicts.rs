@@ -45,9 +45,7 @@ impl Gateway {
         let conflict = self.conflict(&Reader::Device(device), conflict).await?.conflict;
         // The choice has to be made against the record with everything that is in the log by now.
         let head = self.store.head(workspace, Position::START).await?.ok_or_else(revoked)?.head;
-        if self.wait_folded(owner, head, FOLD_TIMEOUT, client).await? < head {
-            return Err(ApiError::unavailable("the projector has not folded the log this far yet, try again"));
-        }
+        self.require_folded(owner, head, FOLD_TIMEOUT, client).await?;
         let now = self.runtime.clock.now();
         let (position, seq) = match self.store.resolve(workspace, &conflict, choice, author, now).await? {
             ResolveOutcome::Appended { position, seq } => (position, seq),

@@ -4,3 +4,4 @@ pub(crate) mod as_of;
 pub(crate) mod conflicts;
 mod history;
 pub(crate) mod records;
+pub(crate) mod records_wait;

@@ -6,23 +6,24 @@ use std::sync::Arc;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
 use tidelog_core::error::Code;
-use tidelog_core::ids::{Position, TableName};
+use tidelog_core::ids::Position;
 use tidelog_core::limits::PAGE_BYTES_MAX;
 use tidelog_core::wire::{CatalogView, RecordsEnd, RecordsResponse};
 use tidelog_postgres::{Checkpoint, RecordsPage, RecordsQuery, VersionedCatalog};
 
-use crate::auth::{Reader, revoked};
+use crate::auth::{Reader, Wanted, revoked};
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::pull::access_change::{Access, AccessChange};
 
 /// The parameters of a read of records.
+#[derive(Debug, Clone)]
 pub(crate) struct RecordsRead {
     /// The end of the previous page. Without it, the first page of a snapshot.
     pub(crate) after: Option<RecordsCursor>,
     /// Maximum number of records on the page.
     pub(crate) limit: usize,
-    pub(crate) tables: Option<Vec<TableName>>,
+    pub(crate) wanted: Wanted,
     /// Whether records come with the state that further folding needs.
     pub(crate) is_full: bool,
 }
@@ -44,7 +45,7 @@ impl Gateway {
         let (page, of_log, newer_reader) = loop {
             let of_log = self.catalogs.of_log(log.catalog_version).await?;
             let newer_reader = self.newer_access(reader, log.access_position).await?;
-            let filter = newer_reader.as_ref().unwrap_or(reader).filter(&of_log.catalog, read.tables.as_deref());
+            let filter = newer_reader.as_ref().unwrap_or(reader).filter(&of_log.catalog, &read.wanted);
             let query = RecordsQuery {
                 after: after.position,
                 start: read.after.map(|cursor| cursor.start),

@@ -7,24 +7,22 @@ use tidelog_core::wire::CatalogView;
 
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
-use crate::http::etag::{not_modified, with_etag};
+use crate::http::etag::Etag;
 use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::respond;
 
 /// Reads the catalog in force: tables, rules and roles.
 ///
-/// The ETag is the version of the catalog. With `If-None-Match` the response is 304 while that version is in force.
+/// The ETag is that of the version, and weak. With `If-None-Match` the response is 304 while that version is in force.
 #[utoipa::path(get, path = "/api/v1/catalog", tag = "catalog", responses((status = 200, body = CatalogView), (status = 304)))]
 pub(crate) async fn catalog(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     let encoding = encoding_of(&request)?;
     gateway.reader(&request).await?;
     let in_force = gateway.catalogs.refresh().await?;
-    let etag = format!("\"{}\"", in_force.version);
-    if let Some(not_modified) = not_modified(&request, &etag) {
-        return Ok(not_modified);
-    }
-    let view = CatalogView { version: in_force.version.0, catalog: in_force.catalog.file.clone() };
-    Ok(with_etag(respond(StatusCode::OK, encoding, &view)?, &etag))
+    Etag::new(&in_force.version.to_string(), encoding).respond(&request, || {
+        let view = CatalogView { version: in_force.version.0, catalog: in_force.catalog.file.clone() };
+        respond(StatusCode::OK, encoding, &view)
+    })
 }

@@ -1,6 +1,6 @@
 //! What of a log and its records a reader may see (SEC-1).
 
-use tidelog_core::ids::{CATALOG_TABLE, DEVICES_TABLE, DeviceId, Scopes, TableName};
+use tidelog_core::ids::{CATALOG_TABLE, DEVICES_TABLE, DeviceId, Scope, Scopes, TableName};
 
 use crate::log::scan::LogRow;
 
@@ -8,6 +8,7 @@ use crate::log::scan::LogRow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventFilter {
     tables: Option<Vec<String>>,
+    /// Sorted, since a caller may name many.
     scopes: Option<Vec<String>>,
     /// The reader, if it is a device: the role and scopes of other devices are not shown to it.
     device: Option<String>,
@@ -32,11 +33,17 @@ impl EventFilter {
         Self { tables: None, scopes: None, device: None }
     }
 
-    /// Shows these tables (`None`: all) within these scopes.
-    pub fn new<'a>(tables: Option<impl Iterator<Item = &'a TableName>>, scopes: &Scopes) -> Self {
-        let scopes = match scopes {
-            Scopes::All => None,
-            Scopes::Listed(_) => Some([String::new()].into_iter().chain(scopes.to_list()).collect()),
+    /// Shows these tables (`None`: all) within the scopes that are granted and wanted (`None`: all that are granted).
+    /// The scope `""` is always both.
+    pub fn new<'a>(
+        tables: Option<impl Iterator<Item = &'a TableName>>,
+        granted: &Scopes,
+        wanted: Option<&[Scope]>,
+    ) -> Self {
+        let scopes = match (granted, wanted) {
+            (Scopes::All, None) => None,
+            (Scopes::Listed(granted), None) => Some(with_everyones(granted.iter())),
+            (granted, Some(wanted)) => Some(with_everyones(wanted.iter().filter(|scope| granted.grants(scope)))),
         };
         let tables = tables.map(|tables| tables.map(|table| table.as_str().to_owned()).collect());
         Self { tables, scopes, device: None }
@@ -77,7 +84,8 @@ impl EventFilter {
 
     /// Whether it shows a scope of at least one table.
     pub fn shows_scope(&self, scope: &str) -> bool {
-        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|shown| shown == scope))
+        let is_listed = |scopes: &Vec<String>| scopes.binary_search_by(|shown| shown.as_str().cmp(scope)).is_ok();
+        self.scopes.as_ref().is_none_or(is_listed)
     }
 
     /// The tables that it shows. `None`: all.
@@ -89,4 +97,12 @@ impl EventFilter {
     pub(crate) fn scopes(&self) -> Option<&[String]> {
         self.scopes.as_deref()
     }
+}
+
+/// The names of these scopes and of `""`, each once, sorted.
+fn with_everyones<'a>(scopes: impl Iterator<Item = &'a Scope>) -> Vec<String> {
+    let mut names: Vec<_> = [String::new()].into_iter().chain(scopes.map(|scope| scope.as_str().to_owned())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

@@ -23,6 +23,13 @@ pub struct Digests {
     pub tables: BTreeMap<TableName, TableDigest>,
 }
 
+impl Digests {
+    /// The digest of each table as the wire has it: 32 hexadecimal digits.
+    pub fn texts(&self) -> BTreeMap<TableName, String> {
+        self.tables.iter().map(|(table, digest)| (table.clone(), digest.to_string())).collect()
+    }
+}
+
 impl Store {
     /// The digests of the records that `filter` shows, with their checkpoint, in one snapshot. Reads one row per table,
     /// or one per table and scope if the filter does not show all scopes. `None`: no such workspace.

@@ -52,7 +52,8 @@ pub struct RecordsPage {
 
 /// The sizes of the reads of a page.
 const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_first: 16, rows_min: 4, rows_max: 512 };
-/// Bytes that a record takes beside its values, and that each of its fields takes with its writer.
+/// Bytes that a record takes beside its values, that each of its fields takes with its writer, and each of its open
+/// conflicts with its events.
 const ENVELOPE_BYTES: usize = 128;
 
 impl Store {
@@ -102,10 +103,7 @@ impl Store {
             let mut chunk = found.map(record_of).collect::<Result<Vec<_>, _>>()?;
             page.more = chunk.len() > rows_max;
             chunk.truncate(rows_max);
-            bytes += chunk
-                .iter()
-                .map(|(_, record)| record.weight + ENVELOPE_BYTES * (1 + record.fields.len()))
-                .sum::<usize>();
+            bytes += chunk.iter().map(|(_, record)| bytes_of(record)).sum::<usize>();
             page.records.append(&mut chunk);
             size.resize(page.records.len(), bytes);
             after = page
@@ -138,6 +136,12 @@ impl Store {
     pub async fn record(&self, workspace: WorkspaceId, key: &RecordKey) -> Result<Option<StoredRecord>, StoreError> {
         Ok(self.load_records(workspace, None, std::slice::from_ref(key), usize::MAX).await?.records.pop())
     }
+}
+
+/// About the memory that a record takes on a page.
+fn bytes_of(record: &Record) -> usize {
+    let conflicts = record.open_conflicts.keys().map(|id| ENVELOPE_BYTES + id.as_str().len());
+    record.weight + ENVELOPE_BYTES * (1 + record.fields.len()) + conflicts.sum::<usize>()
 }
 
 /// A record with its address, from columns by name.

@@ -45,7 +45,12 @@ pub trait Reader {
 
     /// `GET /sync/status`
     async fn status(&self) -> Status {
-        self.http().get("/api/v1/sync/status").await.good()
+        self.status_of("").await
+    }
+
+    /// `GET /sync/status`, narrowed by a query.
+    async fn status_of(&self, query: &str) -> Status {
+        self.http().get(&with_query("/api/v1/sync/status", query)).await.good()
     }
 
     /// `GET /sync/ops/{seq}`: what became of an op of this device.

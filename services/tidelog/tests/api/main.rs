@@ -27,9 +27,10 @@ mod conflicts {
     mod pages;
     mod resolve;
     mod restored;
-    mod world;
+    pub(crate) mod world;
 }
 mod pull {
+    mod narrowed;
     mod pages;
     mod stream;
     mod tail;
@@ -44,14 +45,17 @@ mod push {
 mod records {
     mod fold_property;
     mod history;
+    mod open_conflicts;
     mod replay;
     mod snapshot;
+    mod waits;
 }
 mod robustness {
     mod bad_input;
     mod log_under_load;
     mod malformed_ops;
-    mod overload;
+    mod negotiation;
+    pub(crate) mod overload;
     mod values;
 }
 mod stories {

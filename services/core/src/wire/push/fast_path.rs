@@ -49,7 +49,7 @@ impl PushRequest {
 
     fn read_fast(body: &Bytes) -> Option<Self> {
         match RequestMembers::read(body)? {
-            RequestMembers { cursor, app, ops: Some(ops), limit: None, tables: None } => {
+            RequestMembers { cursor, app, ops: Some(ops), limit: None, tables: None, scopes: None } => {
                 Some(Self { cursor: cursor.flatten(), app: app.flatten(), ops })
             }
             _ => None,
@@ -69,9 +69,9 @@ impl SyncRequest {
     }
 
     fn read_fast(body: &Bytes) -> Option<Self> {
-        let RequestMembers { cursor, app, ops, limit, tables } = RequestMembers::read(body)?;
+        let RequestMembers { cursor, app, ops, limit, tables, scopes } = RequestMembers::read(body)?;
         let push = PushRequest { cursor: cursor.flatten(), app: app.flatten(), ops: ops? };
-        Some(Self { push, limit: limit.flatten(), tables: tables.flatten() })
+        Some(Self { push, limit: limit.flatten(), tables: tables.flatten(), scopes: scopes.flatten() })
     }
 }
 
@@ -83,6 +83,7 @@ struct RequestMembers {
     ops: Option<Vec<Op>>,
     limit: Option<Option<u64>>,
     tables: Option<Option<Vec<TableName>>>,
+    scopes: Option<Option<Vec<Scope>>>,
 }
 
 impl RequestMembers {
@@ -95,7 +96,8 @@ impl RequestMembers {
                 b"app" => set_once(&mut members.app, or_null(&mut reader, |it| parse_app(as_text(it)?))?)?,
                 b"ops" => set_once(&mut members.ops, read_ops(&mut reader, body)?)?,
                 b"limit" => set_once(&mut members.limit, or_null(&mut reader, |it| as_int(it)?.try_into().ok())?)?,
-                b"tables" => set_once(&mut members.tables, read_tables(&mut reader)?)?,
+                b"tables" => set_once(&mut members.tables, read_names(&mut reader, |name| TableName::parse(name).ok())?)?,
+                b"scopes" => set_once(&mut members.scopes, read_names(&mut reader, |name| Scope::parse(name).ok())?)?,
                 _ => return None,
             }
         }
@@ -178,11 +180,11 @@ fn read_fields(reader: &mut Reader<'_>, body: &Bytes) -> Option<Option<PackedFie
     Some(Some(PackedFields::from_checked(body.slice_ref(packed), count)))
 }
 
-fn read_tables(reader: &mut Reader<'_>) -> Option<Option<Vec<TableName>>> {
+fn read_names<T>(reader: &mut Reader<'_>, parse: fn(&str) -> Option<T>) -> Option<Option<Vec<T>>> {
     match reader.token()? {
         Token::Nil => Some(None),
         Token::Array(count) => {
-            (0..count).map(|_| TableName::parse(reader.next_text()?).ok()).collect::<Option<_>>().map(Some)
+            (0..count).map(|_| parse(reader.next_text()?)).collect::<Option<_>>().map(Some)
         }
         _ => None,
     }

@@ -5,7 +5,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::Code;
-use crate::ids::TableName;
+use crate::ids::{Scope, TableName};
 use crate::limits::APP_BYTES_MAX;
 use crate::log::cursor::Cursor;
 use crate::log::op::Op;
@@ -34,6 +34,8 @@ pub struct SyncRequest {
     pub limit: Option<u64>,
     /// The tables whose events are pulled; `None` for all tables that the device may read.
     pub tables: Option<Vec<TableName>>,
+    /// The scopes whose events are pulled, beside `""`; `None` for all scopes of the device.
+    pub scopes: Option<Vec<Scope>>,
 }
 
 /// The body of `POST /sync/push`.
@@ -74,6 +76,9 @@ pub struct SyncMembers {
     /// The tables whose events are pulled. All tables that the device may read if left out.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
     tables: Option<Vec<TableName>>,
+    /// The scopes whose events are pulled, beside `""`. All scopes of the device if left out.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    scopes: Option<Vec<Scope>>,
 }
 
 impl PushMembers {
@@ -100,8 +105,8 @@ impl<'de> Deserialize<'de> for PushRequest {
 
 impl<'de> Deserialize<'de> for SyncRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let MapOnly(SyncMembers { cursor, app, ops, limit, tables }) = Deserialize::deserialize(deserializer)?;
-        Ok(Self { push: PushMembers { cursor, app, ops }.into_request()?, limit, tables })
+        let MapOnly(SyncMembers { cursor, app, ops, limit, tables, scopes }) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { push: PushMembers { cursor, app, ops }.into_request()?, limit, tables, scopes })
     }
 }
 

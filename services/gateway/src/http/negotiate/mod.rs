@@ -1,6 +1,7 @@
 //! Content negotiation by the `Accept` header (RFC 9110, section 12.5.1).
 
 pub(crate) mod media_type;
+pub(crate) mod vary;
 
 use std::cmp::Reverse;
 

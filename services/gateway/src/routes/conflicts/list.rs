@@ -9,6 +9,7 @@ use tidelog_core::limits::PAGE_BYTES_MAX;
 use tidelog_core::wire::ConflictsResponse;
 use tidelog_postgres::ConflictsQuery;
 
+use crate::auth::Wanted;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::negotiate::encoding_of;
@@ -25,7 +26,7 @@ use crate::http::response::ok;
         ("record" = Option<String>, Query),
         ("scope" = Option<String>, Query),
         ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the first page"),
-        ("limit" = Option<u64>, Query, description = "Maximum number of conflicts, 1 to 10,000"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Maximum number of conflicts, 1,000 by default"),
     ),
     responses((status = 200, body = ConflictsResponse), (status = 400), (status = 422)))]
 pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -40,7 +41,7 @@ pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> R
     let catalog = gateway.catalog_of_reader(&reader).await?;
     let query = ConflictsQuery {
         after: cursor_of(&params)?,
-        filter: &reader.filter(&catalog, None),
+        filter: &reader.filter(&catalog, &Wanted::default()),
         status: status.transpose()?,
         table: params.text("table").map(TableName::parse).transpose().map_err(invalid)?,
         record: params.text("record").map(RecordId::parse).transpose().map_err(invalid)?,

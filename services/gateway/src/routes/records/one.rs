@@ -4,14 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::error::Code;
-use tidelog_core::fold::RecordKey;
+use tidelog_core::fold::{Record, RecordKey};
 use tidelog_core::ids::{InvalidName, RecordId, Scope, TableName};
 use tidelog_core::wire::RecordView;
 
 use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::ApiError;
-use crate::http::etag::{not_modified, with_etag};
+use crate::http::etag::Etag;
 use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::respond;
@@ -49,12 +49,18 @@ pub(crate) async fn record(
     }
     let checkpoint = gateway.store.checkpoint(workspace).await?.ok_or_else(absent)?;
     let (key, record) = gateway.store.record(workspace, &key).await?.ok_or_else(absent)?;
-    let etag = format!("\"{}.{}\"", checkpoint.generation, record.version);
-    if let Some(not_modified) = not_modified(&request, &etag) {
-        return Ok(not_modified);
+    Etag::new(&version_of(checkpoint.generation, &record), encoding).respond(&request, || {
+        respond(StatusCode::OK, encoding, &record.to_view(key.table, key.scope, key.record, false))
+    })
+}
+
+/// What names a state of a record as readers see it. An event may open or close a conflict without another change, so
+/// while conflicts are open, the last event that named the record is part of it.
+fn version_of(generation: i64, record: &Record) -> String {
+    match record.open_conflicts.is_empty() {
+        true => format!("{generation}.{}", record.version),
+        false => format!("{generation}.{}-{}", record.version, record.touched),
     }
-    let view = record.to_view(key.table, key.scope, key.record, false);
-    Ok(with_etag(respond(StatusCode::OK, encoding, &view)?, &etag))
 }
 
 /// The key of the record that the path and the parameter `scope` name.

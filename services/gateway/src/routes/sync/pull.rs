@@ -44,27 +44,33 @@ const FORMS: [Offer<Form>; 4] = [
 #[utoipa::path(get, path = "/api/v1/sync/pull", tag = "sync",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the events from the start of the log"),
-        ("limit" = Option<u64>, Query, description = "Maximum number of events, 1 to 10,000. A batch is never split, so a page may have more"),
-        ("tables" = Option<String>, Query, description = "Only these tables, separated by commas"),
-        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for an event if there is none yet, up to 30,000"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Maximum number of events, 1,000 by default. A batch is never split, so a page may have more"),
+        ("tables" = Option<String>, Query, min_length = 1, description = "Only these tables, separated by commas"),
+        ("scopes" = Option<String>, Query, description = "Only these scopes and the scope of everyone, separated by commas"),
+        ("wait" = Option<u64>, Query, maximum = 30_000, description = "Milliseconds to wait for an event if there is none yet"),
+        ("digests" = Option<bool>, Query, description = "Adds the digests of the records at the position of the page, if the projector is exactly there"),
     ),
     responses((status = 200, body = PullResponse), (status = 400), (status = 409), (status = 410)))]
 pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let params = Params::read(&request, &["after", "limit", "tables", "wait"])?;
+    let params = Params::read(&request, &["after", "limit", "tables", "scopes", "wait", "digests"])?;
     let form = negotiate(&request, &FORMS)?;
     let reader = gateway.reader(&request).await?;
-    let (limit, tables) = (params.limit()?, params.tables()?);
+    let limit_default = if matches!(form, Form::Page(_)) { PAGE_EVENTS_DEFAULT } else { usize::MAX };
     let wait = params.number("wait", (0, PULL_WAIT_MS_MAX))?.map(Duration::from_millis);
-    let all = PullRequest { tables, wait: wait.unwrap_or_default(), ..PullRequest::after(cursor_of(&params)?) };
-    let streamed = PullRequest { limit: limit.unwrap_or(usize::MAX), ..all };
+    let pull = PullRequest {
+        after: cursor_of(&params)?,
+        limit: params.limit()?.unwrap_or(limit_default),
+        wanted: params.wanted()?,
+        wait: wait.unwrap_or_default(),
+        digests: params.flag("digests")?,
+    };
     match form {
         Form::Page(encoding) => {
-            let pull = PullRequest { limit: limit.unwrap_or(PAGE_EVENTS_DEFAULT), ..streamed };
             let (response, page) = gateway.pull(&reader, &pull, &Client::of(&request)).await?;
             Ok(respond_encoded(encoding, page.encode(encoding, &response)?))
         }
-        Form::Lines => stream::events(gateway.into_inner(), reader, streamed).await,
-        Form::Pages => stream::pages(gateway.into_inner(), reader, streamed).await,
+        Form::Lines => stream::events(gateway.into_inner(), reader, pull).await,
+        Form::Pages => stream::pages(gateway.into_inner(), reader, pull).await,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::http::response::ok;
 ///
 /// When the response arrives, they are durable and part of every later pull.
 #[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushMembers,
-    params(("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdicts of the operations, up to 10,000")),
+    params(("wait" = Option<u64>, Query, maximum = 10_000, description = "Milliseconds to wait for the verdicts of the operations")),
     responses((status = 200, body = PushResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]
 pub(crate) async fn push(
     gateway: Data<Gateway>,

@@ -9,7 +9,7 @@ use tidelog_core::error::Code;
 use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX};
 use tidelog_core::wire::{SyncRequest, SyncResponse, encode, sync_frame};
 
-use crate::auth::Reader;
+use crate::auth::{Reader, Wanted};
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::connection::Client;
@@ -44,7 +44,8 @@ pub(crate) async fn sync(
     let after = sync.push.cursor.unwrap_or(Cursor::START);
     let client = Client::of(&request);
     let push = gateway.push(&device, sync.push, None, &client, &RequestId::of(&request)).await?;
-    let pull = PullRequest { after, limit, tables: sync.tables, wait: Duration::ZERO };
+    let wanted = Wanted { tables: sync.tables, scopes: sync.scopes };
+    let pull = PullRequest { after, limit, wanted, wait: Duration::ZERO, digests: false };
     let (response, page) = gateway.pull(&Reader::Device(device), &pull, &client).await?;
     let push = encode(encoding, &push).map_err(|error| unwritable(&error))?;
     let [before, between, after] = sync_frame(encoding);

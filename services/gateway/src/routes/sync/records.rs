@@ -1,6 +1,7 @@
 //! `GET /sync/records`: a snapshot of the records, and what changed since, by the same call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
@@ -8,11 +9,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use async_stream::stream;
 use tidelog_core::cursor::RecordsCursor;
 use tidelog_core::error::Code;
-use tidelog_core::limits::PAGE_EVENTS_DEFAULT;
+use tidelog_core::ids::Position;
+use tidelog_core::limits::{PAGE_EVENTS_DEFAULT, PULL_WAIT_MS_MAX};
 use tidelog_core::wire::{Encoding, RecordView, RecordsEnd, RecordsResponse};
 
 use crate::auth::Reader;
 use crate::gateway::Gateway;
+use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::lines::{self, Line};
 use crate::http::negotiate::media_type::{JSON, MESSAGE_PACK, NDJSON};
@@ -20,7 +23,9 @@ use crate::http::negotiate::{Offer, negotiate};
 use crate::http::params::Params;
 use crate::http::response::respond;
 use crate::pull::access_change::AccessChange;
+use crate::read::as_of::FOLD_TIMEOUT;
 use crate::read::records::RecordsRead;
+use crate::read::records_wait::RecordsWait;
 
 /// A form of the response.
 #[derive(Debug, Clone, Copy)]
@@ -41,13 +46,16 @@ const FORMS: [Offer<Form>; 3] =
 #[utoipa::path(get, path = "/api/v1/sync/records", tag = "records",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the previous page, or of an earlier read. Without it, a snapshot"),
-        ("limit" = Option<u64>, Query, description = "Maximum number of records, 1 to 10,000"),
-        ("tables" = Option<String>, Query, description = "Only these tables, separated by commas"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Maximum number of records, 1,000 by default"),
+        ("tables" = Option<String>, Query, min_length = 1, description = "Only these tables, separated by commas"),
+        ("scopes" = Option<String>, Query, description = "Only these scopes and the scope of everyone, separated by commas"),
         ("state" = Option<String>, Query, description = "`plain` (the default), or `full`: adds the state from which a replica can fold further events, and orders the records by `touched`"),
+        ("wait" = Option<u64>, Query, maximum = 30_000, description = "Milliseconds to wait for a record that changed after the cursor if there is none yet; with `at_least`, for that position, 5,000 by default"),
+        ("at_least" = Option<i64>, Query, minimum = 0, description = "Responds once the records are as far as this position"),
     ),
-    responses((status = 200, body = RecordsResponse), (status = 400), (status = 409)))]
+    responses((status = 200, body = RecordsResponse), (status = 400), (status = 409), (status = 503)))]
 pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let params = Params::read(&request, &["after", "limit", "tables", "state"])?;
+    let params = Params::read(&request, &["after", "limit", "tables", "scopes", "state", "wait", "at_least"])?;
     let form = negotiate(&request, &FORMS)?;
     let reader = gateway.reader(&request).await?;
     let is_full = match params.text("state") {
@@ -58,13 +66,30 @@ pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Res
     let read = RecordsRead {
         after: cursor_of(&params, is_full)?,
         limit: params.page_limit()?,
-        tables: params.tables()?,
+        wanted: params.wanted()?,
         is_full,
     };
+    let (wait, client) = (wait_of(&params)?, Client::of(&request));
     match form {
-        Form::Page(encoding) => respond(StatusCode::OK, encoding, &gateway.records_page(&reader, &read).await?),
-        Form::Lines => stream_records(gateway.into_inner(), reader, read, params.limit()?).await,
+        Form::Page(encoding) => {
+            let page = gateway.records_page_in_time(&reader, &read, wait, &client).await?;
+            respond(StatusCode::OK, encoding, &page)
+        }
+        Form::Lines => {
+            let left = params.limit()?.unwrap_or(usize::MAX);
+            let read = RecordsRead { limit: left.min(PAGE_EVENTS_DEFAULT), ..read };
+            let first = gateway.records_page_in_time(&reader, &read, wait, &client).await?;
+            Ok(stream_records(gateway.into_inner(), reader, read, first, left))
+        }
     }
+}
+
+fn wait_of(params: &Params) -> Result<RecordsWait, ApiError> {
+    let wait = params.number("wait", (0, PULL_WAIT_MS_MAX))?.map(Duration::from_millis);
+    Ok(match params.number("at_least", (0, i64::MAX))? {
+        Some(position) => RecordsWait::Folded(Position(position), wait.unwrap_or(FOLD_TIMEOUT)),
+        None => RecordsWait::Change(wait.unwrap_or_default()),
+    })
 }
 
 fn cursor_of(params: &Params, is_full: bool) -> Result<Option<RecordsCursor>, ApiError> {
@@ -76,18 +101,17 @@ fn cursor_of(params: &Params, is_full: bool) -> Result<Option<RecordsCursor>, Ap
     }
 }
 
-/// Streams records, page by page at the reader's pace. The first page is read before the response begins, so that an
-/// invalid cursor still gets its own status.
-async fn stream_records(
+/// Streams records, page by page at the reader's pace, until there are no more or `left` of them. The first page is read
+/// before the response begins, so that an invalid cursor still gets its own status.
+fn stream_records(
     gateway: Arc<Gateway>,
     reader: Reader,
     mut read: RecordsRead,
-    limit: Option<usize>,
-) -> Result<HttpResponse, ApiError> {
-    let mut left = limit.unwrap_or(usize::MAX);
-    read.limit = left.min(PAGE_EVENTS_DEFAULT);
-    let mut next = gateway.records_page(&reader, &read).await?;
-    Ok(lines::respond(stream! {
+    first: RecordsResponse,
+    mut left: usize,
+) -> HttpResponse {
+    let mut next = first;
+    lines::respond(stream! {
         let _open = lines::OpenStream::new(&gateway.metrics);
         let mut access = AccessChange::default();
         loop {
@@ -114,5 +138,5 @@ async fn stream_records(
                 }
             };
         }
-    }))
+    })
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use tidelog_core::ids::Position;
+use tidelog_core::ids::{Position, TableName};
 use tidelog_core::wire::{Limits, Status};
+use tidelog_postgres::{Digests, EventFilter};
 
-use crate::auth::{Reader, revoked};
+use crate::auth::{Reader, Wanted, revoked};
 use crate::caches::presence::ACTIVE_AGE_MS_MAX;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
+use crate::http::negotiate::encoding_of;
 use crate::http::params::Params;
 use crate::http::response::ok;
 
@@ -18,19 +20,18 @@ use crate::http::response::ok;
 ///
 /// The state is the head of the log, how far it is folded, a digest of each table, the open conflicts, and when each device
 /// last synced.
-#[utoipa::path(get, path = "/api/v1/sync/status", tag = "sync", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/api/v1/sync/status", tag = "sync",
+    params(("scopes" = Option<String>, Query, description = "Digests and counts of these scopes and the scope of everyone alone, separated by commas")),
+    responses((status = 200, body = Status)))]
 pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Params::read(&request, &[])?;
+    let params = Params::read(&request, &["scopes"])?;
+    encoding_of(&request)?;
     let reader = gateway.reader(&request).await?;
     let workspace = reader.workspace();
     gateway.flush_presence().await;
     let in_force = gateway.catalogs.refresh().await?;
-    let head = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
-    // The caller compares the digests with what it has pulled. So they cover what the catalog of its log grants, even if the
-    // catalog in force grants more.
-    let of_log = gateway.catalogs.of_log(head.catalog_version).await?;
-    let filter = reader.filter(&of_log.catalog, None);
-    let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
+    let wanted = Wanted { scopes: params.scopes()?, ..Wanted::default() };
+    let (head, filter, digests) = visible_digests(&gateway, &reader, &wanted).await?;
     let devices = gateway.store.devices(workspace, None).await?;
     let now = gateway.runtime.clock.now();
     let is_active = |at: i64| now.0 - at <= ACTIVE_AGE_MS_MAX;
@@ -42,10 +43,13 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
             *latest = (*latest).max(at);
         }
     }
-    let tables = match &reader {
+    let tables: Vec<TableName> = match &reader {
         Reader::Device(device) => in_force.catalog.readable_by(&device.role).cloned().collect(),
         Reader::Analyst(_) => in_force.catalog.tables.keys().cloned().collect(),
     };
+    // A table whose records never were has no digest, and its number of records is known all the same.
+    let mut records: BTreeMap<_, _> = tables.iter().map(|table| (table.clone(), 0)).collect();
+    records.extend(digests.tables.iter().map(|(table, digest)| (table.clone(), digest.records)));
     let status = Status {
         status: "online".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -53,9 +57,11 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         workspace,
         tables,
         catalog: in_force.version.0,
-        head: head.head,
+        head,
         projected: digests.projected,
-        digests: digests.tables.into_iter().map(|(table, digest)| (table, digest.to_string())).collect(),
+        digests_at: digests.projected,
+        digests: digests.texts(),
+        records,
         horizon: Position::START,
         active_devices: active as i64,
         open_conflicts: gateway.store.open_conflicts(workspace, &filter).await?,
@@ -63,4 +69,27 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
         limits: Limits::with_clock_skew_s(in_force.catalog.clock_skew_s),
     };
     ok(&request, &status)
+}
+
+/// The digests of what the caller may read, with the head of its log and the filter that they go by.
+///
+/// The caller compares the digests with what it has pulled. So they cover what the catalog of its log grants, even if the
+/// catalog in force grants more.
+async fn visible_digests(
+    gateway: &Gateway,
+    reader: &Reader,
+    wanted: &Wanted,
+) -> Result<(Position, EventFilter, Digests), ApiError> {
+    let mut head = gateway.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?;
+    loop {
+        let of_log = gateway.catalogs.of_log(head.catalog_version).await?;
+        let filter = reader.filter(&of_log.catalog, wanted);
+        let digests = gateway.store.digests(reader.workspace(), &filter).await?.ok_or_else(revoked)?;
+        let now = gateway.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?;
+        // Otherwise the records may be under a later catalog already.
+        if now.catalog_version == head.catalog_version {
+            return Ok((now.head, filter, digests));
+        }
+        head = now;
+    }
 }

@@ -20,7 +20,7 @@ use crate::pull::stream::PullStream;
 /// Streams pages up to the head at the time of the call, or until `limit` events. Each is a whole pull response with its own
 /// cursor; there is at least one.
 pub(crate) async fn pages(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
-    let mut pages = PullStream::begin(gateway, reader, &pull).await?;
+    let mut pages = PullStream::begin(gateway, reader, pull).await?;
     let body = stream! {
         let mut is_empty = true;
         while let Some(next) = pages.next().await.transpose() {
@@ -48,7 +48,7 @@ pub(crate) async fn pages(gateway: Arc<Gateway>, reader: Reader, pull: PullReque
 /// Streams events up to the head at the time of the call, or `limit` of them: a line of JSON each, and a last line that
 /// says how far they go.
 pub(crate) async fn events(gateway: Arc<Gateway>, reader: Reader, pull: PullRequest) -> Result<HttpResponse, ApiError> {
-    let mut pages = PullStream::begin(gateway, reader, &pull).await?;
+    let mut pages = PullStream::begin(gateway, reader, pull).await?;
     let body = stream! {
         let mut access = AccessChange::default();
         while let Some(next) = pages.next().await.transpose() {
@@ -66,8 +66,14 @@ pub(crate) async fn events(gateway: Arc<Gateway>, reader: Reader, pull: PullRequ
         let AccessLists { resync, drop, resync_scopes, drop_scopes } = access.into_lists();
         let after = pages.after();
         let more = after.position < pages.head();
-        let end = PullEnd { cursor: after, position: after.position, more, resync, drop, resync_scopes, drop_scopes };
-        yield lines::encode([Line::<EventView, _>::End(end)].into_iter());
+        match pages.digests().await {
+            Ok(digests) => {
+                let (cursor, position) = (after, after.position);
+                let end = PullEnd { cursor, position, more, resync, drop, resync_scopes, drop_scopes, digests };
+                yield lines::encode([Line::<EventView, _>::End(end)].into_iter());
+            }
+            Err(error) => yield Err(error),
+        }
     };
     Ok(lines::respond(body))
 }

@@ -45,11 +45,12 @@ struct Actor {
 }
 
 impl Actor {
-    /// Whether a pull returns the event, if it asks for these tables (`None`: for all).
-    fn sees(&self, event: &StoredEvent, asked: Option<&[&str]>) -> bool {
-        let tables = self.tables.iter().filter(|name| asked.is_none_or(|asked| asked.contains(name)));
-        let tables: Vec<&str> = tables.copied().collect();
-        event.is_seen(Some(&tables), self.scopes)
+    /// Whether a pull returns the event, if it asks for these tables and scopes (`None`: for all).
+    fn sees(&self, event: &StoredEvent, tables: Option<&[&str]>, scopes: Option<&[&str]>) -> bool {
+        let asked = |asked: Option<&[&str]>, name: &str| asked.is_none_or(|asked| asked.contains(&name));
+        let is_server_owned = event.table.starts_with('_');
+        let is_asked = asked(tables, &event.table) && (event.scope.is_empty() || asked(scopes, &event.scope));
+        event.is_seen(Some(self.tables), self.scopes) && (is_server_owned || is_asked)
     }
 }
 
@@ -82,11 +83,13 @@ async fn pull_and_compare(actor: &Actor, server: &Http, log: &[StoredEvent], ran
     let after = *cursors.choose(random).unwrap();
     let limit = *[1, 5, 40, 10_000].choose(random).unwrap();
     let tables = [None, Some(&["notes"][..]), Some(&["plans", "tasks"])].choose(random).copied().unwrap();
-    let asked = tables.map(|tables| format!("&tables={}", tables.join(","))).unwrap_or_default();
-    let case = format!("after {after}, limit {limit}, {tables:?}, scopes {:?}", actor.scopes);
+    let scopes = [None, Some(&["s1"][..]), Some(&["s3", "s2"]), Some(&[""])].choose(random).copied().unwrap();
+    let list = |name: &str, names: Option<&[&str]>| names.map(|names| format!("&{name}={}", names.join(",")));
+    let asked = [list("tables", tables), list("scopes", scopes)].into_iter().flatten().collect::<String>();
+    let case = format!("after {after}, limit {limit}{asked}, granted {:?}", actor.scopes);
     let page = server.pull_page(&format!("after={after}&limit={limit}{asked}")).await;
     let is_within = |event: &&StoredEvent| event.position > after.position && event.position <= page.position;
-    let expected = log.iter().filter(is_within).filter(|event| actor.sees(event, tables));
+    let expected = log.iter().filter(is_within).filter(|event| actor.sees(event, tables, scopes));
     let expected: Vec<_> = expected.map(|event| (event.position, event.batch, event.table.as_str())).collect();
     let pulled: Vec<_> = page.events.iter().map(|event| (event.position, event.batch, event.table.as_str())).collect();
     assert_eq!(pulled, expected, "{case}");

@@ -16,17 +16,20 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// A connection that has sent a long poll of 30 s from the phone's cursor, and reads nothing.
 async fn long_poll(phone: &Phone, address: SocketAddr) -> TcpStream {
+    get_unread(phone, address, &format!("/api/v1/sync/pull?wait=30000&after={}", phone.cursor.unwrap())).await
+}
+
+/// A connection that has sent a `GET`, and reads nothing.
+pub(crate) async fn get_unread(phone: &Phone, address: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let (after, token) = (phone.cursor.unwrap(), phone.http.credential());
-    let request = format!(
-        "GET /api/v1/sync/pull?wait=30000&after={after} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-    );
+    let token = phone.http.credential();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
 }
 
 /// Reads one response, head and body.
-async fn response(stream: &mut TcpStream) -> String {
+pub(crate) async fn response(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
@@ -52,7 +55,7 @@ async fn waits(app: &TestApp) -> usize {
     line.parse().unwrap()
 }
 
-async fn until_waits(app: &TestApp, expected: usize) {
+pub(crate) async fn until_waits(app: &TestApp, expected: usize) {
     let deadline = Instant::now() + SOON;
     while waits(app).await != expected {
         assert!(Instant::now() < deadline, "{} requests wait, not {expected}", waits(app).await);
@@ -61,7 +64,7 @@ async fn until_waits(app: &TestApp, expected: usize) {
 }
 
 /// A phone that has read everything, so that its long polls wait.
-async fn caught_up(app: &TestApp, name: &str) -> Phone {
+pub(crate) async fn caught_up(app: &TestApp, name: &str) -> Phone {
     let mut phone = app.phone(name).await;
     phone.saves("notes", name, json!({})).await;
     phone.pull().await;
