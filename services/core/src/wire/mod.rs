@@ -24,7 +24,7 @@ pub use devices::{DeviceList, DeviceView, RegisterRequest, RegisterResponse};
 pub use encode::encode;
 pub use events::{EventView, PullEnd, PullResponse, ReadError};
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
-pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
+pub use push::{OpStatus, OpsResponse, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
 pub use records::{
     ClosedConflictView, DeleteView, EventPlace, MergedView, OpenConflictView, RecordView, RecordsEnd, RecordsResponse,
     WriterView,

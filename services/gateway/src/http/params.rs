@@ -62,6 +62,15 @@ impl Params {
         Ok(self.limit()?.unwrap_or(PAGE_EVENTS_DEFAULT))
     }
 
+    /// A parameter that is `true` or `false`; false if it was not given.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::new(Code::QueryInvalid, format!("{name} must be true or false"))),
+        }
+    }
+
     /// The parameter `tables`: table names separated by commas.
     pub(crate) fn tables(&self) -> Result<Option<Vec<TableName>>, ApiError> {
         let Some(text) = self.text("tables") else { return Ok(None) };

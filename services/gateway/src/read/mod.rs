@@ -3,4 +3,5 @@
 pub(crate) mod as_of;
 pub(crate) mod conflicts;
 mod history;
+mod outcomes;
 pub(crate) mod records;

@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = migrations![
     3 "0003_reading_by_sql",
     4 "0004_fewer_index_entries",
     5 "0005_append_in_two_functions",
+    9 "0009_outcomes_in_bulk",
 ];
 
 /// The key of the advisory lock under which migrations run: an arbitrary number that all versions of Tidelog share.
