@@ -91,7 +91,8 @@ impl Store {
             let wanted = size.rows().min(query.limit - page.outcomes.len());
             let rows = self.outcome_rows(workspace, query.device, from, after, wanted + 1).await?;
             let first = rows.first().ok_or_else(|| StoreError::corrupt("a workspace without a checkpoint"))?;
-            let (projected, bound) = (first.try_get::<_, i64>("projected")?, first.try_get("bound_position")?);
+            let bound: Option<i64> = first.try_get("bound_position")?;
+            let reached = bound.map_or_else(|| first.try_get("projected"), Ok)?;
             let mut found = Vec::with_capacity(rows.len());
             for row in rows.iter().filter(|row| !matches!(row.try_get::<_, Option<i64>>("position"), Ok(None))) {
                 found.push(outcome_of(row)?);
@@ -103,7 +104,7 @@ impl Store {
             size.resize(page.outcomes.len(), bytes);
             let Some(end) = page.outcomes.last().filter(|_| is_cut) else {
                 // The next op after `after` is at or before the bound, so the page goes on whatever is found.
-                page.folded_to = self.last_seq_at(workspace, query, &reach, bound.unwrap_or(projected)).await?;
+                page.folded_to = self.last_seq_at(workspace, query, &reach, reached).await?;
                 page.more = bound.is_some();
                 return Ok(page);
             };

@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
-use super::{BATCH, CAPACITY_CONNECTIONS};
 use super::honest::{PUSH, zstd_post};
 use super::rude::RudeConnection;
+use super::{BATCH, CAPACITY_CONNECTIONS};
 use crate::bench::environment::devices::{Device, Devices};
 use crate::bench::generator::payloads::OpTemplates;
 use crate::bench::http::{self, parse_head};

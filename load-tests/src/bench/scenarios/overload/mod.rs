@@ -54,7 +54,8 @@ pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     let program = server::program(args.tidelog.as_deref())?;
     output::note("starting Postgres, and registering workspaces and devices");
     let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
-    let counts = DeviceCounts { in_own_workspaces: DEVICES_OF_THEIR_OWN, in_one_workspace: DEVICES_OF_ONE_WORKSPACE };
+    // The honest device has a workspace of its own.
+    let counts = DeviceCounts { in_own_workspaces: 1, in_one_workspace: DEVICES_OF_ONE_WORKSPACE };
     let devices = Devices::register(&postgres, &program, counts).await.context("registering devices")?;
     let overload = Overload { postgres, program, devices };
     let mut report = Report::new(overload.postgres.conditions().await?);

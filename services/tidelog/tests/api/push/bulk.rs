@@ -215,8 +215,8 @@ async fn a_page_looks_at_a_bounded_number_of_verdicts_and_the_next_one_goes_on()
         lost.extend((seq == 5 || seq % 2 == 0).then_some((seq, position)));
         let sql = "INSERT INTO tidelog.log (workspace, device, position, seq, base, at_ms, received_at_ms, digest, batch_offset,
                 kind, table_name, record, scope, role, actor, conflict, rejected, fields)
-            SELECT $1, $2, $3 + n, $4 * ($5 / 5) + n, 0, 0, 0, 0, 0, 1, 'forms', 'f', '', 'staff', '', '', '', '\\x80'
-            FROM generate_series(1, $5 / 5) AS n";
+            SELECT $1, $2, $3::bigint + n, $4::bigint * ($5::bigint / 5) + n, 0, 0, 0, 0, 0, 1, 'forms', 'f', '', 'staff', '', '', '', '\\x80'
+            FROM generate_series(1, $5::bigint / 5) AS n";
         let others: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
             [&app.workspace.0, &other.device.0, &position.0, &(seq - 1), &VERDICTS_OF_OTHERS];
         owner.execute(sql, &others).await.unwrap();

@@ -302,7 +302,8 @@ async fn cheap_bodies_that_are_dear_to_decode_hold_up_their_own_device_alone() {
         .collect();
     let push = async |phone: &mut Phone, bytes: usize| {
         // Text that does not compress to nothing.
-        let text: String = (0..bytes / 8).map(|number| format!("{:08x}", number * 2_654_435_761_usize % (1 << 32))).collect();
+        let text: String =
+            (0..bytes / 8).map(|number| format!("{:08x}", number * 2_654_435_761_usize % (1 << 32))).collect();
         let op = phone.put("notes", "a", json!({"text": text}));
         let body = serde_json::to_vec(&phone.request(&[op])).unwrap();
         let stored = send(phone, zstd::encode_all(&body[..], 1).unwrap()).await.unwrap();
