@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check deny postgres demo bench bench-quick bench-growth bench-rebuild bench-build soak-rules schema clean-data cargo
+.PHONY: help run test test-quick check deny postgres demo bench bench-quick bench-growth bench-rebuild bench-overload bench-build soak-rules schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -53,6 +53,10 @@ bench-growth: bench-build ## measure a log of 10,000,000 events; it takes minute
 
 bench-rebuild: bench-build ## measure rebuilds of 1,000,000 events, alone and while devices push; takes 6 minutes
 	cargo run --release --locked -p tidelog-load -- bench --scenarios rebuild
+
+bench-overload: bench-build ## measure what other devices notice while a server is overloaded or attacked; takes 4 minutes
+	cargo run --release --locked -p tidelog-load -- bench --out target/bench-overload \
+		--scenarios overload-3x,overload-devices,overload-token,overload-waits,overload-bodies,overload-spaces
 
 bench-build: cargo postgres
 	cargo build --release --locked --bin tidelog --bin tidelog-load

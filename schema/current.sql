@@ -145,6 +145,8 @@ CREATE TABLE tidelog.log (
 -- Finds the _catalog events, which are few among the events of the system device. It is ordered by seq within the
 -- workspace, as no other index is, so that a plan made while the table was empty cannot choose another one.
 CREATE INDEX log_catalogs ON tidelog.log (workspace, seq) WHERE table_name = '_catalog';
+-- Finds the rejected events of a device, which are few beside those that took effect.
+CREATE INDEX log_rejected ON tidelog.log (workspace, device, seq) WHERE rejected <> '';
 COMMENT ON TABLE tidelog.log IS 'The events. The primary key enforces LOG-1; the service can only select and insert, as LOG-3 requires';
 COMMENT ON COLUMN tidelog.log.batch_offset IS 'The position of the event minus the position of the first event of its batch';
 COMMENT ON COLUMN tidelog.log.base IS 'The position up to which the device had taken in everything when it made the op';
@@ -272,6 +274,8 @@ CREATE TABLE tidelog.conflicts (
 CREATE TABLE tidelog.conflicts_0 PARTITION OF tidelog.conflicts FOR VALUES IN (0);
 CREATE TABLE tidelog.conflicts_1 PARTITION OF tidelog.conflicts FOR VALUES IN (1);
 CREATE INDEX conflicts_record ON tidelog.conflicts (workspace, table_set, table_name, scope, record, position, field);
+CREATE INDEX conflicts_changed ON tidelog.conflicts
+    (workspace, table_set, (greatest(position, closed_position)), position, field);
 CREATE INDEX conflicts_open ON tidelog.conflicts (workspace, table_set, position, field) WHERE status = 'open';
 COMMENT ON TABLE tidelog.conflicts IS 'The conflicts: a row for every value that lost (RULE-1)';
 COMMENT ON COLUMN tidelog.conflicts.position IS 'The position of the later one of its two events. The id of a conflict is <position>.<field>';

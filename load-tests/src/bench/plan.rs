@@ -44,18 +44,45 @@ pub(crate) enum Scenario {
     Memory,
     /// All push scenarios again, with 2 ms added to every commit.
     CommitDelay,
+    /// Overload: pushes at three times the rate that the server can store.
+    #[value(name = "overload-3x")]
+    OverloadThreefold,
+    /// Overload: 1,500 devices of one workspace that push without a pause, whatever the answer is.
+    OverloadDevices,
+    /// Overload: one token on 1,500 connections that push without a pause.
+    OverloadToken,
+    /// Overload: 1,100 long polls whose clients have hung up.
+    OverloadWaits,
+    /// Overload: 300 bodies of 4 MB that never end.
+    OverloadBodies,
+    /// Overload: 200 connections with a body of a kilobyte that inflates to 33 MB of spaces.
+    OverloadSpaces,
 }
 
 impl Scenario {
     /// The scenarios of `--quick`.
     const QUICK: [Self; 6] = [Self::Push100, Self::Push1, Self::Push1One, Self::Pull, Self::PullHead, Self::Project];
 
+    /// The scenarios of overload.
+    pub(crate) const OVERLOAD: [Self; 6] = [
+        Self::OverloadThreefold,
+        Self::OverloadDevices,
+        Self::OverloadToken,
+        Self::OverloadWaits,
+        Self::OverloadBodies,
+        Self::OverloadSpaces,
+    ];
+
     /// The scenarios of a run in which none is named.
     pub(crate) fn default_set(is_quick: bool) -> Vec<Self> {
         match is_quick {
             true => Self::QUICK.to_vec(),
-            // Rebuilds take as long as all others together, so they run only if they are named.
-            false => Self::value_variants().iter().copied().filter(|scenario| *scenario != Self::Rebuild).collect(),
+            // Rebuilds take as long as all others together, and overload says nothing of speed, so they run only if they
+            // are named.
+            false => {
+                let all = Self::value_variants().iter().copied();
+                all.filter(|scenario| *scenario != Self::Rebuild && !Self::OVERLOAD.contains(scenario)).collect()
+            }
         }
     }
 }

@@ -136,6 +136,7 @@ mod tests {
             server_time: UnixMs(0),
             folded: None,
             outcomes: None,
+            more_records: false,
         }
     }
 

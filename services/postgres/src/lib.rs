@@ -45,7 +45,8 @@ pub use notify::channel::{HeadNotice, listen};
 pub use notify::wakeups::Wakeups;
 pub use records::aliases::StoredAlias;
 pub use records::checkpoint::{Checkpoint, FoldStart, LaggingWorkspace, StateForm, TableSet};
-pub use records::conflicts::{ConflictsPage, ConflictsQuery};
+pub use records::conflicts::{ConflictOrder, ConflictPlace, ConflictsPage, ConflictsQuery};
+pub use records::device_outcomes::{DeviceOutcome, DeviceOutcomesPage, DeviceOutcomesQuery};
 pub use records::digests::Digests;
 pub use records::generations::rebuild_lock::RebuildLock;
 pub use records::generations::snapshot::{

@@ -27,7 +27,7 @@ pub(crate) struct MeasuredServer {
 
 impl MeasuredServer {
     /// Starts a server and waits until it accepts requests.
-    pub(super) async fn start(program: &Path, database: Database, args: &[String]) -> Result<Self> {
+    pub(crate) async fn start(program: &Path, database: Database, args: &[String]) -> Result<Self> {
         let mut process = Server::spawn(program, Data::Database(&database.url), args)?;
         let url = process.listening().await.with_context(|| process.log_tail())?;
         Ok(Self { process, database, address: http::address_of(&url)? })

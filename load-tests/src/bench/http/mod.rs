@@ -14,4 +14,4 @@ mod response;
 
 pub(crate) use connection::Connection;
 pub(crate) use request::{address_of, get, post};
-pub(crate) use response::ErrorResponse;
+pub(crate) use response::{ErrorResponse, Framing, parse_head};

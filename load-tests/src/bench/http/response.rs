@@ -11,18 +11,18 @@ const EXCERPT_BYTES_MAX: usize = 300;
 
 /// The head of a response.
 #[derive(Debug, PartialEq)]
-pub(super) struct ResponseHead {
+pub(crate) struct ResponseHead {
     /// The HTTP status.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// The length of the head, which is where the body begins.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// How the body is framed.
-    pub(super) framing: Framing,
+    pub(crate) framing: Framing,
 }
 
 /// How a body is framed (RFC 9112, 6).
 #[derive(Debug, PartialEq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// `Content-Length`: the body has this many bytes.
     Length(usize),
     /// `Transfer-Encoding: chunked`: each chunk has its length in front of it.
@@ -38,7 +38,7 @@ pub(crate) struct ErrorResponse {
 }
 
 /// Parses the head of a response. `None` if it has not arrived in full.
-pub(super) fn parse_head(bytes: &[u8]) -> Result<Option<ResponseHead>> {
+pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<ResponseHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };

@@ -2,12 +2,13 @@
 
 mod growth;
 mod memory;
+mod overload;
 mod project;
 mod pull;
 mod push;
 mod rebuild;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::args::BenchArgs;
 use super::baseline::flush;
@@ -15,6 +16,7 @@ use super::environment::Environment;
 use super::environment::cluster::Postgres;
 use super::environment::devices::{DeviceCounts, Devices};
 use super::measure::spread::Spread;
+use super::plan::Scenario;
 use super::report::{Figure, Report};
 use crate::output;
 use crate::server;
@@ -31,6 +33,12 @@ pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     }
     let program = server::program(args.tidelog.as_deref())?;
     let plan = args.plan();
+    if plan.scenarios.iter().all(|scenario| Scenario::OVERLOAD.contains(scenario)) {
+        return overload::run(args).await;
+    }
+    if plan.scenarios.iter().any(|scenario| Scenario::OVERLOAD.contains(scenario)) {
+        bail!("the scenarios of overload run without others: they have devices of their own");
+    }
     output::note("starting Postgres, and registering workspaces and devices");
     let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
     let counts = DeviceCounts { in_own_workspaces: DEVICES, in_one_workspace: DEVICES };

@@ -12,8 +12,9 @@ use serde::{Serialize, Serializer};
 
 use crate::error::Code;
 use crate::ids::Position;
+use crate::limits::NAME_BYTES_MAX;
 use crate::log::digest::Digest;
-use crate::text::parse_text;
+use crate::text::{is_storable, parse_text};
 use crate::time::UnixMs;
 
 /// The check of an event: its digest combined with its `received_at`.
@@ -144,6 +145,51 @@ impl fmt::Display for RecordsCursor {
             write!(f, "-{}", self.access)?;
         }
         write!(f, ".{}.{}", self.start, self.at)
+    }
+}
+
+/// A cursor of `GET /conflicts?changed_after=`: up to which change the caller has read the conflicts, and of which
+/// generation.
+///
+/// ```
+/// use tidelog_core::cursor::ConflictsCursor;
+/// use tidelog_core::ids::Position;
+///
+/// let (changed_at, position, field) = (Position(9), Position(6), "text".to_owned());
+/// let cursor = ConflictsCursor { generation: 1, changed_at, position, field };
+/// assert_eq!(cursor.to_string(), "c.1.9.6.text");
+/// assert_eq!(ConflictsCursor::parse("c.1.9.6.text"), Some(cursor));
+/// assert_eq!(ConflictsCursor::parse("6.text"), None, "that is a cursor of the plain list");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictsCursor {
+    /// The generation of the records. Another one may have other conflicts.
+    pub generation: i64,
+    /// The position at which the last conflict that was read had changed.
+    pub changed_at: Position,
+    /// The position in the id of that conflict.
+    pub position: Position,
+    /// The field in the id of that conflict.
+    pub field: String,
+}
+
+impl ConflictsCursor {
+    /// Parses `c.<generation>.<changed at>.<position>.<field>`. Accepts only the exact text that [`fmt::Display`]
+    /// writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("c.")?;
+        let (generation, rest) = rest.split_once('.')?;
+        let (changed_at, rest) = rest.split_once('.')?;
+        let (position, field) = rest.split_once('.')?;
+        let generation = parse_position(generation)?.0;
+        let (changed_at, position) = (parse_position(changed_at)?, parse_position(position)?);
+        is_storable(field, NAME_BYTES_MAX).then(|| Self { generation, changed_at, position, field: field.to_owned() })
+    }
+}
+
+impl fmt::Display for ConflictsCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c.{}.{}.{}.{}", self.generation, self.changed_at, self.position, self.field)
     }
 }
 

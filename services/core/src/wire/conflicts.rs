@@ -47,6 +47,9 @@ pub struct ConflictView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     pub resolved_by: Option<Position>,
+    /// The position at which the conflict last changed: where it was made, or was resolved or overtaken.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
+    pub changed_at: Position,
 }
 
 /// One side of a conflict.
@@ -91,7 +94,8 @@ pub struct AuthoredEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictsResponse {
-    /// The conflicts, in the order of the position and the field in their ids.
+    /// The conflicts, in the order of the position and the field in their ids; with `changed_after`, in the order of
+    /// `changed_at` first.
     pub conflicts: Vec<ConflictView>,
     /// The cursor to read after next; left out if there is no conflict at all.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,7 @@ pub use encode::encode;
 pub use events::{AccessEvent, EventView, PullEnd, PullResponse, ReadError};
 #[cfg(feature = "server")]
 pub use page::{JsonForm, PageError, page_end, page_head, sync_frame, write_json};
-pub use push::{OpStatus, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
+pub use push::{OpStatus, OpsResponse, Outcome, PushRequest, PushResponse, Rejected, Run, SyncRequest, SyncResponse};
 pub use records::{
     AliasView, ClosedConflictView, DeleteView, EventPlaceView, MergedView, OpenConflictView, RecordView, RecordsEnd,
     RecordsResponse, WriterView,

@@ -63,7 +63,7 @@ impl PullStream {
     /// The digests of what the stream shows, if it was asked for them and the records are exactly at the end of the last
     /// page.
     pub(crate) async fn digests(&self) -> Result<Option<BTreeMap<TableName, String>>, ApiError> {
-        self.gateway.digests_at(&self.reader, &self.log.catalog, &self.pull, self.after.position).await
+        self.gateway.digests_at(self.log.reader(&self.reader), &self.log.catalog, &self.pull, self.after.position).await
     }
 
     /// A page as a whole pull response in MessagePack.

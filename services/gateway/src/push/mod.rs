@@ -9,7 +9,6 @@ pub(crate) mod outcomes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::error::Code;
@@ -24,6 +23,7 @@ use crate::http::connection::Client;
 use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
 use crate::push::batch::{base_ahead, batch_of, check_size_and_order, judge_all, take_stored_digests};
 use crate::push::group::PendingPush;
+use crate::push::outcomes::OutcomesWanted;
 
 /// Attempts to append a push. A further one is needed if the catalog changed since the ops were judged, or if a repeated
 /// op has another digest than the stored one.
@@ -43,12 +43,12 @@ struct StoredPush {
 }
 
 impl Gateway {
-    /// Stores a push. With `wait` the response also has the verdicts of the ops that are folded by then.
+    /// Stores a push. With `wanted` the response also has the verdicts of the ops that are folded by then.
     pub(crate) async fn push(
         &self,
         device: &DevicePrincipal,
         push: PushRequest,
-        wait: Option<Duration>,
+        wanted: Option<OutcomesWanted>,
         client: &Client,
         request_id: &str,
     ) -> Result<PushResponse, ApiError> {
@@ -73,9 +73,10 @@ impl Gateway {
             server_time: now,
             folded: None,
             outcomes: None,
+            more_records: false,
         };
-        if let Some(wait) = wait {
-            self.add_outcomes(device, &mut response, wait, client).await?;
+        if let Some(wanted) = wanted {
+            self.add_outcomes(device, &batch, &mut response, wanted, client).await?;
             response.server_time = self.runtime.clock.now();
         }
         Ok(response)

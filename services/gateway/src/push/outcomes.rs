@@ -1,13 +1,17 @@
 //! What became of ops once the projector has folded them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tidelog_core::error::Code;
+use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{Position, Seq};
 use tidelog_core::judge::explain;
+use tidelog_core::op::Op;
 use tidelog_core::value::PackedFields;
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{OpStatus, Outcome, PushResponse};
+use tidelog_postgres::AppendBatch;
 use tokio::time::Instant;
 
 use crate::auth::DevicePrincipal;
@@ -20,13 +24,23 @@ use crate::limits::shares::Owner;
 /// How often a request that waits for the projector reads the checkpoint itself, since a wake-up may be lost.
 const FOLD_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// What a push that waits for the projector wants to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutcomesWanted {
+    /// How long to wait, at most.
+    pub(crate) wait: Duration,
+    /// Whether each outcome is to have the record of its op.
+    pub(crate) with_records: bool,
+}
+
 impl Gateway {
     /// Waits for the projector and adds the outcomes of a push's ops to its response.
     pub(crate) async fn add_outcomes(
         &self,
         device: &DevicePrincipal,
+        batch: &AppendBatch,
         response: &mut PushResponse,
-        wait: Duration,
+        wanted: OutcomesWanted,
         client: &Client,
     ) -> Result<(), ApiError> {
         let ends = response.runs.iter().map(|run| Position(run.position.0 + run.count - 1));
@@ -34,9 +48,13 @@ impl Gateway {
             (response.folded, response.outcomes) = (Some(true), Some(Vec::new()));
             return Ok(());
         };
-        let projected = self.wait_folded(device.owner(), last, wait, client).await?;
+        let projected = self.wait_folded(device.owner(), last, wanted.wait, client).await?;
         response.folded = Some(projected >= last);
-        response.outcomes = Some(self.outcomes(device, response, projected).await?);
+        let mut outcomes = self.outcomes(device, response, projected).await?;
+        if wanted.with_records {
+            response.more_records = self.add_records(device, batch, &mut outcomes).await?;
+        }
+        response.outcomes = Some(outcomes);
         Ok(())
     }
 
@@ -124,10 +142,31 @@ impl Gateway {
                     None if position > projected => (Verdict::Pending, Vec::new()),
                     None => continue,
                 };
-                outcomes.push(Outcome { seq, verdict, conflicts });
+                outcomes.push(Outcome { seq, verdict, conflicts, record: None });
             }
         }
         Ok(outcomes)
+    }
+
+    /// Adds the records of the ops that are not pending to their outcomes. Returns whether some are left out, because all
+    /// would be too much for one response.
+    async fn add_records(
+        &self,
+        device: &DevicePrincipal,
+        batch: &AppendBatch,
+        outcomes: &mut [Outcome],
+    ) -> Result<bool, ApiError> {
+        let keys: HashMap<Seq, RecordKey> =
+            batch.ops.iter().map(|judged| (judged.op.seq, key_of(&judged.op))).collect();
+        let decided = outcomes.iter_mut().filter(|outcome| outcome.verdict != Verdict::Pending);
+        let named: Vec<_> = decided.filter_map(|outcome| Some((keys.get(&outcome.seq)?, outcome))).collect();
+        let (keys, outcomes): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        let records = self.records_named(device, &keys).await?;
+        let is_cut = records.len() < outcomes.len();
+        for (outcome, record) in outcomes.into_iter().zip(records) {
+            outcome.record = record;
+        }
+        Ok(is_cut)
     }
 
     /// What became of one op of a device.
@@ -152,6 +191,11 @@ impl Gateway {
             None => None,
         };
         let code = event.rejected.map(|code| code.as_str().to_owned());
-        Ok(OpStatus { seq, position: event.position, verdict, code, detail, conflicts })
+        Ok(OpStatus { seq, position: event.position, verdict, code, detail, conflicts, record: None })
     }
+}
+
+/// The record that an op names.
+fn key_of(op: &Op) -> RecordKey {
+    RecordKey { table: op.table.clone(), scope: op.scope.clone(), record: op.record.clone() }
 }

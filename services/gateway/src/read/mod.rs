@@ -3,5 +3,6 @@
 pub(crate) mod as_of;
 pub(crate) mod conflicts;
 mod history;
+mod outcomes;
 pub(crate) mod records;
 pub(crate) mod records_wait;

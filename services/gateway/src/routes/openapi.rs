@@ -11,7 +11,7 @@ use crate::routes::{catalog, conflicts, devices, health, metrics, records, sync}
     paths(
         devices::register::register, devices::token::renew, devices::list::devices, devices::list::device,
         devices::change::change, devices::revoke::revoke, sync::push::push, sync::pull::pull,
-        sync::push_and_pull::sync, sync::ops::op, sync::records::records, records::one::record, records::history::history,
+        sync::push_and_pull::sync, sync::ops::ops, sync::op::op, sync::records::records, records::one::record, records::history::history,
         conflicts::list::conflicts, conflicts::one::conflict, conflicts::resolve::resolve, sync::status::status,
         catalog::catalog, health::live, health::ready, metrics::metrics,
     ),

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "0005_append_in_two_functions",
     6 "0006_device_changes",
     7 "0007_devices_in_the_log",
+    8 "0008_outcomes_in_bulk",
 ];
 
 /// The key of the advisory lock under which migrations run: an arbitrary number that all versions of Tidelog share.

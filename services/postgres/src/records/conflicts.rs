@@ -9,6 +9,7 @@ use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
 use tidelog_core::wire::{AuthoredEvent, ConflictView, SideView};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::db::columns::parse_column;
 use crate::db::error::StoreError;
@@ -19,8 +20,10 @@ use crate::log::filter::EventFilter;
 /// Which conflicts to read.
 #[derive(Debug)]
 pub struct ConflictsQuery<'a> {
-    /// Only conflicts after this one, in the order of position and field.
-    pub after: Option<ConflictId>,
+    /// The order of the conflicts.
+    pub order: ConflictOrder,
+    /// Only conflicts after this place in that order. `None`: from the start.
+    pub after: Option<ConflictPlace>,
     /// What the reader may see.
     pub filter: &'a EventFilter,
     /// Only conflicts of this status.
@@ -37,13 +40,53 @@ pub struct ConflictsQuery<'a> {
     pub bytes: usize,
 }
 
+/// The order of a list of conflicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConflictOrder {
+    /// In which they were made: of position and field.
+    Made,
+    /// In which they last changed: made, resolved or overtaken.
+    Changed,
+}
+
+/// A place in a list of conflicts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConflictPlace {
+    /// The position at which the conflict there last changed; 0 in the order of [`ConflictOrder::Made`].
+    pub changed_at: Position,
+    /// The position in the id of the conflict there.
+    pub position: Position,
+    /// The field in the id of the conflict there.
+    pub field: String,
+}
+
+impl ConflictPlace {
+    /// The place of a conflict in the order of [`ConflictOrder::Made`]. `None`: no server made this id.
+    pub fn of(conflict: &ConflictId) -> Option<Self> {
+        let (position, field) = conflict.parts()?;
+        Some(Self { changed_at: Position::START, position, field: field.to_owned() })
+    }
+
+    /// The place before every conflict that changed after a position.
+    pub fn after_change(position: Position) -> Self {
+        Self { changed_at: Position(position.0.saturating_add(1)), position: Position::START, field: String::new() }
+    }
+
+    /// The id of the conflict at the place.
+    pub fn conflict(&self) -> ConflictId {
+        ConflictId::of(self.position, &self.field)
+    }
+}
+
 /// A page of conflicts.
 #[derive(Debug)]
 pub struct ConflictsPage {
-    /// The conflicts in the order of position and field.
+    /// The conflicts in the order that was asked for.
     pub conflicts: Vec<ConflictView>,
-    /// The last conflict that was looked at: the next page begins after it.
-    pub last: Option<ConflictId>,
+    /// The last place that was looked at: the next page begins after it.
+    pub last: Option<ConflictPlace>,
+    /// The generation that the conflicts are of; 0 in the order of [`ConflictOrder::Made`].
+    pub generation: i64,
     /// Whether there may be more conflicts.
     pub more: bool,
 }
@@ -54,19 +97,25 @@ const READ_SIZE: ReadSizeLimits = ReadSizeLimits { bytes: 4 * 1024 * 1024, rows_
 const SCANNED_ROWS_MAX: usize = 20_000;
 
 impl Store {
-    /// A page of conflicts. It may be empty although there are more.
+    /// A page of conflicts. It may be empty although there are more. In the order of their changes, a page ends where the
+    /// generation was swapped while it was read.
     pub async fn conflicts(
         &self,
         workspace: WorkspaceId,
         query: &ConflictsQuery<'_>,
     ) -> Result<ConflictsPage, StoreError> {
-        let mut page = ConflictsPage { conflicts: Vec::new(), last: query.after.clone(), more: true };
+        let mut page = ConflictsPage { conflicts: Vec::new(), last: query.after.clone(), generation: 0, more: true };
         let (mut bytes, mut size, mut hit_bound) = (0, ReadSize::first(READ_SIZE), false);
         while page.more && !hit_bound && page.conflicts.len() < query.limit && bytes < query.bytes {
             let wanted = size.rows().min(query.limit - page.conflicts.len());
             let rows = self.conflict_rows(workspace, query, page.last.as_ref(), wanted + 1).await?;
+            let generation = rows.first().map_or(Ok(0), |row| generation_of(query.order, row))?;
+            if page.generation != 0 && page.generation != generation {
+                break;
+            }
+            page.generation = generation;
             // How far the statement looked. It comes with every row, and alone if no row passes the filter.
-            let bound = rows.first().map(bound_of).transpose()?.flatten();
+            let bound = rows.first().map(|row| bound_of(query.order, row)).transpose()?.flatten();
             let mut found = Vec::with_capacity(rows.len());
             for row in rows.iter().filter(|row| !matches!(row.try_get::<_, Option<i64>>("position"), Ok(None))) {
                 found.push(conflict_of(row)?);
@@ -76,7 +125,7 @@ impl Store {
             bytes += found.iter().map(|(_, weight)| weight).sum::<usize>();
             page.conflicts.extend(found.into_iter().map(|(view, _)| view));
             hit_bound = !is_cut && bound.is_some();
-            let last = page.conflicts.last().map(|view| view.conflict.clone()).or(page.last);
+            let last = page.conflicts.last().and_then(|view| place_of(query.order, view)).or(page.last);
             page.last = if hit_bound { later_of(last, bound) } else { last };
             page.more = is_cut || hit_bound;
             size.resize(page.conflicts.len(), bytes);
@@ -85,17 +134,18 @@ impl Store {
         Ok(page)
     }
 
-    /// The rows of conflicts after one of them, by the statement whose index fits the query: one record's, the open
-    /// ones, or all.
+    /// The rows of conflicts after one of them, by the statement whose index fits the query: those that changed, one
+    /// record's, the open ones, or all.
     async fn conflict_rows(
         &self,
         workspace: WorkspaceId,
         query: &ConflictsQuery<'_>,
-        after: Option<&ConflictId>,
+        after: Option<&ConflictPlace>,
         rows: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let (position, field) = after.and_then(ConflictId::parts).unwrap_or((Position::START, ""));
-        let (position, rows, scanned_rows) = (position.0, rows as i64, SCANNED_ROWS_MAX as i64);
+        let (changed_at, position, field) =
+            after.map_or((0, 0, ""), |place| (place.changed_at.0, place.position.0, place.field.as_str()));
+        let (rows, scanned_rows) = (rows as i64, SCANNED_ROWS_MAX as i64);
         let (tables, record) = (query.filter.tables(), query.record.as_ref().map(RecordId::as_str));
         let (table, status) = (query.table.as_ref().map(TableName::as_str), query.status.map(ConflictStatus::as_str));
         let one_scope;
@@ -107,6 +157,12 @@ impl Store {
             Some(_) => Some([].as_slice()),
             None => query.filter.scopes(),
         };
+        if query.order == ConflictOrder::Changed {
+            let sql = include_str!("../../sql/records/conflicts/page_changed.sql");
+            let after: [&(dyn ToSql + Sync); 4] = [&workspace.0, &changed_at, &position, &field];
+            let params: [&(dyn ToSql + Sync); 7] = [&tables, &scopes, &table, &record, &status, &rows, &scanned_rows];
+            return self.query(sql, &[&after[..], &params[..]].concat()).await;
+        }
         match (table, record, scopes, status) {
             (Some(table), Some(record), Some([scope]), _) => {
                 if !query.filter.shows_table(table) {
@@ -117,13 +173,13 @@ impl Store {
             }
             (table, record, scopes, Some("open")) => {
                 let sql = include_str!("../../sql/records/conflicts/page_open.sql");
-                let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+                let params: [&(dyn ToSql + Sync); 9] =
                     [&workspace.0, &position, &field, &tables, &scopes, &table, &record, &rows, &scanned_rows];
                 self.query(sql, &params).await
             }
             (table, record, scopes, status) => {
                 let sql = include_str!("../../sql/records/conflicts/page.sql");
-                let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
+                let params: [&(dyn ToSql + Sync); 10] =
                     [&workspace.0, &position, &field, &tables, &scopes, &table, &record, &status, &rows, &scanned_rows];
                 self.query(sql, &params).await
             }
@@ -195,20 +251,35 @@ fn maker_of(author: &Row) -> Result<DeviceId, StoreError> {
 
 /// The later of the last conflict of the page and the bound up to which rows were looked at.
 ///
-/// SEC-1: of the bound only the position is revealed, since the caller may not be allowed to see that row and its
+/// SEC-1: of the bound only the positions are revealed, since the caller may not be allowed to see that row and its
 /// field. An op makes fewer conflicts than a page looks at, so the next page still advances; no conflict is returned
 /// twice.
-fn later_of(last: Option<ConflictId>, bound: Option<ConflictId>) -> Option<ConflictId> {
-    let bound = bound.as_ref().and_then(ConflictId::parts).map(|(position, _)| (position, ""));
-    let last_place = last.as_ref().and_then(ConflictId::parts);
-    if bound > last_place { bound.map(|(position, field)| ConflictId::of(position, field)) } else { last }
+fn later_of(last: Option<ConflictPlace>, bound: Option<ConflictPlace>) -> Option<ConflictPlace> {
+    last.max(bound.map(|bound| ConflictPlace { field: String::new(), ..bound }))
 }
 
-fn bound_of(row: &Row) -> Result<Option<ConflictId>, StoreError> {
+/// The place of a conflict in an order.
+fn place_of(order: ConflictOrder, view: &ConflictView) -> Option<ConflictPlace> {
+    let made = ConflictPlace::of(&view.conflict)?;
+    Some(match order {
+        ConflictOrder::Made => made,
+        ConflictOrder::Changed => ConflictPlace { changed_at: view.changed_at, ..made },
+    })
+}
+
+fn bound_of(order: ConflictOrder, row: &Row) -> Result<Option<ConflictPlace>, StoreError> {
     // The statement for one record has no bound: it looks at all rows.
     let Ok(position) = row.try_get::<_, Option<i64>>("bound_position") else { return Ok(None) };
     let Some(position) = position else { return Ok(None) };
-    Ok(Some(ConflictId::of(Position(position), row.try_get("bound_field")?)))
+    let changed_at = match order {
+        ConflictOrder::Made => Position::START,
+        ConflictOrder::Changed => Position(row.try_get("bound_changed_at")?),
+    };
+    Ok(Some(ConflictPlace { changed_at, position: Position(position), field: row.try_get("bound_field")? }))
+}
+
+fn generation_of(order: ConflictOrder, row: &Row) -> Result<i64, StoreError> {
+    Ok(if order == ConflictOrder::Changed { row.try_get("generation")? } else { 0 })
 }
 
 /// The conflict of a row, with the bytes of its values. The authors of its sides are not known yet.
@@ -230,6 +301,7 @@ fn conflict_of(row: &Row) -> Result<(ConflictView, usize), StoreError> {
         beaten_by: (beaten_by > 0).then(|| unauthored(Position(beaten_by))),
         loser: loser.ok_or_else(|| StoreError::corrupt("a conflict without a loser"))?,
         resolved_by: (closed > 0).then_some(Position(closed)),
+        changed_at: Position(position.max(closed)),
     };
     Ok((view, winner_bytes + loser_bytes))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod aliases;
 pub(crate) mod checkpoint;
 pub(crate) mod conflicts;
+pub(crate) mod device_outcomes;
 pub(crate) mod digests;
 pub(crate) mod generations;
 pub(crate) mod history;

@@ -63,13 +63,20 @@ impl Store {
 
 fn verdict_of(row: &Row) -> Result<StoredVerdict, StoreError> {
     let position = Position(row.try_get("position")?);
-    let mut fields: Vec<&str> = row.try_get("fields")?;
+    let verdict = parse_verdict(row.try_get("verdict")?)?;
+    Ok(StoredVerdict { position, verdict, conflicts: conflicts_of(position, row.try_get("fields")?) })
+}
+
+/// A verdict as it is stored.
+pub(crate) fn parse_verdict(text: &str) -> Result<Verdict, StoreError> {
+    let stored = [Verdict::Applied, Verdict::Merged, Verdict::Superseded, Verdict::Conflict];
+    let verdict = stored.into_iter().find(|verdict| verdict.as_str() == text);
+    verdict.ok_or_else(|| StoreError::corrupt("a verdict"))
+}
+
+/// The ids of the conflicts that the event at `position` made in these fields, in order.
+pub(crate) fn conflicts_of(position: Position, mut fields: Vec<&str>) -> Vec<ConflictId> {
     // The database may sort texts in another order.
     fields.sort_unstable();
-    let text: &str = row.try_get("verdict")?;
-    let verdict = [Verdict::Applied, Verdict::Merged, Verdict::Superseded, Verdict::Conflict].into_iter();
-    let verdict = verdict.into_iter().find(|verdict| verdict.as_str() == text);
-    let verdict = verdict.ok_or_else(|| StoreError::corrupt("a verdict"))?;
-    let conflicts = fields.into_iter().map(|field| ConflictId::of(position, field)).collect();
-    Ok(StoredVerdict { position, verdict, conflicts })
+    fields.into_iter().map(|field| ConflictId::of(position, field)).collect()
 }

@@ -115,7 +115,7 @@ impl Phone {
     pub async fn lands(&self, op: Op) -> Outcome {
         let seq = op.seq;
         let outcomes = self.push_and_wait(&[op]).await.outcomes.expect("a push that waits is told outcomes");
-        let applied = Outcome { seq, verdict: Verdict::Applied, conflicts: Vec::new() };
+        let applied = Outcome { seq, verdict: Verdict::Applied, conflicts: Vec::new(), record: None };
         outcomes.into_iter().next().unwrap_or(applied)
     }
 

@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use tidelog_core::ids::{ConflictId, DeviceId};
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{
-    CatalogView, ConflictView, ConflictsResponse, DeviceList, DeviceView, EventView, OpStatus, PullResponse,
-    RecordView, RecordsResponse, ResolveResponse, Status,
+    CatalogView, ConflictView, ConflictsResponse, DeviceList, DeviceView, EventView, OpStatus, OpsResponse,
+    PullResponse, RecordView, RecordsResponse, ResolveResponse, Status,
 };
 
 use crate::client::{Http, Response};
@@ -56,6 +56,11 @@ pub trait Reader {
     /// `GET /sync/ops/{seq}`: what became of an op of this device.
     async fn op_status(&self, seq: i64) -> OpStatus {
         self.http().get(&format!("/api/v1/sync/ops/{seq}")).await.good()
+    }
+
+    /// `GET /sync/ops`: one page of what became of this device's ops.
+    async fn ops_page(&self, query: &str) -> OpsResponse {
+        self.http().get(&with_query("/api/v1/sync/ops", query)).await.good()
     }
 
     /// `GET /sync/pull`: one page.

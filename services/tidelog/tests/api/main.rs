@@ -21,6 +21,7 @@ mod catalog {
     mod custom_rule;
 }
 mod conflicts {
+    mod changed;
     mod command_line;
     mod kept;
     mod listing;
@@ -36,6 +37,7 @@ mod pull {
     mod tail;
 }
 mod push {
+    mod bulk;
     mod details;
     mod outcomes;
     mod rejected;

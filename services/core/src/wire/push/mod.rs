@@ -8,4 +8,4 @@ mod response;
 
 pub use op::OpMembers;
 pub use request::{PushMembers, PushRequest, SyncMembers, SyncRequest};
-pub use response::{OpStatus, Outcome, PushResponse, Rejected, Run, SyncResponse};
+pub use response::{OpStatus, OpsResponse, Outcome, PushResponse, Rejected, Run, SyncResponse};

@@ -1,11 +1,11 @@
-//! The responses to `POST /sync/push`, `POST /sync` and `GET /sync/ops/{seq}`.
+//! The responses to `POST /sync/push`, `POST /sync`, `GET /sync/ops` and `GET /sync/ops/{seq}`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConflictId, Position, Seq};
 use crate::log::verdict::Verdict;
 use crate::time::UnixMs;
-use crate::wire::PullResponse;
+use crate::wire::{PullResponse, RecordView};
 
 /// The response to `POST /sync/push`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct PushResponse {
     /// With `wait`: the ops with another verdict than `applied`, or with conflicts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Vec<Outcome>>,
+    /// With `records`: true if the outcomes after the last one with a `record` lack theirs, because all of them would be
+    /// too much for one response. `GET /sync/ops` has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_records: bool,
 }
 
 /// Ops that are next to each other in the log: op `seq + i` is at `position + i`.
@@ -65,7 +69,7 @@ pub struct Rejected {
 }
 
 /// The verdict of an op, with its conflicts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Outcome {
     /// The sequence number of the op.
@@ -76,10 +80,13 @@ pub struct Outcome {
     /// The ids of the conflicts that the op won or lost.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub conflicts: Vec<ConflictId>,
+    /// With `records`: the record that the op names, as it is now; left out if there is none that the device may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordView>,
 }
 
-/// The response to `GET /sync/ops/{seq}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What became of an op: the response to `GET /sync/ops/{seq}`, and an item of the response to `GET /sync/ops`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OpStatus {
     /// The sequence number of the op.
@@ -99,6 +106,25 @@ pub struct OpStatus {
     /// The ids of the conflicts that the op won or lost.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub conflicts: Vec<ConflictId>,
+    /// With `records`: the record that the op names, as it is now; left out if there is none that the device may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordView>,
+}
+
+/// The ops of a device that did not simply apply: the response to `GET /sync/ops`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpsResponse {
+    /// The ops in the order of their sequence numbers. Every op after `after` and up to `folded_to` that is not among
+    /// them has applied.
+    pub ops: Vec<OpStatus>,
+    /// The sequence number up to which the page is complete: the next page begins after it. If there is no more, the ops
+    /// after it are not folded yet.
+    pub folded_to: i64,
+    /// The last sequence number of the device that is stored.
+    pub last_seq: i64,
+    /// Whether there may be more such ops that are folded.
+    pub more: bool,
 }
 
 /// The response to `POST /sync`.

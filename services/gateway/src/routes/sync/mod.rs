@@ -1,5 +1,6 @@
 //! `/sync`: what devices call to push, pull and read records.
 
+pub(super) mod op;
 pub(super) mod ops;
 pub(super) mod pull;
 pub(super) mod push;

@@ -14,7 +14,7 @@ LEFT JOIN LATERAL (
         loser_position, loser_deleted, loser_value, closed_position, beaten_by_position
     FROM tidelog.conflicts
     WHERE workspace = $1 AND table_set = p.table_set AND status = 'open' AND (position, field) > ($2, $3)
-        AND (bound.position IS NULL OR (position, field) <= (bound.position, bound.field))
+        AND (position, field) <= (coalesce(bound.position, 9223372036854775807), coalesce(bound.field, ''))
         AND ($4::text[] IS NULL OR table_name = ANY ($4)) AND ($5::text[] IS NULL OR scope = ANY ($5))
         AND ($6::text IS NULL OR table_name = $6) AND ($7::text IS NULL OR record = $7)
     ORDER BY position, field

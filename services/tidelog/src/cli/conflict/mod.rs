@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use tidelog_core::fold::ConflictStatus;
 use tidelog_core::ids::ConflictId;
 use tidelog_core::wire::{AuthoredEvent, ConflictView, ConflictsResponse, SideView};
-use tidelog_postgres::{ConflictsQuery, EventFilter, Store};
+use tidelog_postgres::{ConflictOrder, ConflictPlace, ConflictsQuery, EventFilter, Store};
 
 use crate::cli::accounts::workspace;
 use crate::cli::conflict::find::find;
@@ -89,7 +89,8 @@ impl List {
         let (status, limit) = (status.transpose()?, self.limit.max(1));
         let (table_name, record) = (self.table.map(tidelog_core::ids::TableName::parse), self.record);
         let mut query = ConflictsQuery {
-            after: self.after.map(ConflictId::parse).transpose()?,
+            order: ConflictOrder::Made,
+            after: self.after.map(ConflictId::parse).transpose()?.as_ref().and_then(ConflictPlace::of),
             filter: &EventFilter::all(),
             status,
             table: table_name.transpose()?,
@@ -104,7 +105,7 @@ impl List {
             query.after = page.last;
             page = store.conflicts(workspace, &query).await?;
         }
-        let cursor = page.last.map(|last| last.to_string());
+        let cursor = page.last.map(|last| last.conflict().to_string());
         let list = ConflictsResponse { conflicts: page.conflicts, cursor, more: page.more };
         let header = ["CONFLICT", "STATUS", "RULE", "RECORD", "WINNER", "LOSER", "LOST BY"];
         output.print(&list, |list| {

@@ -46,13 +46,15 @@ async fn a_conflict_that_somebody_wrote_over_is_closed() {
 async fn of_many_who_resolve_at_once_one_wins_and_no_value_vanishes() {
     let mut world = World::start().await;
     let outcome = world.meet_by_puts("notes", "n", json!({"text": "a"}), json!({"text": "b"})).await;
-    let callers: Vec<_> = (0..8)
-        .map(|number| {
-            let (office, id) = (world.office.clone(), outcome.conflicts[0].clone());
-            let choice = json!({"value": format!("choice {number}")});
-            tokio::spawn(async move { (number, office.try_resolve(&id, &choice).await) })
-        })
-        .collect();
+    let mut devices = Vec::new();
+    for number in 0..8 {
+        devices.push((number, world.app.phone_as(&format!("caller {number}"), "manager", &["*"]).await));
+    }
+    let callers = devices.into_iter().map(|(number, device)| {
+        let (id, choice) = (outcome.conflicts[0].clone(), json!({"value": format!("choice {number}")}));
+        tokio::spawn(async move { (number, device.try_resolve(&id, &choice).await) })
+    });
+    let callers: Vec<_> = callers.collect();
     let (mut chosen, mut lost) = (Vec::new(), Vec::new());
     for caller in callers {
         let (number, response) = caller.await.unwrap();

@@ -1,5 +1,5 @@
-//! FOLD-1, FOLD-3: the records and conflicts that a server serves equal core's fold of the pulled log, for random ops of
-//! three devices under every rule.
+//! FOLD-1, FOLD-3: the records, conflicts and outcomes that a server serves equal core's fold of the pulled log, for random
+//! ops of three devices under every rule.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,10 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value as Json, json};
 use tidelog_core::event::Event;
 use tidelog_core::fold::{Content, Folder, Side};
-use tidelog_core::ids::{ConflictId, Position, Scope};
+use tidelog_core::ids::{ConflictId, DeviceId, Position, Scope, Seq};
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
+use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{EventView, RecordView, SideView};
 use tidelog_testkit::{Phone, Reader, TestApp, fields};
 
@@ -114,12 +115,25 @@ fn op_of(phone: &mut Phone, change: &Change, now: UnixMs) -> Op {
     Op { base: Some(base), at: change.clock_ms.map(|ms| UnixMs(now.0 + ms)), scope, ..op }
 }
 
-/// Folds pulled events as a replica does, and keeps every conflict in the words of the protocol.
-fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
-    let (mut folder, mut conflicts) = (Folder::new(), BTreeMap::new());
+/// The log as a replica folds it.
+struct Replica {
+    folder: Folder,
+    /// Every conflict in the words of the protocol.
+    conflicts: BTreeMap<ConflictId, Json>,
+    /// What became of each op that did not simply apply, by device and seq.
+    outcomes: Vec<(DeviceId, Seq, Verdict, Vec<ConflictId>)>,
+}
+
+fn replica(events: &[EventView]) -> Replica {
+    let (mut folder, mut conflicts, mut outcomes) = (Folder::new(), BTreeMap::new(), Vec::new());
     for event in events {
         let event = Event::try_from(event.clone()).unwrap();
         let folded = folder.fold(&event).unwrap();
+        let mut made: Vec<_> = folded.conflicts.iter().map(|row| row.id.clone()).collect();
+        made.sort_by(|one, other| one.parts().cmp(&other.parts()));
+        if folded.verdict != Verdict::Applied || !made.is_empty() {
+            outcomes.push((event.device, event.seq, folded.verdict, made));
+        }
         for row in folded.conflicts {
             let mut view = json!({"field": row.field, "rule": row.rule.to_string(), "status": row.status.as_str()});
             view["record"] = json!([event.table, event.scope, event.record]);
@@ -132,7 +146,48 @@ fn replica(events: &[EventView]) -> (Folder, BTreeMap<ConflictId, Json>) {
             (row["status"], row["resolved_by"]) = (json!(closed.status.as_str()), json!(event.position));
         }
     }
-    (folder, conflicts)
+    Replica { folder, conflicts, outcomes }
+}
+
+/// What became of a device's ops as the server lists it, page by page, in the same words.
+async fn outcomes(phone: &Phone) -> Vec<(DeviceId, Seq, Verdict, Vec<ConflictId>)> {
+    let (mut outcomes, mut after) = (Vec::new(), 0);
+    loop {
+        let page = phone.ops_page(&format!("limit=2&after={after}&records=true")).await;
+        for op in page.ops {
+            assert!(op.record.is_some(), "each of these ops has named a record");
+            outcomes.push((phone.device, op.seq, op.verdict, op.conflicts));
+        }
+        if !page.more {
+            assert_eq!(page.folded_to, page.last_seq, "everything is folded");
+            return outcomes;
+        }
+        assert!(page.folded_to > after, "each page makes progress");
+        after = page.folded_to;
+    }
+}
+
+/// The ids of the conflicts that changed after a position, page by page, each with the position of its last change.
+async fn changes(reader: &Phone, changed_after: i64) -> Vec<(Position, ConflictId)> {
+    let (mut changes, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = reader.conflicts_page(&format!("changed_after={changed_after}&limit=3{after}")).await;
+        changes.extend(page.conflicts.into_iter().map(|row| (row.changed_at, row.conflict)));
+        if !page.more {
+            return changes;
+        }
+        after = format!("&after={}", page.cursor.unwrap());
+    }
+}
+
+/// The same as the replica has it.
+fn changes_of(conflicts: &BTreeMap<ConflictId, Json>, changed_after: i64) -> Vec<(Position, ConflictId)> {
+    let changed_at =
+        |id: &ConflictId, row: &Json| row["resolved_by"].as_i64().map_or_else(|| id.parts().unwrap().0, Position);
+    let mut changes: Vec<_> = conflicts.iter().map(|(id, row)| (changed_at(id, row), id.clone())).collect();
+    changes.retain(|(position, _)| position.0 > changed_after);
+    changes.sort_by(|(at, id), (other_at, other)| (at, id.parts()).cmp(&(other_at, other.parts())));
+    changes
 }
 
 fn side(side: &Side) -> Json {
@@ -199,11 +254,23 @@ async fn play(app: &TestApp, steps: &[(u8, Step)]) -> Played {
         }
     }
     let mut reader = app.phone_of(workspace, "reader", "staff").await;
-    let (folder, expected) = replica(&reader.pull_in_pages_of(7).await);
+    let Replica { folder, conflicts: expected, outcomes: expected_outcomes } =
+        replica(&reader.pull_in_pages_of(7).await);
     // Once the marker is folded, so is everything before it.
     let marker = reader.put("server", "marker", json!({}));
     reader.push_and_wait(&[marker]).await;
     assert_eq!(conflicts(&reader).await, expected, "the server's conflicts are the replica's");
+    for phone in &phones {
+        let of_phone = expected_outcomes.iter().filter(|(device, ..)| *device == phone.device).cloned();
+        assert_eq!(outcomes(phone).await, of_phone.collect::<Vec<_>>(), "the server's outcomes are the replica's");
+    }
+    for after in [0, reader.position().0 / 2] {
+        assert_eq!(
+            changes(&reader, after).await,
+            changes_of(&expected, after),
+            "the conflicts that changed after {after}"
+        );
+    }
     let live: Vec<_> = folder.views(false).filter(|record| !record.deleted).collect();
     assert_eq!(served(&reader, 4, "").await, live, "the plain records are the live ones");
     Played { served: served(&reader, 5, "&state=full").await, folded: folder.views(true).collect() }

@@ -1,12 +1,13 @@
-//! One client must not take the server from the others: hung-up waiters, too many waiters, bodies that do not end, and
-//! cheap bodies that are dear to decode.
+//! One client must not take the server from the others: hung-up waiters, too many waiters, bodies that do not end, cheap
+//! bodies that are dear to decode, and floods of pushes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
+use tidelog_core::wire::PushResponse;
 use tidelog_gateway::RateLimitConfig;
-use tidelog_testkit::{Phone, Serving, TestApp};
+use tidelog_testkit::{Phone, Response, Serving, TestApp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -103,8 +104,29 @@ async fn a_wait_ends_soon_after_its_client_has_hung_up_however_it_did() {
 }
 
 #[tokio::test]
+async fn a_push_that_waits_for_its_verdicts_ends_soon_after_its_client_has_hung_up() {
+    let app = TestApp::build().without_projector().start().await;
+    let mut phone = app.phone("phone").await;
+    let op = phone.put("notes", "a", json!({}));
+    let body = serde_json::to_string(&phone.request(&[op])).unwrap();
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    let (token, length) = (phone.http.credential(), body.len());
+    let request = format!(
+        "POST /api/v1/sync/push?wait=10000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until_waits(&app, 1).await;
+    stream.shutdown().await.unwrap();
+    // Half of its wait.
+    timeout(SOON / 2, until_waits(&app, 0)).await.unwrap();
+    assert_eq!(phone.pull_ops().await.len(), 1, "it is stored all the same");
+}
+
+#[tokio::test]
 async fn a_device_has_four_waits_at_once_and_still_pushes_and_reads() {
-    let app = TestApp::start().await;
+    // Nothing is folded, so that a push that waits for its verdicts waits as long as it may.
+    let app = TestApp::build().without_projector().start().await;
     let mut phone = caught_up(&app, "phone").await;
     let mut waiting = Vec::new();
     for _ in 0..4 {
@@ -114,9 +136,12 @@ async fn a_device_has_four_waits_at_once_and_still_pushes_and_reads() {
     let refused = response(&mut long_poll(&phone, app.address()).await).await;
     assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("rate_limited"), "{refused}");
     assert!(refused.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{refused}");
-    // A push that asks to wait for its verdicts is stored, and answered without them.
+    // A push that asks to wait for its verdicts is stored, and answered without them long before its wait is over.
     let op = phone.put("notes", "a", json!({}));
-    phone.push(&[op]).await;
+    let request = phone.request(&[op]);
+    let pushing = phone.http.post("/api/v1/sync/push?wait=10000", &request);
+    let response_of_push: PushResponse = timeout(SOON / 2, pushing).await.unwrap().good();
+    assert_eq!(response_of_push.folded, Some(false));
     for stream in &mut waiting {
         assert!(response(stream).await.starts_with("HTTP/1.1 200 "), "the push ends its waits");
     }
@@ -148,9 +173,29 @@ async fn where_waiters_fill_the_server_health_and_pushes_are_answered_and_the_ne
     let mut foreign = app.phone_of(elsewhere, "foreign", "member").await;
     foreign.saves("notes", "a", json!({})).await;
     foreign.pull().await;
-    let _waits_too = long_poll(&foreign, app.address()).await;
+    waiting.push(long_poll(&foreign, app.address()).await);
     until_waits(&app, 25).await;
+    // Two other workspaces fill all places. Each push ends the waits of its workspace.
     phones[6].saves("notes", "b", json!({})).await;
+    for workspace in [elsewhere, app.another_workspace().await] {
+        let mut filling = Vec::new();
+        for number in 0..6 {
+            filling.push(app.phone_of(workspace, &format!("filling {number}"), "member").await);
+        }
+        filling[0].saves("notes", "b", json!({})).await;
+        for phone in &mut filling {
+            phone.pull().await;
+            for _ in 0..4 {
+                waiting.push(long_poll(phone, app.address()).await);
+            }
+        }
+    }
+    until_waits(&app, 48).await;
+    phones[0].pull().await;
+    let refused = response(&mut long_poll(&phones[0], app.address()).await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("the server has as many"), "{refused}");
+    assert_eq!(app.get("/health/ready").await.status, 200);
+    phones[0].saves("notes", "c", json!({})).await;
 }
 
 /// A connection that announces a body and sends only part of it.
@@ -200,9 +245,43 @@ async fn bodies_that_do_not_end_take_the_share_of_their_device_and_no_more() {
 }
 
 #[tokio::test]
+async fn bodies_that_do_not_end_take_the_share_of_their_workspace_and_the_rest_is_for_others() {
+    // 8 MiB for one workspace, 4 MiB for one device.
+    let app = TestApp::build().body_memory_bytes_max(16 * 1024 * 1024).start().await;
+    let mut open = Vec::new();
+    let held = async |phone: &Phone| {
+        let mut stream = unfinished_body(phone, app.address(), 2_000_000, 1_900_000).await;
+        match timeout(Duration::from_millis(500), response(&mut stream)).await {
+            Ok(said) => Err(said),
+            Err(_) => Ok(stream),
+        }
+    };
+    let workspaces = [app.workspace, app.another_workspace().await];
+    for workspace in workspaces {
+        for name in ["one", "two"] {
+            let phone = app.phone_of(workspace, name, "member").await;
+            for _ in 0..2 {
+                open.push(held(&phone).await.unwrap());
+            }
+        }
+        if open.len() == 4 {
+            let said = held(&app.phone_of(workspace, "three", "member").await).await.unwrap_err();
+            assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("this workspace sends"), "{said}");
+        }
+    }
+    // 15.2 MB are held. A third workspace gets what is left, and no more.
+    let third = app.another_workspace().await;
+    let mut honest = app.phone_of(third, "honest", "member").await;
+    honest.saves("notes", "a", json!({"text": "x".repeat(100_000)})).await;
+    let said = held(&honest).await.unwrap_err();
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("the bodies that are sent at once"), "{said}");
+}
+
+#[tokio::test]
 async fn cheap_bodies_that_are_dear_to_decode_hold_up_their_own_device_alone() {
     let app = TestApp::start().await;
     let (rude, mut honest) = (app.phone("rude").await, app.phone("honest").await);
+    let mut small = rude.clone();
     let mut spaces = vec![b' '; 30 * 1024 * 1024];
     spaces.extend_from_slice(br#"{"ops":[]}"#);
     let cheap = zstd::encode_all(&spaces[..], 1).unwrap();
@@ -211,18 +290,43 @@ async fn cheap_bodies_that_are_dear_to_decode_hold_up_their_own_device_alone() {
         let request = phone.http.request(reqwest::Method::POST, "/api/v1/sync/push");
         request.header("content-type", "application/json").header("content-encoding", "zstd").body(body).send()
     };
-    let flood: Vec<_> = (0..40).map(|_| tokio::spawn(send(&rude, cheap.clone()))).collect();
-    for number in 0..10 {
-        let op = honest.put("notes", "a", json!({"text": number.to_string().repeat(1_000)}));
-        let body = serde_json::to_vec(&honest.request(&[op])).unwrap();
-        let stored = send(&honest, zstd::encode_all(&body[..], 1).unwrap()).await.unwrap();
-        assert_eq!(stored.status(), 200, "{}", stored.text().await.unwrap());
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let flood: Vec<_> = (0..40)
+        .map(|_| {
+            let (rude, cheap, stopping) = (rude.clone(), cheap.clone(), stopping.clone());
+            tokio::spawn(async move {
+                let mut statuses = Vec::new();
+                while !*stopping.borrow() {
+                    statuses.push(send(&rude, cheap.clone()).await.unwrap().status().as_u16());
+                }
+                statuses
+            })
+        })
+        .collect();
+    let push = async |phone: &mut Phone, bytes: usize| {
+        // Text that does not compress to nothing.
+        let text: String =
+            (0..bytes / 8).map(|number| format!("{:08x}", number * 2_654_435_761_usize % (1 << 32))).collect();
+        let op = phone.put("notes", "a", json!({"text": text}));
+        let body = serde_json::to_vec(&phone.request(&[op])).unwrap();
+        let stored = send(phone, zstd::encode_all(&body[..], 1).unwrap()).await.unwrap();
+        assert_eq!(stored.status(), 200, "{} bytes: {}", body.len(), stored.text().await.unwrap());
+    };
+    for _ in 0..10 {
+        // Heavy ones of its neighbour have their turn, and small ones need none, not even the flooding device's own.
+        push(&mut honest, 200_000).await;
+        push(&mut honest, 1_000).await;
+        push(&mut small, 1_000).await;
     }
-    let mut refused = 0;
-    for response in flood {
-        refused += usize::from(response.await.unwrap().unwrap().status() == 503);
+    stop.send_replace(true);
+    let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+    for one in flood {
+        for status in one.await.unwrap() {
+            *statuses.entry(status).or_default() += 1;
+        }
     }
-    assert!(refused > 0, "the flood is shed, not queued");
+    assert!(statuses[&503] > 0, "the flood is shed, not queued: {statuses:?}");
+    assert!(statuses.keys().all(|status| [503, 413].contains(status)), "nobody reads so many spaces: {statuses:?}");
 }
 
 #[tokio::test]
@@ -263,17 +367,51 @@ async fn a_workspace_that_floods_the_server_is_refused_itself_and_no_other() {
     assert!(refused > 0, "the flood is shed");
 }
 
+/// Devices of one workspace that push at once: more than it has places in the queue.
+const PUSHING_DEVICES: usize = 300;
+
+#[tokio::test]
+async fn a_device_has_one_push_in_the_queue_and_a_workspace_its_share_of_the_places() {
+    let app = TestApp::start().await;
+    let (mut phones, key) = (Vec::new(), app.key("member", &["*"]).await);
+    for number in 0..PUSHING_DEVICES {
+        phones.push(Phone::register(app.address(), &key, &format!("phone {number}")).await);
+    }
+    phones[0].saves("notes", "a", json!({})).await;
+    // Nothing is appended to this workspace while its head is locked.
+    let owner = app.database.connect().await;
+    owner.batch_execute("BEGIN; SELECT FROM tidelog.heads FOR UPDATE").await.unwrap();
+    let mut pushing = tokio::task::JoinSet::new();
+    for (index, phone) in phones.iter_mut().enumerate() {
+        let op = phone.put("notes", "a", json!({}));
+        let request = phone.request(&[op]);
+        // The first device sends its push five times, the others once.
+        for _ in 0..if index == 0 { 5 } else { 1 } {
+            let (http, request) = (phone.http.clone(), request.clone());
+            pushing.spawn(async move { http.post("/api/v1/sync/push", &request).await });
+        }
+    }
+    // 256 places are for one workspace, and the first device has one of them.
+    for _ in 0..PUSHING_DEVICES - 256 {
+        let refused = pushing.join_next().await.unwrap().unwrap().refused(503, "unavailable");
+        assert!(refused.detail.contains("pushes of this workspace"), "{}", refused.detail);
+    }
+    owner.batch_execute("COMMIT").await.unwrap();
+    while let Some(stored) = pushing.join_next().await {
+        stored.unwrap().good::<PushResponse>();
+    }
+}
+
 #[tokio::test]
 async fn a_device_above_its_rate_gets_429_with_the_time_to_come_back_and_its_neighbour_goes_on() {
     let rate_limits = RateLimitConfig { device: 3, ..RateLimitConfig::default() };
     let app = TestApp::build().rate_limits(rate_limits).start().await;
     let (fast, mut calm) = (app.phone("fast").await, app.phone("calm").await);
-    let refused = loop {
-        let response = fast.http.get("/api/v1/sync/pull").await;
-        if response.status != 200 {
-            break response;
-        }
-    };
+    let mut responses = Vec::new();
+    while responses.len() < 100 && responses.last().is_none_or(|response: &Response| response.status == 200) {
+        responses.push(fast.http.get("/api/v1/sync/pull").await);
+    }
+    let refused = responses.pop().unwrap();
     let wait = refused.headers.get("retry-after").map(|wait| wait.to_str().unwrap().to_owned());
     assert_eq!(wait.as_deref(), Some("1"));
     refused.refused(429, "rate_limited");
