@@ -48,9 +48,14 @@ mod robustness {
     mod log_under_load;
     mod malformed_ops;
     mod overload;
+    mod raw_http;
     mod values;
 }
 mod stories {
     mod catalogs;
     mod inspection;
+}
+mod web {
+    mod browser;
+    mod cors;
 }
