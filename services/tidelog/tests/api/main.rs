@@ -58,4 +58,5 @@ mod stories {
 mod web {
     mod browser;
     mod cors;
+    mod openapi;
 }
