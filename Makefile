@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check deny postgres demo bench bench-quick bench-growth bench-rebuild bench-overload bench-build soak-rules schema clean-data cargo
+.PHONY: help run test test-api test-quick check deny postgres browser api-tools demo bench bench-quick bench-growth bench-rebuild bench-overload bench-build soak-rules schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -15,12 +15,15 @@ run: cargo postgres ## a server with demo data on LISTEN (127.0.0.1:8080), its P
 	cargo run --release --locked --bin tidelog -- serve --demo --data-dir "$(DATA_DIR)" --listen $(LISTEN)
 
 # Of all targets, so with the examples in the documentation of the crates (doctests).
-test: cargo postgres ## all tests, on a Postgres of their own, and the builds of core for clients
+test: cargo postgres browser api-tools ## all tests, on a Postgres of their own, and the builds of core for clients
 	cargo test --workspace --locked
 	cargo test -p tidelog-core --no-default-features --test client --locked
 	rustup target list --installed | grep -qx wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
 	cargo build -p tidelog-core --target wasm32-unknown-unknown --locked
 	cargo build -p tidelog-core --target wasm32-unknown-unknown --no-default-features --locked
+
+test-api: cargo postgres api-tools ## schema/openapi.json by a validator, and by schemathesis against a server
+	cargo test -p tidelog --test openapi --locked -- --nocapture
 
 test-quick: cargo postgres ## the tests that a change breaks most often; needs cargo-nextest
 	@cargo nextest --version >/dev/null 2>&1 || { echo "make: install cargo-nextest by https://nexte.st, or use make test" >&2; exit 1; }
@@ -37,6 +40,12 @@ deny: cargo ## licences and advisories of the dependencies; needs cargo-deny
 
 postgres: ## finds the Postgres programs to embed, or installs them
 	@deploy/postgres.sh
+
+browser: ## finds Chromium, for the test of a web page, or installs it
+	@deploy/browser.sh
+
+api-tools: ## installs schemathesis, for the tests of schema/openapi.json, under target
+	@deploy/api_tools.sh
 
 demo: cargo postgres ## replay the git history of this repository against a server, and compare the result with git
 	cargo build --release --locked --bin tidelog

@@ -101,6 +101,18 @@ pub enum EmbeddedError {
         log: PathBuf,
     },
 
+    /// The server ended because its disk is full.
+    #[error(
+        "no space left on the disk of Postgres, which ended by itself, {status}: free some space and start again; what was \
+         acknowledged is stored; see {}", .log.display()
+    )]
+    DiskFull {
+        /// How it ended: exit status or signal.
+        status: String,
+        /// Its log.
+        log: PathBuf,
+    },
+
     /// The server is running, but was not ready in time. It was stopped.
     #[error("Postgres was not ready after {waited_s} s and was stopped ({detail}): see {}", .log.display())]
     NotReady {

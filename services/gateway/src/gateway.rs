@@ -119,9 +119,14 @@ impl Gateway {
     }
 
     /// Resolves when the server stops.
-    pub(crate) async fn stopping(&self) {
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + use<> {
+        let mut stopping = self.stopping.clone();
         // An error: the server is gone already.
-        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+        async move { _ = stopping.wait_for(|stopping| *stopping).await }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Writes what devices reported about themselves since the last call. To be called every few seconds, and once before

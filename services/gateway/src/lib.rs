@@ -21,6 +21,7 @@ mod runtime;
 pub use auth::workspaces::{CreatedWorkspace, create_workspace};
 pub use gateway::{Gateway, GatewayConfig};
 pub use http::error::ApiError;
+pub use http::server::cors::CorsOrigin;
 pub use limits::rates::RateLimitConfig;
 pub use monitoring::metrics::GatewayMetrics;
 pub use routes::{admin_server, main_server, openapi_json};

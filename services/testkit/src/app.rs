@@ -1,6 +1,6 @@
 //! A whole server in the test's process, on a database of its own, reached by real HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tidelog::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
@@ -9,13 +9,15 @@ use tidelog_core::fold::Resolvers;
 use tidelog_core::ids::{DeviceId, Role, Scopes, WorkspaceId};
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::{ConflictView, RecordView};
-use tidelog_gateway::{Clock, Random, RateLimitConfig, Runtime, System};
+use tidelog_gateway::{Clock, CorsOrigin, Random, RateLimitConfig, Runtime, System};
 use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store};
 
 use crate::client::{Http, Phone, Reader, Response};
 use crate::cluster::TestDatabase;
 use crate::snapshot::Names;
 
+/// A free port of this machine.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long a test waits for what happens in the background.
 const WAIT_MS_MAX: i64 = 30_000;
 
@@ -38,6 +40,8 @@ pub struct TestAppBuilder {
     connections_max: usize,
     body_memory_bytes_max: usize,
     rate_limits: RateLimitConfig,
+    cors_origins: Vec<CorsOrigin>,
+    has_admin_listener: bool,
 }
 
 impl TestAppBuilder {
@@ -74,6 +78,16 @@ impl TestAppBuilder {
         Self { rate_limits, ..self }
     }
 
+    /// With these origins, whose web pages may call the API.
+    pub fn cors_origins(self, cors_origins: &[CorsOrigin]) -> Self {
+        Self { cors_origins: cors_origins.to_vec(), ..self }
+    }
+
+    /// With an admin listener.
+    pub fn admin_listener(self) -> Self {
+        Self { has_admin_listener: true, ..self }
+    }
+
     /// Starts the server and creates the workspace.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
@@ -89,8 +103,8 @@ impl TestAppBuilder {
     async fn start_server(self, database: &TestDatabase) -> Server {
         let config = ServerConfig {
             database_url: database.url().to_owned(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin_listen: None,
+            listen: ANY_PORT,
+            admin_listen: self.has_admin_listener.then_some(ANY_PORT),
             roles: self.roles,
             pool_size: 8,
             projector_workers: 2,
@@ -100,6 +114,7 @@ impl TestAppBuilder {
             connections_max: self.connections_max,
             body_memory_bytes_max: self.body_memory_bytes_max,
             rate_limits: self.rate_limits,
+            cors_origins: self.cors_origins,
             data_dir: None,
             workers: 1,
             allow_unsafe_durability: true, // no test crashes the cluster
@@ -126,6 +141,8 @@ impl TestApp {
             connections_max: 10_000,
             body_memory_bytes_max: 256 * 1024 * 1024,
             rate_limits: RateLimitConfig::default(),
+            cors_origins: Vec::new(),
+            has_admin_listener: false,
         }
     }
 
@@ -137,6 +154,19 @@ impl TestApp {
     /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A client with a new admin token, of the server's admin listener.
+    pub async fn admin(&self) -> Http {
+        let nobody = WorkspaceId(uuid::Uuid::nil());
+        let credential = Credential::new(CredentialKind::AdminToken, nobody, System.uuid(), System.bytes());
+        self.store().create_token(&credential, System.now()).await.expect("a token");
+        Http::new(self.admin_address(), &credential.reveal())
+    }
+
+    /// The address of the admin listener.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.server.admin_address().expect("the server has an admin listener")
     }
 
     /// The server's store, for what has no route.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tidelog_core::fold::Resolvers;
-use tidelog_gateway::{RateLimitConfig, Runtime};
+use tidelog_gateway::{CorsOrigin, RateLimitConfig, Runtime};
 
 /// Which parts of the server run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct ServerConfig {
     pub body_memory_bytes_max: usize,
     /// How many requests a second callers may send.
     pub rate_limits: RateLimitConfig,
+    /// The origins whose web pages may call the API.
+    pub cors_origins: Vec<CorsOrigin>,
     /// The data directory of the database, if it is embedded.
     pub data_dir: Option<PathBuf>,
     /// Threads that serve HTTP.

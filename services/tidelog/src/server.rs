@@ -99,7 +99,8 @@ impl Server {
             let failed = |error| ServerError::Listen { address: config.listen, option: "--listen", error };
             let listener = TcpListener::bind(config.listen).map_err(failed)?;
             self.address = Some(listener.local_addr().map_err(failed)?);
-            let http = main_server(Arc::clone(gateway), listener, config.workers).map_err(failed)?;
+            let http = main_server(Arc::clone(gateway), listener, config.workers, config.cors_origins.clone());
+            let http = http.map_err(failed)?;
             self.http_servers.push(http.handle());
             self.run_in_background(async move { log_end(http.await) });
         }

@@ -61,7 +61,7 @@ pub struct SideView {
     pub event: AuthoredEvent,
     /// The value that the event wrote. Left out for a delete, and for a side that opposed the op as a whole.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub value: Option<Value>,
     /// Whether the event deleted the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -125,7 +125,7 @@ pub struct ResolveMembers {
     choose: Option<Side>,
     /// The value to set.
     #[serde(default, deserialize_with = "given")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     value: Option<Value>,
 }
 

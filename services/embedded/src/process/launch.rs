@@ -148,6 +148,10 @@ impl ServerProcess {
 
     /// The error for a server that has ended with `status`.
     pub(crate) fn exited(&self, status: ExitStatus) -> EmbeddedError {
-        EmbeddedError::Exited { status: status.to_string(), detail: self.log.tail(), log: self.log.path() }
+        let (status, log) = (status.to_string(), self.log.path());
+        match self.log.names_full_disk() {
+            true => EmbeddedError::DiskFull { status, log },
+            false => EmbeddedError::Exited { status, detail: self.log.tail(), log },
+        }
     }
 }

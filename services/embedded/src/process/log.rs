@@ -1,9 +1,11 @@
 //! The log file of the server.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+
+use nix::sys::statvfs::statvfs;
 
 use crate::EmbeddedError;
 use crate::data_dir::DataDir;
@@ -12,6 +14,11 @@ use crate::data_dir::DataDir;
 const LOG_BYTES_MAX: u64 = 16 << 20;
 /// Bytes at the end of the log that are read for the last lines.
 const TAIL_BYTES_MAX: u64 = 4 << 10;
+/// Bytes at the end of the log that are searched for the cause of an end. Postgres tries to recover before it gives up, and
+/// logs that after the cause.
+const CAUSE_BYTES_MAX: u64 = 64 << 10;
+/// Free bytes below which Postgres cannot be expected to have logged why it ended.
+const LOG_ROOM_BYTES_MIN: u64 = 64 << 10;
 /// Lines that an error message quotes.
 const TAIL_LINES_MAX: usize = 4;
 
@@ -48,16 +55,28 @@ impl ServerLog {
 
     /// The last lines of this run, joined to one line.
     pub(crate) fn tail(&self) -> String {
-        let mut bytes = Vec::new();
-        let read = File::open(&self.path).and_then(|mut file| {
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(self.start_offset.max(length.saturating_sub(TAIL_BYTES_MAX))))?;
-            file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)
-        });
-        match read {
-            Ok(_) => last_lines(&bytes),
+        match self.end(TAIL_BYTES_MAX) {
+            Ok(bytes) => last_lines(&bytes),
             Err(error) => error.to_string(),
         }
+    }
+
+    /// Whether this run lately met a full disk. On a disk that is full to the last block the log cannot say so.
+    pub(crate) fn names_full_disk(&self) -> bool {
+        let end = self.end(CAUSE_BYTES_MAX).unwrap_or_default();
+        let is_named = String::from_utf8_lossy(&end).contains("No space left on device");
+        let disk = statvfs(&self.path);
+        is_named || disk.is_ok_and(|disk| disk.blocks_available() * disk.fragment_size() < LOG_ROOM_BYTES_MIN)
+    }
+
+    /// The end of what this run has written.
+    fn end(&self, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = File::open(&self.path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(self.start_offset.max(length.saturating_sub(bytes_max))))?;
+        file.take(bytes_max).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

@@ -11,11 +11,13 @@ use tidelog_postgres::{Credential, CredentialKind, NewEnrollmentKey, Store, Stor
 use crate::runtime::Runtime;
 
 /// A new workspace with its enrollment keys. The keys cannot be shown again, since only their hashes are stored.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct CreatedWorkspace {
     /// The workspace's id.
+    #[schema(value_type = String, format = Uuid)]
     pub workspace: WorkspaceId,
     /// One enrollment key for each role of the catalog. Each grants all scopes.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub keys: BTreeMap<Role, String>,
 }
 

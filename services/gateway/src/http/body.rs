@@ -12,7 +12,7 @@ use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::mime::{self, Mime};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
@@ -64,9 +64,17 @@ pub(crate) async fn read_body<T: Send + 'static>(
     joined.map_err(|_| ApiError::new(Code::Internal, "decoding the body failed"))?
 }
 
-/// The `Content-Length` of a request, if it has one.
-fn announced_bytes(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// The length of a body that its headers announce, if they do. A body that is too large is refused before it is read.
+pub(crate) fn check_announced(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(bytes) if bytes > BODY_BYTES_MAX as u64 => Err(too_large()),
+        _ => Ok(length.map(|bytes| bytes as usize)),
+    }
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX)
 }
 
 /// A `Content-Encoding` that bodies may have.
@@ -100,23 +108,19 @@ fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
 }
 
 async fn collect(request: &HttpRequest, mut payload: Payload, memory: &mut BodyMemory) -> Result<Bytes, ApiError> {
-    let too_large =
-        || ApiError::new(Code::BodyTooLarge, "the body is larger than this server takes").with_limit(BODY_BYTES_MAX);
-    let announced = announced_bytes(request);
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
-        return Err(too_large());
-    }
+    let announced = check_announced(request.headers())?;
     let mut body = BytesMut::new();
     let paused = |_| ApiError::new(Code::RequestTimeout, "the client stopped sending the body");
     while let Some(chunk) = timeout(CHUNK_TIMEOUT, payload.next()).await.map_err(paused)? {
-        let chunk = chunk.map_err(|_| ApiError::new(Code::EncodingCorrupt, "the body ended early"))?;
+        let chunk = chunk
+            .map_err(|_| ApiError::new(Code::EncodingCorrupt, "the body ended early, or its chunks are malformed"))?;
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
         memory.add(chunk.len())?;
         if body.is_empty() {
             // Memory for the announced length, but only once the client has sent the first bytes.
-            body.reserve(announced.map_or(0, |bytes| bytes as usize).max(chunk.len()));
+            body.reserve(announced.unwrap_or(0).max(chunk.len()));
         }
         body.extend_from_slice(&chunk);
     }

@@ -87,6 +87,23 @@ impl ApiError {
         Self { retry_after_ms: Some(1_000), ..Self::new(Code::Unavailable, detail) }
     }
 
+    /// The body of the response.
+    pub(crate) fn problem_json(&self) -> Vec<u8> {
+        let problem = Problem {
+            problem_type: format!("urn:tidelog:problem:{}", self.code),
+            title: self.code.title(),
+            status: self.status_code().as_u16(),
+            detail: self.detail.clone(),
+            code: self.code.as_str(),
+            retryable: self.is_retryable(),
+            expected: self.expected,
+            limit: self.limit,
+            op_index: self.op_index,
+            retry_after_ms: self.retry_after_ms,
+        };
+        serde_json::to_vec(&problem).unwrap_or_default()
+    }
+
     /// Whether the same request may succeed later without a change.
     fn is_retryable(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::CommitUnknown | Code::RateLimited | Code::RequestTimeout)
@@ -161,20 +178,7 @@ impl ResponseError for ApiError {
         if let Some(methods) = &self.allow {
             response.insert_header((header::ALLOW, methods.as_str()));
         }
-        let problem = Problem {
-            problem_type: format!("urn:tidelog:problem:{}", self.code),
-            title: self.code.title(),
-            status: status.as_u16(),
-            detail: self.detail.clone(),
-            code: self.code.as_str(),
-            retryable: self.is_retryable(),
-            expected: self.expected,
-            limit: self.limit,
-            op_index: self.op_index,
-            retry_after_ms: self.retry_after_ms,
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        response.content_type("application/problem+json").body(body)
+        response.content_type("application/problem+json").body(self.problem_json())
     }
 }
 

@@ -1,12 +1,13 @@
 //! What happens around every request: an id, a tracing span, a log line, metrics.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpRequest};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::gateway::Gateway;
+use crate::http::connection::{Connection, OwedResponse};
 use crate::http::negotiate::vary::set_vary;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,15 +45,26 @@ pub(crate) async fn observe<B: MessageBody>(
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = method_label(request.method().as_str());
     let span = tracing::info_span!("request", request_id = %id);
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let is_last = request.head().connection_type() != ConnectionType::KeepAlive;
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let owed = connection.clone().filter(|_| is_chunked).map(|on| OwedResponse::new(on, gateway.clone()));
     let mut response = next.call(request).instrument(span.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     set_vary(response.headers_mut());
     let is_crowded = gateway.metrics.open_connections.get() > gateway.kept_connections_max as i64;
-    if is_crowded || (response.status().as_u16() >= 400 && method != "GET") {
-        // Reading the rest of a refused body is not worth keeping the connection.
+    if is_last || is_crowded || (response.status().as_u16() >= 400 && method != "GET") {
+        // Reading the rest of a refused body is not worth keeping the connection. One that was to be upgraded is closed too,
+        // since nothing says where the body of that request ends.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        if let Some(connection) = connection {
+            connection.end_with_this_response().await;
+        }
+    }
+    if let Some(owed) = owed {
+        owed.given();
     }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let status = response.status().as_u16();

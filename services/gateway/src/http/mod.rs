@@ -8,6 +8,6 @@ pub(crate) mod lines;
 pub(crate) mod middleware;
 pub(crate) mod negotiate;
 pub(crate) mod params;
-pub(crate) mod pieces;
 pub(crate) mod resource;
 pub(crate) mod response;
+pub(crate) mod server;

@@ -7,11 +7,11 @@ use tidelog_core::error::Code;
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{DevicePatch, decode};
+use tidelog_core::wire::{DevicePatch, DeviceView, decode};
 use tidelog_postgres::CredentialKind;
 
 use crate::auth::owner_of;
-use crate::auth::workspaces::create_workspace as create;
+use crate::auth::workspaces::{CreatedWorkspace, create_workspace as create};
 use crate::gateway::Gateway;
 use crate::http::body::read_body;
 use crate::http::error::ApiError;
@@ -21,25 +21,44 @@ use crate::http::params::Params;
 use crate::http::response::ok;
 use crate::routes::devices::{absent, parse};
 
+/// The response to `GET /admin/v1/workspaces`.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct WorkspaceList {
+    /// The workspaces, in the order of their creation.
+    workspaces: Vec<WorkspaceView>,
+}
+
 /// A workspace in the list.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct WorkspaceView {
+    /// The id of the workspace.
+    #[schema(value_type = String, format = Uuid)]
     workspace: WorkspaceId,
+    /// Its name.
     name: String,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
     created_at: UnixMs,
+    /// The last position of its log.
+    #[schema(value_type = i64)]
     head: Position,
+    /// The position up to which its log is folded.
+    #[schema(value_type = i64)]
     projected: Position,
+    /// The number of its devices.
     devices: i64,
 }
 
 /// The body of a request for a new workspace.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewWorkspace {
+pub(crate) struct NewWorkspace {
+    /// The name of the workspace: 1 to 255 bytes.
     name: String,
 }
 
-/// Every workspace with the head of its log and how far that is folded.
+/// Lists every workspace, with the head of its log and how far that is folded.
+#[utoipa::path(get, path = "/admin/v1/workspaces", tag = "admin", responses((status = 200, body = WorkspaceList)))]
 pub(crate) async fn workspaces(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Params::read(&request, &[])?;
     gateway.bearer(&request, CredentialKind::AdminToken).await?;
@@ -52,10 +71,12 @@ pub(crate) async fn workspaces(gateway: Data<Gateway>, request: HttpRequest) -> 
         projected: row.projected,
         devices: row.devices,
     });
-    ok(&request, &serde_json::json!({"workspaces": views.collect::<Vec<_>>()}))
+    ok(&request, &WorkspaceList { workspaces: views.collect() })
 }
 
 /// Creates a workspace with an enrollment key for each role of the catalog.
+#[utoipa::path(post, path = "/admin/v1/workspaces", tag = "admin", request_body = NewWorkspace,
+    responses((status = 200, body = CreatedWorkspace)))]
 pub(crate) async fn create_workspace(
     gateway: Data<Gateway>,
     request: HttpRequest,
@@ -75,6 +96,10 @@ pub(crate) async fn create_workspace(
 }
 
 /// Changes the name, role or scopes of a device.
+#[utoipa::path(patch, path = "/admin/v1/workspaces/{workspace}/devices/{device}", tag = "admin",
+    params(("workspace" = String, Path), ("device" = String, Path)),
+    request_body = tidelog_core::wire::schema::PatchMembers,
+    responses((status = 200, body = DeviceView), (status = 404)))]
 pub(crate) async fn change_device(
     gateway: Data<Gateway>,
     request: HttpRequest,

@@ -3,14 +3,22 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Data;
+use serde::Serialize;
 
 use crate::gateway::Gateway;
 use crate::monitoring::readiness::Readiness;
 
+/// That the process responds.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Liveness {
+    /// `live`.
+    status: &'static str,
+}
+
 /// Reports whether the process is alive.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200)))]
+#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, body = Liveness)))]
 pub(crate) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({"status": "live"}))
+    HttpResponse::Ok().json(Liveness { status: "live" })
 }
 
 /// Reports whether pushes and pulls work.

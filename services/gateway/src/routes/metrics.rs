@@ -12,7 +12,8 @@ use crate::http::error::ApiError;
 use crate::monitoring::database_report::lag_seconds;
 
 /// Reads all metrics, in the text format of Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200)))]
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
 pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiError> {
     let gateway = gateway.into_inner();
     refresh(&gateway).await;

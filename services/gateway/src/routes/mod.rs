@@ -13,66 +13,33 @@ mod sync;
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::dev::Server;
-use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::web::{self, ServiceConfig};
 use tidelog_core::error::Code;
 
 use crate::gateway::Gateway;
-use crate::http::connection::on_connect;
 use crate::http::error::ApiError;
-use crate::http::middleware::observe;
 use crate::http::resource::resource;
+use crate::http::server::cors::CorsOrigin;
+use crate::http::server::serve;
 
 pub use openapi::openapi_json;
 
-/// How long a client may take to send the headers of a request.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an idle connection stays open. It does not have to outlast a long poll: a connection with a waiting request is
-/// not idle.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long requests may go on once the server has to stop. Requests that wait are answered at once; the longest of the
-/// others is a push that waits for the database.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The HTTP server for apps and analysts, on a bound socket.
-pub fn main_server(gateway: Arc<Gateway>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
-    serve(gateway, listener, workers, main_routes)
-}
-
-/// The HTTP server for operators, on a bound socket.
-pub fn admin_server(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<Server> {
-    serve(gateway, listener, 1, admin_routes)
-}
-
-fn serve(
+/// The HTTP server for apps and analysts, on a bound socket. Web pages of `cors_origins` may call it.
+pub fn main_server(
     gateway: Arc<Gateway>,
     listener: TcpListener,
     workers: usize,
-    routes: fn(&mut ServiceConfig),
+    cors_origins: Vec<CorsOrigin>,
 ) -> std::io::Result<Server> {
-    let gateway = Data::from(gateway);
-    let open = gateway.metrics.open_connections.clone();
-    let app = move || {
-        App::new()
-            .app_data(gateway.clone())
-            .configure(routes)
-            .default_service(web::route().to(not_found))
-            .wrap(Compress::default())
-            .wrap(from_fn(observe))
-    };
-    let server = HttpServer::new(app)
-        .on_connect(move |connection, beside| on_connect(connection, beside, &open))
-        .workers(workers)
-        .client_request_timeout(HEADERS_TIMEOUT)
-        .keep_alive(IDLE_TIMEOUT)
-        .shutdown_timeout(SHUTDOWN_TIMEOUT.as_secs())
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+    serve(gateway, listener, workers, main_routes, cors_origins)
+}
+
+/// The HTTP server for operators, on a bound socket. No web page may call it.
+pub fn admin_server(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<Server> {
+    serve(gateway, listener, 1, admin_routes, Vec::new())
 }
 
 fn main_routes(config: &mut ServiceConfig) {
@@ -100,7 +67,7 @@ fn main_routes(config: &mut ServiceConfig) {
         .service(resource("/conflicts/{conflict}/resolve").post(conflicts::resolve::resolve).build())
         .service(resource("/catalog").get(catalog::catalog).build());
     config.service(api);
-    health_routes(config);
+    common_routes(config);
 }
 
 fn admin_routes(config: &mut ServiceConfig) {
@@ -108,14 +75,16 @@ fn admin_routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces").get(admin::workspaces).post(admin::create_workspace).build())
         .service(resource("/workspaces/{workspace}/devices/{device}").patch(admin::change_device).build());
     config.service(admin);
-    health_routes(config);
+    common_routes(config);
 }
 
-fn health_routes(config: &mut ServiceConfig) {
+/// The routes of every listener.
+fn common_routes(config: &mut ServiceConfig) {
     config
         .service(resource("/health/live").get(health::live).build())
         .service(resource("/health/ready").get(health::ready).build())
-        .service(resource("/metrics").get(metrics::metrics).build());
+        .service(resource("/metrics").get(metrics::metrics).build())
+        .default_service(web::route().to(not_found));
 }
 
 async fn not_found() -> Result<HttpResponse, ApiError> {

@@ -112,6 +112,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
 
 fn log_to_stderr(global: &Global) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&global.log).map_err(|e| anyhow::anyhow!("--log {}: {e}", global.log))?;
+    // actix logs bytes of a client that are no HTTP as an error, which anybody on the network could make of it.
+    let filter = filter.add_directive("actix_http::h1::dispatcher=off".parse()?);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let initialized = match global.log_format {
         LogFormat::Human => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),

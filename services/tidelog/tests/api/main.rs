@@ -58,9 +58,15 @@ mod robustness {
     mod malformed_ops;
     mod negotiation;
     pub(crate) mod overload;
+    mod raw_http;
     mod values;
 }
 mod stories {
     mod catalogs;
     mod inspection;
+}
+mod web {
+    mod browser;
+    mod cors;
+    mod openapi;
 }

@@ -10,7 +10,7 @@ use crate::auth::Reader;
 use crate::gateway::Gateway;
 use crate::http::error::ApiError;
 use crate::http::lines::{self, Line};
-use crate::http::pieces::pieces;
+use crate::http::response::pieces::pieces;
 use crate::http::response::respond_streaming;
 use crate::pull::PullRequest;
 use crate::pull::access_change::{AccessChange, AccessLists};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tidelog_gateway::{RateLimitConfig, Runtime};
+use tidelog_gateway::{CorsOrigin, RateLimitConfig, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::connect::for_server;
@@ -72,6 +72,10 @@ pub(crate) struct Serve {
     /// A proxy, or a network of them like 10.0.0.0/8, whose X-Forwarded-For is believed; may be given several times
     #[arg(long, env = "TIDELOG_TRUSTED_PROXY", value_delimiter = ',', value_name = "ADDRESS", value_parser = network)]
     trusted_proxy: Vec<IpNet>,
+    /// An origin, like `https://app.example.com`, whose web pages may call the API, or * for all; may be given several times
+    /// [default: none; with --demo those on this machine]
+    #[arg(long, env = "TIDELOG_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    cors_origin: Vec<CorsOrigin>,
     /// Threads that serve HTTP [default: one for each core]
     #[arg(long, env = "TIDELOG_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -186,6 +190,7 @@ impl Serve {
                 address: self.rate_limit_address,
                 trusted_proxies: self.trusted_proxy.clone(),
             },
+            cors_origins: self.cors_origin.iter().cloned().chain(self.demo.then_some(CorsOrigin::Loopback)).collect(),
             body_memory_bytes_max: self.body_memory_mib as usize * 1024 * 1024,
             workers: self.workers.map_or(cores, usize::from),
             allow_unsafe_durability: self.allow_unsafe_durability,

@@ -1,5 +1,7 @@
 //! Responses: one body in the negotiated encoding, or a stream.
 
+pub(crate) mod pieces;
+
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
@@ -10,7 +12,7 @@ use tidelog_core::wire::{Encoding, encode};
 
 use crate::http::error::{ApiError, unwritable};
 use crate::http::negotiate::encoding_of;
-use crate::http::pieces::Pieces;
+use crate::http::response::pieces::Pieces;
 
 /// A response of status 200 in the encoding that the caller prefers.
 pub(crate) fn ok<T: Serialize>(request: &HttpRequest, body: &T) -> Result<HttpResponse, ApiError> {
