@@ -42,8 +42,10 @@ pub(crate) enum Scenario {
     Rebuild,
     /// Memory of the server while 64 devices push, and while one slow client streams a log.
     Memory,
-    /// All push scenarios again, with 2 ms added to every commit.
+    /// All push scenarios again, where each flush of the WAL waits 2 ms for other commits, like with a standby.
     CommitDelay,
+    /// Pushes of one op, on a disk whose flushes take 2 ms longer. Needs a C compiler.
+    SlowFlush,
 }
 
 impl Scenario {
@@ -54,8 +56,11 @@ impl Scenario {
     pub(crate) fn default_set(is_quick: bool) -> Vec<Self> {
         match is_quick {
             true => Self::QUICK.to_vec(),
-            // Rebuilds take as long as all others together, so they run only if they are named.
-            false => Self::value_variants().iter().copied().filter(|scenario| *scenario != Self::Rebuild).collect(),
+            // Rebuilds take as long as all others together, and slow flushes need a compiler. They run only if they are named.
+            false => {
+                let is_run = |scenario: &Self| !matches!(scenario, Self::Rebuild | Self::SlowFlush);
+                Self::value_variants().iter().copied().filter(is_run).collect()
+            }
         }
     }
 }

@@ -38,6 +38,7 @@ pub struct TestAppBuilder {
     connections_max: usize,
     body_memory_bytes_max: usize,
     rate_limits: RateLimitConfig,
+    append_workers: usize,
 }
 
 impl TestAppBuilder {
@@ -74,6 +75,11 @@ impl TestAppBuilder {
         Self { rate_limits, ..self }
     }
 
+    /// With as many append workers.
+    pub fn append_workers(self, append_workers: usize) -> Self {
+        Self { append_workers, ..self }
+    }
+
     /// Starts the server and creates the workspace.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
@@ -95,7 +101,7 @@ impl TestAppBuilder {
             pool_size: 8,
             projector_workers: 2,
             resolvers: self.resolvers,
-            append_workers: 2,
+            append_workers: self.append_workers,
             group_workspaces: true,
             connections_max: self.connections_max,
             body_memory_bytes_max: self.body_memory_bytes_max,
@@ -126,6 +132,7 @@ impl TestApp {
             connections_max: 10_000,
             body_memory_bytes_max: 256 * 1024 * 1024,
             rate_limits: RateLimitConfig::default(),
+            append_workers: 2,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_change;
 pub(crate) mod page;
+pub(crate) mod shared_pages;
 pub(crate) mod stream;
 pub(crate) mod tail_cache;
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::Cursor;
-use tidelog_core::ids::{Position, TableName};
+use tidelog_core::ids::{Position, TableName, WorkspaceId};
 use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_POSITIONS_MAX};
-use tidelog_core::wire::PullResponse;
-use tidelog_postgres::{LogReader, PackedPageLimits, Presence};
+use tidelog_core::wire::{Encoding, PullResponse};
+use tidelog_postgres::{EventFilter, LogReader, PackedPageLimits, Presence};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
 use crate::http::lines::OpenStream;
 use crate::pull::access_change::AccessChange;
 use crate::pull::page::Page;
+use crate::pull::shared_pages::{PageKey, SharedPage};
 use crate::pull::tail_cache::{TailReader, TailView};
 
 /// How often a long poll reads the log itself, since a wake-up may be lost, and checks whether its device may still read.
@@ -42,12 +44,15 @@ pub(crate) struct PullRequest {
     pub(crate) tables: Option<Vec<TableName>>,
     /// How long to wait for an event if there is none after the cursor.
     pub(crate) wait: Duration,
+    /// The encoding of the response.
+    pub(crate) encoding: Encoding,
 }
 
 impl PullRequest {
-    /// A pull of all that is readable after a cursor, in pages of the default size.
+    /// A pull of all that is readable after a cursor, in pages of the default size, in MessagePack.
     pub(crate) fn after(after: Cursor) -> Self {
-        Self { after, limit: PAGE_EVENTS_DEFAULT, tables: None, wait: Duration::ZERO }
+        let encoding = Encoding::MessagePack;
+        Self { after, limit: PAGE_EVENTS_DEFAULT, tables: None, wait: Duration::ZERO, encoding }
     }
 }
 
@@ -79,10 +84,9 @@ impl Pages {
     }
 }
 
-/// Where a pull reads its pages from, and the counter of pages from there.
-enum PageSource {
-    Tail(TailReader, IntCounter),
-    Log(Box<LogReader>, IntCounter),
+/// The limits of each page of a pull, which ends after about `bytes`.
+fn limits_of(pull: &PullRequest, bytes: usize) -> PackedPageLimits {
+    PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX }
 }
 
 impl Gateway {
@@ -188,55 +192,68 @@ impl Gateway {
     /// The page after a cursor.
     async fn page(&self, reader: &Reader, after: Cursor, log: &LogState, pull: &PullRequest) -> Result<Page, ApiError> {
         if log.head <= after.position {
-            return Ok(Page::empty(after));
+            return Page::empty(after).encoded(pull.encoding);
         }
-        let timer = self.metrics.pull_seconds.start_timer();
-        let page = match self.page_source(reader, after, log, pull, PAGE_BYTES_MAX) {
-            PageSource::Tail(mut tail, count) => tail.next_page().inspect(|_| count.inc()),
-            PageSource::Log(mut log, count) => {
-                count.inc();
-                // Read on the runtime that drives the database connection: handing rows from thread to thread would cost
-                // more than everything else that is done to them.
-                let page = self.tasks.spawn(async move { log.next_page().await }).await;
-                page.map_err(|_| ApiError::unavailable("the server is stopping"))??.map(Page::from)
-            }
-        };
-        timer.observe_duration();
-        Ok(page.unwrap_or_else(|| Page::empty(after)))
+        let _timer = self.metrics.pull_seconds.start_timer();
+        let filter = reader.filter(&log.catalog, pull.tables.as_deref());
+        let limits = limits_of(pull, PAGE_BYTES_MAX);
+        if let Some(tail) = &log.tail {
+            self.metrics.pages.with_label_values(&["tail"]).inc();
+            let page = TailReader::new(tail, after, filter, limits).next_page();
+            return page.unwrap_or_else(|| Page::empty(after)).encoded(pull.encoding);
+        }
+        let workspace = reader.workspace();
+        let key = PageKey { workspace, after, limit: pull.limit, encoding: pull.encoding, filter: filter.clone() };
+        let read = || self.read_page(workspace, filter.clone(), (after, log.head), pull);
+        let (shared, is_read_here) = self.shared_pages.get_or_read(key.clone(), read()).await?;
+        if is_read_here {
+            return Ok(shared.page);
+        }
+        if shared.is_whole_at(log.head) && self.has_end_of(workspace, &shared.page).await? {
+            self.metrics.pages.with_label_values(&["shared"]).inc();
+            return Ok(shared.page);
+        }
+        self.shared_pages.forget(&key).await;
+        Ok(read().await?.page)
     }
 
-    /// Chooses where a pull reads pages of about `bytes` from.
-    fn page_source(
+    /// Reads the page of a log in a range of positions from the database.
+    async fn read_page(
         &self,
-        reader: &Reader,
-        after: Cursor,
-        log: &LogState,
+        workspace: WorkspaceId,
+        filter: EventFilter,
+        (after, until): (Cursor, Position),
         pull: &PullRequest,
-        bytes: usize,
-    ) -> PageSource {
-        let filter = reader.filter(&log.catalog, pull.tables.as_deref());
-        let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
-        match &log.tail {
-            Some(tail) => {
-                let count = self.metrics.pages.with_label_values(&["tail"]);
-                PageSource::Tail(TailReader::new(tail, after, filter, limits), count)
-            }
-            None => {
-                let (count, range) = (self.metrics.pages.with_label_values(&["log"]), (after, log.head));
-                let log = LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits);
-                PageSource::Log(Box::new(log), count)
-            }
-        }
+    ) -> Result<SharedPage, ApiError> {
+        self.metrics.pages.with_label_values(&["log"]).inc();
+        let limits = limits_of(pull, PAGE_BYTES_MAX);
+        let mut log = LogReader::new(self.store.clone(), workspace, filter, (after, until), limits);
+        // Read on the runtime that drives the database connection: handing rows from thread to thread would cost more than
+        // everything else that is done to them.
+        let page = self.tasks.spawn(async move { log.next_page().await }).await;
+        let page = page.map_err(|_| ApiError::unavailable("the server is stopping"))??;
+        let page = page.map_or_else(|| Page::empty(after), Page::from).encoded(pull.encoding)?;
+        Ok(SharedPage::new(page, until))
+    }
+
+    /// Whether a log has the event at the end of a page, and so all of the page.
+    async fn has_end_of(&self, workspace: WorkspaceId, page: &Page) -> Result<bool, ApiError> {
+        let head = self.store.head(workspace, page.end.position).await?.ok_or_else(revoked)?;
+        Ok(head.check == Some(page.end.check))
     }
 
     /// All pages up to the head in `log`, or until the pull's limit of events. While one page is sent the next one is
     /// read. No database connection is held while a page waits for the reader.
     pub(crate) fn pages(&self, reader: &Reader, log: &LogState, pull: &PullRequest) -> Pages {
-        let (mut log, count) = match self.page_source(reader, pull.after, log, pull, STREAM_PAGE_BYTES) {
-            PageSource::Tail(tail, count) => return Pages::Tail(tail, count),
-            PageSource::Log(log, count) => (log, count),
-        };
-        let (sender, pages) = mpsc::channel(1);
+        let filter = reader.filter(&log.catalog, pull.tables.as_deref());
+        let limits = limits_of(pull, STREAM_PAGE_BYTES);
+        let count = |source| self.metrics.pages.with_label_values(&[source]);
+        if let Some(tail) = &log.tail {
+            return Pages::Tail(TailReader::new(tail, pull.after, filter, limits), count("tail"));
+        }
+        let range = (pull.after, log.head);
+        let mut log = LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits);
+        let (count, (sender, pages)) = (count("log"), mpsc::channel(1));
         self.tasks.spawn(async move {
             while let Some(page) = log.next_page().await.transpose() {
                 let has_failed = page.is_err();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use actix_web::web::Bytes;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::Position;
-use tidelog_core::wire::Encoding;
 
 use crate::auth::Reader;
 use crate::gateway::Gateway;
@@ -60,6 +59,6 @@ impl PullStream {
     /// A page as a whole pull response in MessagePack.
     pub(crate) async fn encode(&self, page: Page, access: AccessChange) -> Result<Vec<Bytes>, ApiError> {
         let response = self.gateway.response_of(&page, self.log.head, access).await?;
-        page.encode(Encoding::MessagePack, &response)
+        page.body(&response)
     }
 }

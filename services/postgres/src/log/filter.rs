@@ -3,7 +3,9 @@
 use tidelog_core::ids::{CATALOG_TABLE, Scopes, TableName};
 
 /// The tables and scopes that a reader may see. Everyone sees `_catalog` events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Readers with equal filters get the same bytes of the same events: pages are shared by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventFilter {
     tables: Option<Vec<String>>,
     scopes: Option<Vec<String>>,

@@ -27,6 +27,7 @@ mod conflicts {
 }
 mod pull {
     mod pages;
+    mod shared;
     mod stream;
     mod tail;
 }
@@ -35,6 +36,7 @@ mod push {
     mod outcomes;
     mod rejected;
     mod sequence;
+    mod slow_commits;
     mod weight;
 }
 mod records {

@@ -59,9 +59,9 @@ pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result
     let streamed = PullRequest { limit: limit.unwrap_or(usize::MAX), ..all };
     match form {
         Form::Page(encoding) => {
-            let pull = PullRequest { limit: limit.unwrap_or(PAGE_EVENTS_DEFAULT), ..streamed };
+            let pull = PullRequest { limit: limit.unwrap_or(PAGE_EVENTS_DEFAULT), encoding, ..streamed };
             let (response, page) = gateway.pull(&reader, &pull, &Client::of(&request)).await?;
-            Ok(respond_encoded(encoding, page.encode(encoding, &response)?))
+            Ok(respond_encoded(encoding, page.body(&response)?))
         }
         Form::Lines => stream::events(gateway.into_inner(), reader, streamed).await,
         Form::Pages => stream::pages(gateway.into_inner(), reader, streamed).await,

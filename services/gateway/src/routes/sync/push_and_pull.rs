@@ -44,12 +44,12 @@ pub(crate) async fn sync(
     let after = sync.push.cursor.unwrap_or(Cursor::START);
     let client = Client::of(&request);
     let push = gateway.push(&device, sync.push, None, &client, &RequestId::of(&request)).await?;
-    let pull = PullRequest { after, limit, tables: sync.tables, wait: Duration::ZERO };
+    let pull = PullRequest { after, limit, tables: sync.tables, wait: Duration::ZERO, encoding };
     let (response, page) = gateway.pull(&Reader::Device(device), &pull, &client).await?;
     let push = encode(encoding, &push).map_err(|error| unwritable(&error))?;
     let [before, between, after] = sync_frame(encoding);
     let mut parts = vec![Bytes::from([before, &push, between].concat())];
-    parts.extend(page.encode(encoding, &response)?);
+    parts.extend(page.body(&response)?);
     parts.push(Bytes::from_static(after));
     Ok(respond_encoded(encoding, parts))
 }
