@@ -279,7 +279,7 @@ async fn a_commit_apart_says_whether_the_rows_are_stored() {
     let (written, is_written) = tokio::sync::oneshot::channel();
     let lost = batch(device, 3..=4);
     let batches = [(workspace, &lost)];
-    let appending = through.append_then_commit(NOW, CatalogVersion(1), &batches, || drop(written.send(())));
+    let appending = through.append_then_commit(NOW, CatalogVersion(1), &batches, || written.send(()).unwrap());
     let cutting = async {
         is_written.await.unwrap();
         proxy.cut();

@@ -128,7 +128,7 @@ impl Backlog {
 
     /// Notes that a group is no longer under way. Returns the outcomes that are not sent yet.
     fn finish(&mut self, finished: FinishedGroup, pace: &mut CommitPace) -> Outcomes {
-        finished.workspaces.iter().for_each(|workspace| drop(self.busy.remove(workspace)));
+        self.busy.retain(|workspace| !finished.workspaces.contains(workspace));
         finished.sample.into_iter().for_each(|sample| pace.note(sample));
         finished.outcomes
     }

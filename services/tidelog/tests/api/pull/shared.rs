@@ -6,7 +6,7 @@ use tidelog_core::digest::Digest;
 use tidelog_core::ids::Position;
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::{Encoding, EventView, PullResponse};
-use tidelog_testkit::{Http, Phone, Reader, StoredEvent, TestApp, json_of};
+use tidelog_testkit::{Http, Phone, StoredEvent, TestApp, json_of};
 use uuid::Uuid;
 
 const CATALOG: &str = "roles = [\"boss\", \"staff\"]\n[tables.notes]\n[tables.rare]\n[tables.plans]\nread = [\"boss\"]";
@@ -101,10 +101,10 @@ async fn a_page_is_shared_with_nobody_who_may_see_other_events() {
     let all = app.phone_as("all", "staff", &["*"]).await;
     let analyst = app.analyst().await;
     let staff = Some(&["notes", "rare"][..]);
-    let readers: [(&Http, Option<&[&str]>, Option<&[&str]>); 5] = [
-        (&boss.http, Some(&["notes", "rare", "plans"]), None),
-        (&one.http, staff, Some(&["", "s1"])),
-        (&two.http, staff, Some(&["", "s1", "s2"])),
+    let readers = [
+        (&boss.http, Some(&["notes", "rare", "plans"][..]), None),
+        (&one.http, staff, Some(&["", "s1"][..])),
+        (&two.http, staff, Some(&["", "s1", "s2"][..])),
         (&all.http, staff, None),
         (&analyst, None, None),
     ];
