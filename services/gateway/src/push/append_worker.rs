@@ -46,24 +46,31 @@ impl AppendWorker {
         let (mut under_way, writing) = (FuturesUnordered::new(), Arc::new(Semaphore::new(1)));
         loop {
             backlog.take_all(&mut queue);
-            let mut may_start = under_way.len() < pace.groups(self.groups_max) && backlog.can_start();
-            if may_start && let Ok(turn) = Arc::clone(&writing).try_acquire_owned() {
+            let has_room = under_way.len() < pace.groups(self.groups_max);
+            if has_room
+                && backlog.can_start()
+                && let Ok(turn) = Arc::clone(&writing).try_acquire_owned()
+            {
                 let turn = WritingTurn::begin(turn, pace.measures_next());
                 under_way.push(self.append(backlog.start_group(self.group_workspaces), turn));
                 // Polled once, so that Postgres has the next group before the outcomes of the last one are sent.
                 if let Some(Some(finished)) = under_way.next().now_or_never() {
                     outcomes.extend(backlog.finish(finished, &mut pace));
                 }
-                may_start = under_way.len() < pace.groups(self.groups_max) && backlog.can_start();
             }
             outcomes.drain(..).for_each(|(push, reply, appended)| self.reply(&push, reply, appended));
+            // A push that arrives while no group can start waits in the queue: to be woken by each would cost more than
+            // all else that is done for it.
+            let has_room = under_way.len() < pace.groups(self.groups_max);
+            let is_writing = writing.available_permits() == 0;
+            if has_room && !is_writing && backlog.can_start() {
+                continue; // The group has failed at once.
+            }
             tokio::select! {
                 biased;
                 Some(finished) = under_way.next() => outcomes = backlog.finish(finished, &mut pace),
-                next = queue.recv(), if !backlog.is_closed && backlog.waiting.len() < QUEUED_PUSHES_MAX => {
-                    backlog.take(next);
-                }
-                _ = writing.acquire(), if may_start => {}
+                _ = writing.acquire(), if has_room && is_writing => {}
+                next = queue.recv(), if has_room && !is_writing && backlog.takes_more() => backlog.take(next),
                 else => return,
             }
         }
@@ -109,6 +116,10 @@ impl Backlog {
     fn take(&mut self, next: Option<(PendingPush, Reply)>) {
         self.is_closed = next.is_none();
         self.waiting.extend(next);
+    }
+
+    fn takes_more(&self) -> bool {
+        !self.is_closed && self.waiting.len() < QUEUED_PUSHES_MAX
     }
 
     fn can_start(&self) -> bool {
