@@ -42,7 +42,7 @@ pub(crate) enum Scenario {
     Rebuild,
     /// Memory of the server while 64 devices push, and while one slow client streams a log.
     Memory,
-    /// All push scenarios again, with 2 ms added to every commit.
+    /// All push scenarios again, where each flush of the WAL waits 2 ms for other commits, like with a standby.
     CommitDelay,
     /// Overload: pushes at three times the rate that the server can store.
     #[value(name = "overload-3x")]
@@ -57,6 +57,8 @@ pub(crate) enum Scenario {
     OverloadBodies,
     /// Overload: 200 connections with a body of a kilobyte that inflates to 33 MB of spaces.
     OverloadSpaces,
+    /// Pushes of one op, on a disk whose flushes take 2 ms longer. Needs a C compiler.
+    SlowFlush,
 }
 
 impl Scenario {
@@ -77,11 +79,13 @@ impl Scenario {
     pub(crate) fn default_set(is_quick: bool) -> Vec<Self> {
         match is_quick {
             true => Self::QUICK.to_vec(),
-            // Rebuilds take as long as all others together, and overload says nothing of speed, so they run only if they
-            // are named.
+            // Rebuilds take as long as all others together, slow flushes need a compiler, and overload says nothing of speed.
+            // They run only if they are named.
             false => {
-                let all = Self::value_variants().iter().copied();
-                all.filter(|scenario| *scenario != Self::Rebuild && !Self::OVERLOAD.contains(scenario)).collect()
+                let is_run = |scenario: &Self| {
+                    !matches!(scenario, Self::Rebuild | Self::SlowFlush) && !Self::OVERLOAD.contains(scenario)
+                };
+                Self::value_variants().iter().copied().filter(is_run).collect()
             }
         }
     }

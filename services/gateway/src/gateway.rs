@@ -18,10 +18,14 @@ use crate::limits::waits::Waits;
 use crate::monitoring::append_health::AppendHealth;
 use crate::monitoring::database_report::{DatabaseReport, SingleFlight};
 use crate::monitoring::metrics::GatewayMetrics;
+use crate::pull::shared_pages::SharedPages;
 use crate::pull::tail_cache::TailCache;
 use crate::push::append_worker::AppendWorker;
 use crate::push::appender::Appender;
 use crate::runtime::Runtime;
+
+/// Groups that one append worker has under way at most. More would be smaller, and cost more for each op.
+const GROUPS_MAX: usize = 16;
 
 /// What a gateway is built from.
 pub struct GatewayConfig {
@@ -33,7 +37,8 @@ pub struct GatewayConfig {
     pub runtime: Runtime,
     /// The registry in which the gateway registers its metrics, and which `/metrics` shows.
     pub registry: Registry,
-    /// Number of append workers, and so of database connections that pushes use at once. At least one is started.
+    /// Number of append workers, and so of groups that Postgres writes at once. At least one is started. While commits are
+    /// slow, each has several groups under way, on up to half of the connections together.
     pub append_workers: usize,
     /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
     pub group_workspaces: bool,
@@ -52,6 +57,12 @@ pub struct GatewayConfig {
     pub stopping: watch::Receiver<bool>,
 }
 
+/// How many groups one append worker may have under way: together they take half of the connections, and leave the others to
+/// pulls and reads.
+fn groups_max(connections: usize, workers: usize) -> usize {
+    (connections / 2 / workers.max(1)).clamp(1, GROUPS_MAX)
+}
+
 /// The gateway. All HTTP workers share one. It holds only caches and queues, whose loss costs no data, so any number of
 /// gateways may run beside each other.
 ///
@@ -67,6 +78,7 @@ pub struct Gateway {
     pub(crate) catalogs: Catalogs,
     pub(crate) presence: PresenceBuffer,
     pub(crate) tails: TailCache,
+    pub(crate) shared_pages: SharedPages,
     pub(crate) resolvers: Resolvers,
     pub(crate) waits: Waits,
     pub(crate) bodies: BodyLimits,
@@ -94,6 +106,7 @@ impl Gateway {
             metrics: metrics.clone(),
             health: health.clone(),
             group_workspaces: config.group_workspaces,
+            groups_max: groups_max(config.store.connections_max(), config.append_workers),
         };
         Ok(Arc::new(Self {
             appender: Appender::start(worker, config.append_workers, health, metrics.appends_waiting.clone()),
@@ -101,6 +114,7 @@ impl Gateway {
             catalogs: Catalogs::new(config.store.clone()),
             presence: PresenceBuffer::default(),
             tails: TailCache::new(config.store.clone(), metrics.tail_bytes.clone()),
+            shared_pages: SharedPages::new(),
             tasks: Handle::current(),
             waits: Waits::new(config.connections_max / 4 * 3),
             bodies: BodyLimits::new(config.body_memory_bytes_max),
@@ -129,10 +143,11 @@ impl Gateway {
         *self.stopping.borrow()
     }
 
-    /// Writes what devices reported about themselves since the last call. To be called every few seconds, and once before
+    /// Writes what devices reported about themselves since the last call, and drops what is too old. To be called every few seconds, and once before
     /// the process ends.
     pub async fn flush_presence(&self) {
         self.presence.flush(&self.store).await;
         self.rate_limits.forget_quiet();
+        self.shared_pages.forget_old().await;
     }
 }

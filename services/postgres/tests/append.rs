@@ -11,8 +11,8 @@ use tidelog_core::ids::{
 use tidelog_core::op::{Intent, Op};
 use tidelog_core::time::UnixMs;
 use tidelog_core::value::{Fields, Value};
-use tidelog_postgres::{AppendBatch, AppendStatus, JudgedOp, Store, StoreConfig, TokenHash};
-use tidelog_testkit::TestDatabase;
+use tidelog_postgres::{AppendBatch, AppendStatus, JudgedOp, Store, StoreConfig, StoreError, TokenHash};
+use tidelog_testkit::{DatabaseProxy, TestDatabase};
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
@@ -236,6 +236,60 @@ async fn appends_from_many_connections_to_one_workspace_are_dense() {
     let owner = log.database.connect().await;
     let row = owner.query_one("SELECT count(*), min(position), max(position) FROM tidelog.log", &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (961, 1, 961));
+}
+
+/// Makes every commit wait while a connection holds lock 1.
+const GATE: &str = "
+CREATE FUNCTION public.at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON tidelog.log DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION public.at_commit();
+";
+
+/// LOG-1, LOG-2. What a commit apart says is so: not stored, stored, or unknown, and then one more append finds out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_apart_says_whether_the_rows_are_stored() {
+    let mut log = Log::start().await;
+    let workspace = log.workspace().await;
+    let device = log.device(workspace).await;
+    let owner = log.database.connect().await;
+    let count = async || {
+        let sql = "SELECT count(*) FROM tidelog.log WHERE table_name = 'notes'";
+        owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    let append = async |store: &Store, batch: &AppendBatch, written: Box<dyn FnOnce() + Send>| {
+        store.append_then_commit(NOW, CatalogVersion(1), &[(workspace, batch)], written).await
+    };
+    // Not stored, and the connection is good for the next append.
+    owner.batch_execute("ALTER TABLE tidelog.log ADD CONSTRAINT broken CHECK (table_name <> 'notes')").await.unwrap();
+    let error = append(&log.store, &batch(device, 1..=2), Box::new(|| ())).await.unwrap_err();
+    assert!(matches!(error, StoreError::Database(_)), "{error}");
+    owner.batch_execute("ALTER TABLE tidelog.log DROP CONSTRAINT broken").await.unwrap();
+    assert_eq!(count().await, 0);
+    let appended = append(&log.store, &batch(device, 1..=2), Box::new(|| ())).await.unwrap();
+    assert_eq!((runs(&appended[0].status), count().await), (vec![(1, 2, 2)], 2));
+
+    // The connection breaks while the commit is under way.
+    owner.batch_execute(GATE).await.unwrap();
+    owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+    let proxy = DatabaseProxy::start(&log.database).await;
+    let through = Store::new(&StoreConfig { url: proxy.url().to_owned(), pool_size: 2 }).unwrap();
+    let (written, is_written) = tokio::sync::oneshot::channel();
+    let lost = batch(device, 3..=4);
+    let batches = [(workspace, &lost)];
+    let appending = through.append_then_commit(NOW, CatalogVersion(1), &batches, || written.send(()).unwrap());
+    let cutting = async {
+        is_written.await.unwrap();
+        proxy.cut();
+    };
+    let (error, ()) = futures_util::future::join(appending, cutting).await;
+    assert!(matches!(error, Err(StoreError::CommitUnknown(_))), "{error:?}");
+    assert_eq!(count().await, 2, "written, and not committed yet");
+    owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    let again = append(&log.store, &lost, Box::new(|| ())).await.unwrap();
+    assert_eq!((runs(&again[0].status), count().await), (vec![(3, 2, 4)], 4), "stored once");
 }
 
 /// The last safeguard of LOG-1, and its control: without the primary key an op could be stored twice.

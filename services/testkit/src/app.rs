@@ -42,6 +42,7 @@ pub struct TestAppBuilder {
     rate_limits: RateLimitConfig,
     cors_origins: Vec<CorsOrigin>,
     has_admin_listener: bool,
+    append_workers: usize,
 }
 
 impl TestAppBuilder {
@@ -88,6 +89,11 @@ impl TestAppBuilder {
         Self { has_admin_listener: true, ..self }
     }
 
+    /// With as many append workers.
+    pub fn append_workers(self, append_workers: usize) -> Self {
+        Self { append_workers, ..self }
+    }
+
     /// Starts the server and creates the workspace.
     pub async fn start(self) -> TestApp {
         let database = TestDatabase::create().await;
@@ -109,7 +115,7 @@ impl TestAppBuilder {
             pool_size: 8,
             projector_workers: 2,
             resolvers: self.resolvers,
-            append_workers: 2,
+            append_workers: self.append_workers,
             group_workspaces: true,
             connections_max: self.connections_max,
             body_memory_bytes_max: self.body_memory_bytes_max,
@@ -143,6 +149,7 @@ impl TestApp {
             rate_limits: RateLimitConfig::default(),
             cors_origins: Vec::new(),
             has_admin_listener: false,
+            append_workers: 2,
         }
     }
 

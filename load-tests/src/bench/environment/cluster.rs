@@ -6,12 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tidelog_embedded::{Cluster, ClusterConfig, Durability};
 use tokio_postgres::{Client, Config, NoTls};
+
+use super::slow_flush::SlowFlush;
 
 /// The database that every cluster has.
 const MAINTENANCE_DATABASE: &str = "postgres";
@@ -33,6 +35,8 @@ pub(crate) struct Postgres {
     config: ClusterConfig,
     /// How many databases were created: the number in the name of the next one.
     databases: AtomicU32,
+    /// Its flushes, if they can be made slower.
+    slow_flush: Option<SlowFlush>,
     /// Declared after the cluster, so that it is dropped last.
     _dir: TempDir,
 }
@@ -47,12 +51,17 @@ pub(crate) struct Database {
 }
 
 impl Postgres {
-    /// Creates a cluster with `shared_buffers` of this size, starts it and warms it up.
-    pub(crate) async fn start(pg_bin: Option<PathBuf>, shared_buffers: &'static str) -> Result<Self> {
+    /// Creates a cluster with `shared_buffers` of this size, starts it and warms it up. With `slow_flushes` its flushes can be
+    /// made slower later.
+    pub(crate) async fn start(
+        pg_bin: Option<PathBuf>,
+        shared_buffers: &'static str,
+        slow_flushes: bool,
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("tidelog-bench-").tempdir()?;
         // If this program runs as root, Postgres runs as another user, who needs access to the directory.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
-        let config = ClusterConfig {
+        let mut config = ClusterConfig {
             data_dir: dir.path().join("data"),
             pg_bin,
             durability: Durability::Full,
@@ -63,10 +72,15 @@ impl Postgres {
         for (name, value) in SETTINGS.iter().copied().chain([("shared_buffers", shared_buffers)]) {
             client.batch_execute(&set(name, value)).await?;
         }
+        let mut slow_flush = None;
+        if slow_flushes {
+            let (flushes, slow_programs) = SlowFlush::prepare(dir.path(), &programs_of(first.pid())?)?;
+            (slow_flush, config.pg_bin) = (Some(flushes), Some(slow_programs));
+        }
         // Some of the settings take effect at the next start only.
         tokio::task::spawn_blocking(move || first.stop()).await??;
         let cluster = start(&config).await?;
-        let postgres = Self { cluster, config, databases: AtomicU32::new(0), _dir: dir };
+        let postgres = Self { cluster, config, databases: AtomicU32::new(0), slow_flush, _dir: dir };
         postgres.warm_up().await?;
         Ok(postgres)
     }
@@ -131,9 +145,15 @@ impl Postgres {
 
     /// The directory of Postgres' own programs.
     pub(crate) fn programs(&self) -> Result<PathBuf> {
-        let program = fs::read_link(format!("/proc/{}/exe", self.pid()))
-            .context("the program of the running Postgres cannot be found")?;
-        program.parent().map(PathBuf::from).context("the program of the running Postgres is in no directory")
+        programs_of(self.pid())
+    }
+
+    /// Makes each flush of the WAL take longer by this. The cluster has to be started with slow flushes.
+    pub(crate) async fn slow_down_flushes(&self, delay_us: u32) -> Result<()> {
+        let client = self.connect_to(MAINTENANCE_DATABASE).await?;
+        let method: String = client.query_one("SHOW wal_sync_method", &[]).await?.try_get(0)?;
+        ensure!(method == "fdatasync", "flushes by {method} cannot be made slower");
+        self.slow_flush.as_ref().context("the cluster was started without slow flushes")?.set(delay_us)
     }
 
     /// The directory of the cluster's files.
@@ -193,6 +213,13 @@ impl Database {
             self.connect().await?.query_one("SELECT pg_total_relation_size($1::text::regclass)", &[&table]).await?;
         Ok(row.try_get(0)?)
     }
+}
+
+/// The directory of the programs of a running Postgres.
+fn programs_of(pid: u32) -> Result<PathBuf> {
+    let program =
+        fs::read_link(format!("/proc/{pid}/exe")).context("the program of the running Postgres cannot be found")?;
+    program.parent().map(PathBuf::from).context("the program of the running Postgres is in no directory")
 }
 
 fn set(name: &str, value: &str) -> String {

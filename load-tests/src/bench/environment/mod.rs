@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod devices;
 mod measured_server;
+mod slow_flush;
 
 use std::path::PathBuf;
 use std::time::Duration;

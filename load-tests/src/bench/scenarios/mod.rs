@@ -40,7 +40,9 @@ pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
         bail!("the scenarios of overload run without others: they have devices of their own");
     }
     output::note("starting Postgres, and registering workspaces and devices");
-    let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
+    let slow_flushes = plan.scenarios.contains(&Scenario::SlowFlush);
+    let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS, slow_flushes).await;
+    let postgres = postgres.context("starting Postgres")?;
     let counts = DeviceCounts { in_own_workspaces: DEVICES, in_one_workspace: DEVICES };
     let devices = Devices::register(&postgres, &program, counts).await.context("registering devices")?;
     let environment = Environment { postgres, program, devices, plan, append_workers: args.append_workers() };
@@ -52,6 +54,6 @@ pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     project::run(&environment, &mut report).await?;
     rebuild::run(&environment, &mut report).await?;
     memory::run(&environment, &mut report).await?;
-    push::run_with_commit_delay(&environment, &mut report).await?;
+    push::run_with_slow_commits(&environment, &mut report).await?;
     Ok(report)
 }

@@ -43,7 +43,7 @@ impl CursorCheck {
 /// assert_eq!(Cursor::parse("41.c0ffee"), None, "each cursor has exactly one text");
 /// assert_eq!(Cursor::START.to_string(), "0.0000000000000000");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The position up to which the holder of the cursor has read the log.
     pub position: Position,

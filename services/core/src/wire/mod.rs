@@ -42,7 +42,7 @@ pub mod schema {
 }
 
 /// The encoding of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// `application/json`
     Json,

@@ -101,6 +101,9 @@ fn coding_of(request: &HttpRequest) -> Result<Coding, ApiError> {
 fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
     let refused = || ApiError::new(Code::MediaType, "Content-Type must be application/json or application/msgpack");
     let header = request.headers().get(header::CONTENT_TYPE).ok_or_else(refused)?.to_str().map_err(|_| refused())?;
+    if let Some((encoding, _)) = ENCODINGS.iter().find(|(_, names)| names.contains(&header)) {
+        return Ok(*encoding);
+    }
     let content_type = media_type::parse::<Mime>(header).ok_or_else(refused)?;
     let is_utf8 = content_type.params().all(|(name, value)| name != mime::CHARSET || value == mime::UTF_8);
     let found = ENCODINGS.iter().find(|(_, names)| names.contains(&content_type.essence_str()));

@@ -29,10 +29,12 @@ tidelog_postgres::metrics! {
         sent_bytes: IntCounter("tidelog_sent_bytes_total"),
         /// Events sent in responses to pulls.
         events_pulled: IntCounter("tidelog_events_pulled_total"),
-        /// Pages read for pulls, by the source of their events: tail (memory) or log (database).
+        /// Pages read for pulls, by the source of their events: tail (memory near the head), shared (memory, read for another reader) or log (database).
         pages: IntCounterVec("tidelog_pages_total", ["source"]),
         /// Bytes of events kept in memory for readers near the head of their log.
         tail_bytes: IntGauge("tidelog_tail_bytes"),
+        /// Bytes of pages kept in memory for readers that pull the same.
+        shared_page_bytes: IntGauge("tidelog_shared_page_bytes"),
         /// Pushes appended in one transaction.
         group_pushes: Histogram("tidelog_group_commit_pushes", buckets = count_buckets()),
         /// Operations appended in one transaction.

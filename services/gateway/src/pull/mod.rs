@@ -2,6 +2,7 @@
 
 pub(crate) mod access_change;
 pub(crate) mod page;
+pub(crate) mod shared_pages;
 pub(crate) mod stream;
 pub(crate) mod tail_cache;
 
@@ -12,10 +13,10 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::Cursor;
-use tidelog_core::ids::{Position, TableName};
+use tidelog_core::ids::{Position, TableName, WorkspaceId};
 use tidelog_core::limits::{PAGE_BYTES_MAX, PAGE_POSITIONS_MAX};
-use tidelog_core::wire::PullResponse;
-use tidelog_postgres::{LogHead, LogReader, PackedPageLimits, Presence};
+use tidelog_core::wire::{Encoding, PullResponse};
+use tidelog_postgres::{EventFilter, LogHead, LogReader, PackedPageLimits, Presence};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::http::error::{ApiError, cursor_ahead, cursor_diverged};
 use crate::http::lines::OpenStream;
 use crate::pull::access_change::{AccessChange, AccessLists};
 use crate::pull::page::Page;
+use crate::pull::shared_pages::{PageKey, SharedPage};
 use crate::pull::tail_cache::{TailReader, TailView};
 
 /// How often a long poll reads the log itself, since a wake-up may be lost, and checks whether its device may still read.
@@ -45,6 +47,8 @@ pub(crate) struct PullRequest {
     pub(crate) wait: Duration,
     /// Whether pages come with the digests of tables, where the records are exactly at the end of the page.
     pub(crate) digests: bool,
+    /// The encoding of the response.
+    pub(crate) encoding: Encoding,
 }
 
 /// The state of a log when a pull looked at it.
@@ -84,10 +88,9 @@ impl Pages {
     }
 }
 
-/// Where a pull reads its pages from, and the counter of pages from there.
-enum PageSource {
-    Tail(TailReader, IntCounter),
-    Log(Box<LogReader>, IntCounter),
+/// The limits of each page of a pull, which ends after about `bytes`.
+fn limits_of(pull: &PullRequest, bytes: usize) -> PackedPageLimits {
+    PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX }
 }
 
 impl Gateway {
@@ -215,55 +218,79 @@ impl Gateway {
     /// The page after a cursor.
     async fn page(&self, reader: &Reader, after: Cursor, log: &LogState, pull: &PullRequest) -> Result<Page, ApiError> {
         if log.head <= after.position {
-            return Ok(Page::empty(after));
+            return Page::empty(after).encoded(pull.encoding);
         }
-        let timer = self.metrics.pull_seconds.start_timer();
-        let page = match self.page_source(reader, after, log, pull, PAGE_BYTES_MAX) {
-            PageSource::Tail(mut tail, count) => tail.next_page().inspect(|_| count.inc()),
-            PageSource::Log(mut log, count) => {
-                count.inc();
-                // Read on the runtime that drives the database connection: handing rows from thread to thread would cost
-                // more than everything else that is done to them.
-                let page = self.tasks.spawn(async move { log.next_page().await }).await;
-                page.map_err(|_| ApiError::unavailable("the server is stopping"))??.map(Page::from)
-            }
+        let _timer = self.metrics.pull_seconds.start_timer();
+        let reader = log.reader(reader);
+        let filter = reader.filter(&log.catalog, &pull.wanted);
+        let limits = limits_of(pull, PAGE_BYTES_MAX);
+        if let Some(tail) = &log.tail {
+            self.metrics.pages.with_label_values(&["tail"]).inc();
+            let page = TailReader::new(tail, after, filter, limits).next_page();
+            return page.unwrap_or_else(|| Page::empty(after)).encoded(pull.encoding);
+        }
+        let (workspace, range) = (reader.workspace(), (after, log.head));
+        let shared_filter = filter.of_any_device();
+        let read = || self.read_page(workspace, shared_filter.clone(), range, pull);
+        let key = PageKey {
+            workspace,
+            after,
+            limit: pull.limit,
+            encoding: pull.encoding,
+            filter: shared_filter.clone(),
         };
-        timer.observe_duration();
-        Ok(page.unwrap_or_else(|| Page::empty(after)))
+        let (mut shared, is_read_here) = self.shared_pages.get_or_read(key.clone(), read()).await?;
+        if !is_read_here {
+            if shared.is_whole_at(log.head) && self.has_end_of(workspace, &shared.page).await? {
+                self.metrics.pages.with_label_values(&["shared"]).inc();
+            } else {
+                self.shared_pages.forget(&key).await;
+                shared = read().await?;
+            }
+        }
+        match shared.is_for(reader) {
+            true => Ok(shared.page),
+            false => Ok(self.read_page(workspace, filter, range, pull).await?.page),
+        }
     }
 
-    /// Chooses where a pull reads pages of about `bytes` from.
-    fn page_source(
+    /// Reads the page of a log in a range of positions from the database.
+    async fn read_page(
         &self,
-        reader: &Reader,
-        after: Cursor,
-        log: &LogState,
+        workspace: WorkspaceId,
+        filter: EventFilter,
+        (after, until): (Cursor, Position),
         pull: &PullRequest,
-        bytes: usize,
-    ) -> PageSource {
-        let filter = log.reader(reader).filter(&log.catalog, &pull.wanted);
-        let limits = PackedPageLimits { events: pull.limit, bytes, positions: PAGE_POSITIONS_MAX };
-        match &log.tail {
-            Some(tail) => {
-                let count = self.metrics.pages.with_label_values(&["tail"]);
-                PageSource::Tail(TailReader::new(tail, after, filter, limits), count)
-            }
-            None => {
-                let (count, range) = (self.metrics.pages.with_label_values(&["log"]), (after, log.head));
-                let log = LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits);
-                PageSource::Log(Box::new(log), count)
-            }
-        }
+    ) -> Result<SharedPage, ApiError> {
+        self.metrics.pages.with_label_values(&["log"]).inc();
+        let limits = limits_of(pull, PAGE_BYTES_MAX);
+        let mut log = LogReader::new(self.store.clone(), workspace, filter, (after, until), limits);
+        // Read on the runtime that drives the database connection: handing rows from thread to thread would cost more than
+        // everything else that is done to them.
+        let page = self.tasks.spawn(async move { log.next_page().await }).await;
+        let page = page.map_err(|_| ApiError::unavailable("the server is stopping"))??;
+        let page = page.map_or_else(|| Page::empty(after), Page::from).encoded(pull.encoding)?;
+        Ok(SharedPage::new(page, until))
+    }
+
+    /// Whether a log has the event at the end of a page, and so all of the page.
+    async fn has_end_of(&self, workspace: WorkspaceId, page: &Page) -> Result<bool, ApiError> {
+        let head = self.store.head(workspace, page.end.position).await?.ok_or_else(revoked)?;
+        Ok(head.check == Some(page.end.check))
     }
 
     /// All pages up to the head in `log`, or until the pull's limit of events. While one page is sent the next one is
     /// read. No database connection is held while a page waits for the reader.
     pub(crate) fn pages(&self, reader: &Reader, log: &LogState, pull: &PullRequest) -> Pages {
-        let (mut log, count) = match self.page_source(reader, pull.after, log, pull, STREAM_PAGE_BYTES) {
-            PageSource::Tail(tail, count) => return Pages::Tail(tail, count),
-            PageSource::Log(log, count) => (log, count),
-        };
-        let (sender, pages) = mpsc::channel(1);
+        let filter = log.reader(reader).filter(&log.catalog, &pull.wanted);
+        let limits = limits_of(pull, STREAM_PAGE_BYTES);
+        let count = |source| self.metrics.pages.with_label_values(&[source]);
+        if let Some(tail) = &log.tail {
+            return Pages::Tail(TailReader::new(tail, pull.after, filter, limits), count("tail"));
+        }
+        let range = (pull.after, log.head);
+        let mut log = LogReader::new(self.store.clone(), reader.workspace(), filter, range, limits);
+        let (count, (sender, pages)) = (count("log"), mpsc::channel(1));
         self.tasks.spawn(async move {
             while let Some(page) = log.next_page().await.transpose() {
                 let has_failed = page.is_err();

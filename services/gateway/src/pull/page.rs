@@ -8,15 +8,20 @@ use tidelog_postgres::PackedPage;
 
 use crate::http::error::{ApiError, unwritable};
 
-/// A page of a log: the visible events after a cursor, encoded as MessagePack. The bytes may be shared with a tail.
+/// A page of a log: the visible events after a cursor, encoded. The bytes may be shared with a tail or with other readers.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// The events one after the other. Each part has whole events and is not empty.
+    /// The encoding of the events.
+    encoding: Encoding,
+    /// The events one after the other, in JSON with commas between them. In MessagePack each part has whole events and is not
+    /// empty.
     pub(crate) events: Vec<Bytes>,
     /// The number of events.
     pub(crate) count: usize,
     /// The events on the page that may change what the reader sees, each with its position.
     pub(crate) access_events: Vec<(Position, Bytes)>,
+    /// The devices that `_devices` events on the page name, whose role and scopes it leaves out.
+    pub(crate) devices: Vec<String>,
     /// The cursor after which the next page begins: always the end of a batch.
     pub(crate) end: Cursor,
 }
@@ -24,37 +29,48 @@ pub(crate) struct Page {
 impl Page {
     /// A page without events.
     pub(crate) fn empty(end: Cursor) -> Self {
-        Self { events: Vec::new(), count: 0, access_events: Vec::new(), end }
+        Self { encoding: Encoding::MessagePack, events: Vec::new(), count: 0, access_events: Vec::new(), devices: Vec::new(), end }
+    }
+
+    /// The page, which is in MessagePack, in an encoding.
+    pub(crate) fn encoded(self, encoding: Encoding) -> Result<Self, ApiError> {
+        match encoding {
+            Encoding::Json => Ok(Self { encoding, events: vec![self.json(JsonForm::Commas)?], ..self }),
+            Encoding::MessagePack => Ok(self),
+        }
+    }
+
+    /// The page with access events that do not keep all other events in memory.
+    pub(crate) fn into_lasting(mut self) -> Self {
+        for (_, event) in &mut self.access_events {
+            *event = Bytes::copy_from_slice(event);
+        }
+        self
     }
 
     /// The body of a pull response: the members of `response`, then the events of this page.
-    pub(crate) fn encode(&self, encoding: Encoding, response: &PullResponse) -> Result<Vec<Bytes>, ApiError> {
-        let mut head = page_head(encoding, response, self.count).map_err(|e| unwritable(&e))?;
-        if encoding == Encoding::Json {
-            self.write_json(JsonForm::Commas, &mut head)?;
-            head.extend_from_slice(page_end(encoding));
-            return Ok(vec![head.into()]);
-        }
-        Ok([Bytes::from(head)].into_iter().chain(self.events.iter().cloned()).collect())
+    pub(crate) fn body(&self, response: &PullResponse) -> Result<Vec<Bytes>, ApiError> {
+        let head = page_head(self.encoding, response, self.count).map_err(|e| unwritable(&e))?;
+        let end = Bytes::from_static(page_end(self.encoding));
+        Ok([Bytes::from(head)].into_iter().chain(self.events.iter().cloned()).chain([end]).collect())
     }
 
     /// The events alone, a line of JSON each.
     pub(crate) fn lines(&self) -> Result<Bytes, ApiError> {
-        let mut lines = Vec::new();
-        self.write_json(JsonForm::Lines, &mut lines)?;
-        Ok(lines.into())
+        self.json(JsonForm::Lines)
     }
 
-    fn write_json(&self, form: JsonForm, json: &mut Vec<u8>) -> Result<(), ApiError> {
+    /// The events, which are in MessagePack, as JSON.
+    fn json(&self, form: JsonForm) -> Result<Bytes, ApiError> {
         let packed_bytes: usize = self.events.iter().map(Bytes::len).sum();
-        json.reserve(packed_bytes + packed_bytes / 4 + 64);
+        let mut json = Vec::with_capacity(packed_bytes + packed_bytes / 4 + 64);
         for (index, part) in self.events.iter().enumerate() {
             if form == JsonForm::Commas && index > 0 {
                 json.push(b',');
             }
-            write_json(part, form, json).map_err(|e| unwritable(&e))?;
+            write_json(part, form, &mut json).map_err(|e| unwritable(&e))?;
         }
-        Ok(())
+        Ok(json.into())
     }
 }
 
@@ -63,6 +79,7 @@ impl From<PackedPage> for Page {
         let events = Bytes::from(page.events);
         let access_events = page.access_events.into_iter().map(|(at, range)| (at, events.slice(range))).collect();
         let events = if events.is_empty() { Vec::new() } else { vec![events] };
-        Self { events, count: page.count, access_events, end: page.end }
+        let (count, devices, end) = (page.count, page.devices, page.end);
+        Self { encoding: Encoding::MessagePack, events, count, access_events, devices, end }
     }
 }

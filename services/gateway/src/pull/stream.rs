@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::web::Bytes;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, TableName};
-use tidelog_core::wire::{Encoding, PullResponse};
+use tidelog_core::wire::PullResponse;
 
 use crate::auth::Reader;
 use crate::gateway::Gateway;
@@ -69,6 +69,6 @@ impl PullStream {
     /// A page as a whole pull response in MessagePack.
     pub(crate) async fn encode(&self, page: Page, access: AccessChange) -> Result<Vec<Bytes>, ApiError> {
         let response = self.gateway.response_of(&page, self.log.head, access).await?;
-        page.encode(Encoding::MessagePack, &PullResponse { digests: self.digests().await?, ..response })
+        page.body(&PullResponse { digests: self.digests().await?, ..response })
     }
 }

@@ -1,32 +1,28 @@
 //! A task that appends queued pushes to the log.
 //!
 //! Appends run apart from the requests, so a client that hangs up never cancels an append half way. Pushes that arrive while a
-//! transaction is in flight go into the next one together (group commit); no timer is needed for that.
+//! transaction is in flight go into the next one together (group commit); no timer is needed for that. While commits are slow,
+//! several groups are under way: one is written, and the others wait for their commits (docs/adr/0032).
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{AppendStatus, Appended, Store, StoreError, Wakeups};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::monitoring::append_health::AppendHealth;
 use crate::monitoring::metrics::GatewayMetrics;
+use crate::push::append_group::{FinishedGroup, Outcomes, WritingTurn};
+use crate::push::commit_pace::CommitPace;
 use crate::push::group::{Group, PendingPush, Reply, split_off_group};
 use crate::runtime::Clock;
 
 /// How many pushes one worker's queue holds. The worker holds at most as many again that it has taken and not appended. If
 /// the queue is full, `Appender::append` refuses a push as unavailable.
 pub(crate) const QUEUED_PUSHES_MAX: usize = 512;
-/// How often a push is sent by itself while its outcome is unknown, the first time included. Repeating it is safe: the push is
-/// stored once, whatever happened (LOG-1).
-const COMMIT_ATTEMPTS_MAX: u32 = 4;
-/// Delay before the first repetition of an append. It doubles with each further one.
-const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Backstop only, above all timeouts of `Store::append`, which ends by itself: a group that takes so long is tried push by
-/// push.
-const GROUP_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// An append worker: takes pushes from its queue, appends them in groups and sends the outcome of each to its request.
 #[derive(Clone)]
@@ -38,129 +34,50 @@ pub(crate) struct AppendWorker {
     pub(crate) health: AppendHealth,
     /// Whether one transaction may append to several workspaces. Off under Citus, where that is a two-phase commit.
     pub(crate) group_workspaces: bool,
-}
-
-/// The result of appending a group in one transaction.
-enum GroupOutcome {
-    /// The outcome of each push, in the order of the group.
-    Appended(Vec<Appended>),
-    /// Nothing is stored: the transaction failed, or was not tried. If `is_commit_unknown`, it may be stored all the same.
-    NotAppended { is_commit_unknown: bool },
+    /// How many groups the worker may have under way while commits are slow, each on a connection of its own.
+    pub(crate) groups_max: usize,
 }
 
 impl AppendWorker {
     /// Appends pushes until the queue is closed.
     pub(crate) async fn run(self, mut queue: mpsc::Receiver<(PendingPush, Reply)>) {
-        let mut waiting = Vec::new();
+        let (mut backlog, mut pace, mut outcomes) = (Backlog::default(), CommitPace::default(), Outcomes::new());
+        // The permit belongs to the group that Postgres is writing.
+        let (mut under_way, writing) = (FuturesUnordered::new(), Arc::new(Semaphore::new(1)));
         loop {
-            if waiting.is_empty() {
-                match queue.recv().await {
-                    Some(first) => waiting.push(first),
-                    None => return,
+            backlog.take_all(&mut queue);
+            let has_room = under_way.len() < pace.groups(self.groups_max);
+            if has_room
+                && backlog.can_start()
+                && let Ok(turn) = Arc::clone(&writing).try_acquire_owned()
+            {
+                let turn = WritingTurn::begin(turn, pace.measures_next());
+                under_way.push(self.append(backlog.start_group(self.group_workspaces), turn));
+                // Polled once, so that Postgres has the next group before the outcomes of the last one are sent.
+                if let Some(Some(finished)) = under_way.next().now_or_never() {
+                    outcomes.extend(backlog.finish(finished, &mut pace));
                 }
             }
-            while waiting.len() < QUEUED_PUSHES_MAX {
-                let Ok(next) = queue.try_recv() else { break };
-                waiting.push(next);
+            outcomes.drain(..).for_each(|(push, reply, appended)| self.reply(&push, reply, appended));
+            // A push that arrives while no group can start waits in the queue: to be woken by each would cost more than
+            // all else that is done for it.
+            let has_room = under_way.len() < pace.groups(self.groups_max);
+            let is_writing = writing.available_permits() == 0;
+            if has_room && !is_writing && backlog.can_start() {
+                continue; // The group has failed at once.
             }
-            let (mut group, rest) = split_off_group(std::mem::take(&mut waiting), self.group_workspaces);
-            // `Store::append` requires the workspaces in id order, so that two groups never wait for each other's head
-            // rows. The sort is stable: pushes to one workspace stay in order.
-            group.sort_by_key(|(push, _)| push.workspace);
-            waiting = rest;
-            self.append(group).await;
-        }
-    }
-
-    /// Appends a group in one transaction. A lone push, and a group whose transaction fails, is appended push by push.
-    async fn append(&self, group: Group) {
-        self.metrics.group_pushes.observe(group.len() as f64);
-        let ops: usize = group.iter().map(|(push, _)| push.batch.ops.len()).sum();
-        self.metrics.group_ops.observe(ops as f64);
-        let outcome = match group.as_slice() {
-            [_] => GroupOutcome::NotAppended { is_commit_unknown: false },
-            _ => timeout(GROUP_TIMEOUT, self.append_group(&group))
-                .await
-                .unwrap_or(GroupOutcome::NotAppended { is_commit_unknown: true }),
-        };
-        match outcome {
-            GroupOutcome::Appended(all) => {
-                for ((push, reply), appended) in group.into_iter().zip(all) {
-                    self.reply(&push, reply, Ok(appended));
-                }
-            }
-            GroupOutcome::NotAppended { is_commit_unknown } => self.append_one_by_one(group, is_commit_unknown).await,
-        }
-    }
-
-    async fn append_group(&self, group: &[(PendingPush, Reply)]) -> GroupOutcome {
-        let Some((first, _)) = group.first() else { return GroupOutcome::Appended(Vec::new()) };
-        // `split_off_group` takes only pushes that were judged under the same catalog.
-        let catalog = first.catalog;
-        let batches: Vec<_> = group.iter().map(|(push, _)| (push.workspace, push.batch.as_ref())).collect();
-        match self.store.append(self.clock.now(), catalog, &batches).await {
-            Ok(appended) if appended.len() == group.len() => GroupOutcome::Appended(appended),
-            Ok(_) => {
-                // Cannot happen: the statement returns a row for each batch. What was stored is then not known.
-                tracing::warn!(pushes = group.len(), "an append returned another number of outcomes than pushes");
-                GroupOutcome::NotAppended { is_commit_unknown: true }
-            }
-            Err(error) => {
-                tracing::warn!(%error, pushes = group.len(), "a group append failed, its pushes are tried one by one");
-                GroupOutcome::NotAppended { is_commit_unknown: matches!(error, StoreError::CommitUnknown(_)) }
+            tokio::select! {
+                biased;
+                Some(finished) = under_way.next() => outcomes = backlog.finish(finished, &mut pace),
+                _ = writing.acquire(), if has_room && is_writing => {}
+                next = queue.recv(), if has_room && !is_writing && backlog.takes_more() => backlog.take(next),
+                else => return,
             }
         }
     }
 
-    /// Appends each push by itself, so that one that fails does not take its neighbours with it.
-    ///
-    /// Each try of a locked head row, or of a database that is gone, takes its whole timeout while the pushes behind it wait.
-    /// So a workspace that was found locked is not tried again, and after a database that was found gone no push is.
-    async fn append_one_by_one(&self, group: Group, unknown: bool) {
-        let (mut locked_workspaces, mut is_database_gone) = (HashSet::new(), false);
-        for (push, reply) in group {
-            let appended = match is_database_gone || locked_workspaces.contains(&push.workspace) {
-                true if unknown => Err(StoreError::CommitUnknown("no response to the commit of its group".to_owned())),
-                true => Err(StoreError::Unavailable(
-                    "not tried: an earlier push found the database gone or this workspace locked".to_owned(),
-                )),
-                false => self.append_alone(&push, unknown).await,
-            };
-            match &appended {
-                Err(StoreError::Locked(_)) => drop(locked_workspaces.insert(push.workspace)),
-                // After so many attempts with an unknown outcome the database counts as gone.
-                Err(StoreError::Unavailable(_) | StoreError::CommitUnknown(_)) => is_database_gone = true,
-                Err(StoreError::Corrupt(_) | StoreError::Database(_)) | Ok(_) => {}
-            }
-            self.reply(&push, reply, appended);
-        }
-    }
-
-    /// Appends one push. Once the outcome of a commit is unknown, the append is repeated until it succeeds: no error of a later
-    /// attempt says what became of the earlier commit. After the last attempt the error is `CommitUnknown`.
-    async fn append_alone(&self, push: &PendingPush, mut unknown: bool) -> Result<Appended, StoreError> {
-        let (mut attempt, mut delay) = (1, COMMIT_RETRY_DELAY);
-        loop {
-            let (now, batch) = (self.clock.now(), [(push.workspace, push.batch.as_ref())]);
-            let error = match self.store.append(now, push.catalog, &batch).await {
-                Ok(mut appended) if appended.len() == 1 => return Ok(appended.remove(0)),
-                Ok(_) => return Err(StoreError::Corrupt("an append of one batch has no outcome".to_owned())),
-                Err(error) => error,
-            };
-            unknown |= matches!(error, StoreError::CommitUnknown(_));
-            if !unknown {
-                return Err(error);
-            }
-            if attempt == COMMIT_ATTEMPTS_MAX {
-                return Err(StoreError::CommitUnknown(error.to_string()));
-            }
-            tracing::info!(%error, attempt, request_id = push.request_id, "the outcome of an append is unknown, it is sent again");
-            tokio::time::sleep(delay).await;
-            (attempt, delay) = (attempt + 1, delay * 2);
-        }
-    }
-
-    fn reply(&self, push: &PendingPush, reply: Reply, appended: Result<Appended, StoreError>) {
+    /// Sends the outcome of a push to its request, and wakes up the tasks that wait for its events.
+    pub(super) fn reply(&self, push: &PendingPush, reply: Reply, appended: Result<Appended, StoreError>) {
         self.health.note(&appended);
         // A push that is refused stores nothing, so nobody has to be woken.
         if let Ok(appended @ Appended { status: AppendStatus::Appended { .. }, .. }) = &appended {
@@ -170,5 +87,60 @@ impl AppendWorker {
         }
         // A client that hung up will push again, and the log will recognize the ops.
         let _ = reply.send(appended);
+    }
+}
+
+/// What a worker has taken from its queue.
+#[derive(Default)]
+struct Backlog {
+    /// Pushes that are in no group yet.
+    waiting: Group,
+    /// Workspaces of the groups that are under way. Their further pushes wait here: in a group they would wait for the same
+    /// head row, on a connection.
+    busy: HashSet<WorkspaceId>,
+    /// Whether no further push will come.
+    is_closed: bool,
+}
+
+impl Backlog {
+    /// Takes the pushes that have arrived.
+    fn take_all(&mut self, queue: &mut mpsc::Receiver<(PendingPush, Reply)>) {
+        while self.waiting.len() < QUEUED_PUSHES_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            self.waiting.push(next);
+        }
+    }
+
+    /// Takes what the queue has returned.
+    fn take(&mut self, next: Option<(PendingPush, Reply)>) {
+        self.is_closed = next.is_none();
+        self.waiting.extend(next);
+    }
+
+    fn takes_more(&self) -> bool {
+        !self.is_closed && self.waiting.len() < QUEUED_PUSHES_MAX
+    }
+
+    fn can_start(&self) -> bool {
+        self.waiting.iter().any(|(push, _)| !self.busy.contains(&push.workspace))
+    }
+
+    /// The next group, whose workspaces are busy until it is finished.
+    fn start_group(&mut self, group_workspaces: bool) -> Group {
+        let (mut group, rest) = split_off_group(std::mem::take(&mut self.waiting), group_workspaces, &self.busy);
+        // `Store::append` requires the workspaces in id order, so that two groups never wait for each other's head
+        // rows. The sort is stable: pushes to one workspace stay in order.
+        group.sort_by_key(|(push, _)| push.workspace);
+        self.waiting = rest;
+        self.busy.extend(group.iter().map(|(push, _)| push.workspace));
+        group
+    }
+
+    /// Notes that a group is no longer under way. Returns the outcomes that are not sent yet.
+    fn finish(&mut self, finished: FinishedGroup, pace: &mut CommitPace) -> Outcomes {
+        self.busy.retain(|workspace| !finished.workspaces.contains(workspace));
+        finished.sample.into_iter().for_each(|sample| pace.note(sample));
+        finished.outcomes
     }
 }

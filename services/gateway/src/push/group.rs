@@ -45,19 +45,25 @@ pub(crate) fn kib_of(batch: &AppendBatch) -> usize {
 ///
 /// A group has at most one push of each device, all judged under the catalog of the first push, and stays within the
 /// limits of ops and KiB; only its first push may exceed them by itself. Without `group_workspaces` all of it is for the
-/// first push's workspace.
-pub(crate) fn split_off_group(mut waiting: Group, group_workspaces: bool) -> (Group, Group) {
+/// first push's workspace. Pushes of workspaces that are `busy` are in the rest.
+pub(crate) fn split_off_group(
+    mut waiting: Group,
+    group_workspaces: bool,
+    busy: &HashSet<WorkspaceId>,
+) -> (Group, Group) {
     if !fit_together(&waiting) {
         waiting = in_turns(waiting);
     }
-    let Some((first, _)) = waiting.first() else { return (waiting, Vec::new()) };
+    let is_free = |push: &PendingPush| !busy.contains(&push.workspace);
+    let Some((first, _)) = waiting.iter().find(|(push, _)| is_free(push)) else { return (Vec::new(), waiting) };
     let (catalog, workspace) = (first.catalog, first.workspace);
     let mut devices: HashSet<(WorkspaceId, DeviceId)> = HashSet::new();
     let (mut ops, mut kib) = (0, 0);
     waiting.into_iter().partition(|(push, _)| {
         let (push_ops, push_kib) = (push.batch.ops.len(), kib_of(&push.batch));
         let has_room = ops == 0 || (ops + push_ops <= GROUP_OPS_MAX && kib + push_kib <= GROUP_KIB_MAX);
-        let fits = has_room && push.catalog == catalog && (group_workspaces || push.workspace == workspace);
+        let is_wanted = is_free(push) && (group_workspaces || push.workspace == workspace);
+        let fits = has_room && push.catalog == catalog && is_wanted;
         // A device's second push waits even if its first one did not fit, so that they are appended in order.
         let is_devices_first = devices.insert((push.workspace, push.batch.device));
         if fits && is_devices_first {
@@ -136,20 +142,35 @@ mod tests {
     #[test]
     fn waiting_pushes_go_together_one_of_each_device() {
         let waiting = vec![push(1, 1, 1, 1, 0), push(1, 2, 1, 1, 0), push(1, 1, 1, 1, 0), push(2, 1, 1, 1, 0)];
-        assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1), (1, 2), (2, 1)], vec![(1, 1)]));
+        assert_eq!(
+            names(split_off_group(waiting, true, &HashSet::new())),
+            (vec![(1, 1), (1, 2), (2, 1)], vec![(1, 1)])
+        );
+    }
+
+    #[test]
+    fn pushes_of_a_workspace_that_is_being_appended_to_wait_in_order() {
+        let waiting = vec![push(1, 1, 1, 1, 0), push(2, 1, 2, 1, 0), push(1, 2, 1, 1, 0), push(3, 1, 2, 1, 0)];
+        let busy = HashSet::from([WorkspaceId(Uuid::from_u128(1))]);
+        assert_eq!(names(split_off_group(waiting, true, &busy)), (vec![(2, 1), (3, 1)], vec![(1, 1), (1, 2)]));
+        let waiting = vec![push(1, 1, 1, 1, 0)];
+        assert_eq!(names(split_off_group(waiting, true, &busy)), (vec![], vec![(1, 1)]));
     }
 
     #[test]
     fn under_citus_a_group_is_of_one_workspace() {
         let waiting = vec![push(1, 1, 1, 1, 0), push(2, 1, 1, 1, 0), push(1, 2, 1, 1, 0)];
-        assert_eq!(names(split_off_group(waiting, false)), (vec![(1, 1), (1, 2)], vec![(2, 1)]));
+        assert_eq!(names(split_off_group(waiting, false, &HashSet::new())), (vec![(1, 1), (1, 2)], vec![(2, 1)]));
     }
 
     #[test]
     fn a_group_is_judged_under_one_catalog_and_the_rest_keeps_its_order() {
         let waiting = vec![push(1, 1, 1, 1, 0), push(1, 2, 2, 1, 0), push(1, 3, 1, 1, 0), push(1, 2, 1, 1, 0)];
         // The last one is device 2's second push. Its first push waits, so the second one waits behind it.
-        assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1), (1, 3)], vec![(1, 2), (1, 2)]));
+        assert_eq!(
+            names(split_off_group(waiting, true, &HashSet::new())),
+            (vec![(1, 1), (1, 3)], vec![(1, 2), (1, 2)])
+        );
     }
 
     #[test]
@@ -157,7 +178,7 @@ mod tests {
         let mut waiting: Vec<_> = (1..=20).map(|device| push(1, device, 1, 1_000, 0)).collect();
         waiting.push(push(2, 1, 1, 1_000, 0));
         waiting.push(push(3, 1, 1, 10, 0));
-        let (group, rest) = names(split_off_group(waiting, true));
+        let (group, rest) = names(split_off_group(waiting, true, &HashSet::new()));
         assert!(group.contains(&(2, 1)) && group.contains(&(3, 1)), "{group:?}");
         assert!(rest.iter().all(|(workspace, _)| *workspace == 1));
         assert!(rest.is_sorted(), "the rest keeps the order of arrival: {rest:?}");
@@ -166,9 +187,9 @@ mod tests {
     #[test]
     fn a_group_is_bounded_in_ops_and_bytes_but_takes_one_push_of_any_size() {
         let waiting = vec![push(1, 1, 1, 9_999, 0), push(1, 2, 1, 2, 0), push(1, 3, 1, 1, 0)];
-        assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1), (1, 3)], vec![(1, 2)]));
+        assert_eq!(names(split_off_group(waiting, true, &HashSet::new())), (vec![(1, 1), (1, 3)], vec![(1, 2)]));
         let large = GROUP_KIB_MAX * 1024;
         let waiting = vec![push(1, 1, 1, 1, large), push(1, 2, 1, 1, 0)];
-        assert_eq!(names(split_off_group(waiting, true)), (vec![(1, 1)], vec![(1, 2)]));
+        assert_eq!(names(split_off_group(waiting, true, &HashSet::new())), (vec![(1, 1)], vec![(1, 2)]));
     }
 }

@@ -1,8 +1,10 @@
 //! A push apart from HTTP: check, judge, append, respond.
 
+mod append_group;
 pub(crate) mod append_worker;
 pub(crate) mod appender;
 mod batch;
+mod commit_pace;
 mod device_turns;
 pub(crate) mod group;
 pub(crate) mod outcomes;

@@ -28,6 +28,7 @@ pub(crate) async fn metrics(gateway: Data<Gateway>) -> Result<HttpResponse, ApiE
 async fn refresh(gateway: &Arc<Gateway>) {
     let metrics = &gateway.metrics;
     metrics.body_memory_bytes.set(gateway.bodies.bytes_taken() as i64);
+    metrics.shared_page_bytes.set(i64::try_from(gateway.shared_pages.bytes()).unwrap_or(i64::MAX));
     let pool = gateway.store.pool_status();
     metrics.pool_in_use.set(pool.in_use as i64);
     metrics.pool_waiting.set(pool.waiting as i64);

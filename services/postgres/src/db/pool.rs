@@ -124,6 +124,11 @@ impl Store {
         PoolStatus { in_use: status.size.saturating_sub(status.available), waiting: status.waiting }
     }
 
+    /// Most connections of this store.
+    pub fn connections_max(&self) -> usize {
+        self.pool.status().max_size
+    }
+
     /// Sends an empty query to Postgres, to find out whether it responds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.client().await?.simple_query("").await?;

@@ -5,7 +5,9 @@ use tidelog_core::ids::{CATALOG_TABLE, DEVICES_TABLE, DeviceId, Scope, Scopes, T
 use crate::log::scan::LogRow;
 
 /// The tables and scopes that a reader may see. Everyone sees `_catalog` and `_devices` events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Readers with equal filters get the same bytes of the same events: pages are shared by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventFilter {
     tables: Option<Vec<String>>,
     /// Sorted, since a caller may name many.
@@ -52,6 +54,12 @@ impl EventFilter {
     /// The same for a device, which does not see the role and scopes of others.
     pub fn of_device(self, device: DeviceId) -> Self {
         Self { device: Some(device.to_string()), ..self }
+    }
+
+    /// The same for any device with this role and these scopes: it leaves out the role and scopes of every device. A page of
+    /// it is the same for a device that no `_devices` event on the page names.
+    pub fn of_any_device(&self) -> Self {
+        Self { device: self.device.as_ref().map(|_| String::new()), ..self.clone() }
     }
 
     /// How the reader sees an event.

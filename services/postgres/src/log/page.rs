@@ -41,6 +41,8 @@ pub struct PackedPage {
     pub count: usize,
     /// The events among them that may change what the reader sees: the position of each, and its bytes within `events`.
     pub access_events: Vec<(Position, Range<usize>)>,
+    /// The ids of the devices that `_devices` events name whose role and scopes are left out here.
+    pub devices: Vec<String>,
     /// The end of the slice: a batch boundary, whether or not the event there is visible.
     pub end: Cursor,
 }
@@ -53,13 +55,15 @@ pub(crate) struct ClosedPage {
     events: Vec<u8>,
     count: usize,
     access_events: Vec<(Position, Range<usize>)>,
+    devices: Vec<String>,
 }
 
 impl ClosedPage {
     /// The page with the check of the cursor to its end.
     pub(crate) fn with(self, check: CursorCheck) -> PackedPage {
         let end = Cursor { position: self.end, check };
-        PackedPage { events: self.events, count: self.count, access_events: self.access_events, end }
+        let Self { events, count, access_events, devices, .. } = self;
+        PackedPage { events, count, access_events, devices, end }
     }
 }
 
@@ -77,6 +81,8 @@ pub(crate) struct PageBuilder {
     events: Vec<u8>,
     count: usize,
     access_events: Vec<(Position, Range<usize>)>,
+    /// The devices of `_devices` events without role and scopes, each with the position of the event.
+    devices: Vec<(Position, String)>,
     last_batch: BatchStart,
     has_ended: bool,
 }
@@ -108,6 +114,7 @@ impl PageBuilder {
             events: Vec::new(),
             count: 0,
             access_events: Vec::new(),
+            devices: Vec::new(),
             last_batch: BatchStart::NONE,
             has_ended: false,
         }
@@ -156,7 +163,10 @@ impl PageBuilder {
         if visibility != Visibility::Hidden && !self.has_ended {
             let start = self.events.len();
             match visibility {
-                Visibility::WithoutAccess => row.event.write_without_access(&mut self.events),
+                Visibility::WithoutAccess => {
+                    row.event.write_without_access(&mut self.events);
+                    self.devices.push((position, row.event.record.to_owned()));
+                }
                 _ => row.event.write(&mut self.events),
             }
             self.count += 1;
@@ -179,7 +189,10 @@ impl PageBuilder {
         let closed = self.close_before_last_batch();
         self.last_batch = BatchStart::NONE;
         self.after = end;
-        ClosedPage { end, check, ..closed }
+        // A batch that began after the end was dropped, and is read again. One that did not is on this page.
+        let devices = std::mem::take(&mut self.devices).into_iter().filter(|(at, _)| *at <= end).map(|(_, device)| device);
+        let devices = closed.devices.into_iter().chain(devices).collect();
+        ClosedPage { end, check, devices, ..closed }
     }
 
     /// Ends the page in front of its last batch, and carries the batch into the next page.
@@ -188,8 +201,11 @@ impl PageBuilder {
         let carried = self.events.split_off(start.bytes);
         let access_events = self.access_events.split_off(start.access_events);
         let moved = access_events.into_iter().map(|(at, range)| (at, range.start - start.bytes..range.end - start.bytes));
+        let end = Position(start.batch.0 - 1);
+        let devices = self.devices.extract_if(.., |(at, _)| *at <= end).map(|(_, device)| device).collect();
         let closed = ClosedPage {
-            end: Position(start.batch.0 - 1),
+            end,
+            devices,
             check: start.check_before,
             events: std::mem::replace(&mut self.events, carried),
             count: start.count,

@@ -33,6 +33,7 @@ mod conflicts {
 mod pull {
     mod narrowed;
     mod pages;
+    mod shared;
     mod stream;
     mod tail;
 }
@@ -42,6 +43,7 @@ mod push {
     mod outcomes;
     mod rejected;
     mod sequence;
+    mod slow_commits;
     mod weight;
 }
 mod records {

@@ -37,7 +37,7 @@ pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     let program = server::program(args.tidelog.as_deref())?;
     let plan = args.plan();
     output::note("starting Postgres, and registering devices");
-    let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
+    let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS, false).await.context("starting Postgres")?;
     let counts = DeviceCounts { in_own_workspaces: 0, in_one_workspace: DEVICES_EACH };
     let devices = Devices::register(&postgres, &program, counts).await.context("registering devices")?;
     let environment = Environment { postgres, program, devices, plan, append_workers: args.append_workers() };

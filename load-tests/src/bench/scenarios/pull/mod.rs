@@ -45,7 +45,7 @@ const SCENARIOS: [PullScenario; 3] = [
         name: "pull, 8 clients at once from the start",
         baseline: Contender::SqlEight,
         contender: Contender::Eight,
-        targets: &[(MSGPACK, 0.6)],
+        targets: &[(MSGPACK, 0.6), (JSON, 1.2)],
     },
     PullScenario {
         scenario: Scenario::PullHead,

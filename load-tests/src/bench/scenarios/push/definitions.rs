@@ -17,6 +17,8 @@ pub(super) struct PushScenario {
     pub(super) also_beside: &'static [Contender],
     /// The target of the rate.
     pub(super) target: Target,
+    /// The target of the rate where commits are slow.
+    pub(super) slow_commits_target: Option<Target>,
     /// Consecutive scenarios of the same group are measured in turns with each other.
     group: u32,
 }
@@ -28,6 +30,7 @@ pub(super) const SCENARIOS: [PushScenario; 6] = [
         baseline: Some(Contender::Copy(BaselineTable::Reference)),
         also_beside: &[Contender::Copy(BaselineTable::Ours)],
         target: Target::RatioAtLeast(0.6),
+        slow_commits_target: None,
         group: 100,
     },
     PushScenario {
@@ -36,6 +39,7 @@ pub(super) const SCENARIOS: [PushScenario; 6] = [
         baseline: Some(Contender::Tidelog(PUSH_100)),
         also_beside: &[],
         target: Target::RatioAtLeast(0.8),
+        slow_commits_target: None,
         group: 100,
     },
     PushScenario {
@@ -44,6 +48,7 @@ pub(super) const SCENARIOS: [PushScenario; 6] = [
         baseline: Some(Contender::Tidelog(PUSH_100)),
         also_beside: &[],
         target: Target::RatioAtLeast(0.6),
+        slow_commits_target: None,
         group: 100,
     },
     PushScenario {
@@ -52,6 +57,7 @@ pub(super) const SCENARIOS: [PushScenario; 6] = [
         baseline: Some(Contender::Commit(16)),
         also_beside: &[Contender::Append(16)],
         target: Target::RatioAtLeast(0.8),
+        slow_commits_target: Some(Target::RatioAtLeast(0.9)),
         group: 1,
     },
     PushScenario {
@@ -60,6 +66,7 @@ pub(super) const SCENARIOS: [PushScenario; 6] = [
         baseline: None,
         also_beside: &[],
         target: Target::AtLeast(20_000.0),
+        slow_commits_target: None,
         group: 1,
     },
     PushScenario {
@@ -68,6 +75,7 @@ pub(super) const SCENARIOS: [PushScenario; 6] = [
         baseline: Some(Contender::Commit(64)),
         also_beside: &[Contender::Append(64)],
         target: Target::RatioAtLeast(1.0),
+        slow_commits_target: Some(Target::RatioAtLeast(1.0)),
         group: 1,
     },
 ];

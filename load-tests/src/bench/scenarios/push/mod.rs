@@ -18,8 +18,8 @@ use crate::bench::plan::Scenario;
 use crate::bench::report::{Report, number};
 use crate::output;
 
-/// The delay of each commit in [`run_with_commit_delay`].
-const COMMIT_DELAY_US: u32 = 2_000;
+/// By how much commits are slower in [`run_with_slow_commits`].
+const SLOW_COMMIT_US: u32 = 2_000;
 
 /// Runs the push scenarios of the plan, the contenders of each group in turns, round by round.
 pub(super) async fn run(environment: &Environment, report: &mut Report) -> Result<()> {
@@ -35,20 +35,42 @@ pub(super) async fn run(environment: &Environment, report: &mut Report) -> Resul
     Ok(())
 }
 
-/// Runs all push scenarios once more with slower commits, if the plan has that: on many disks a flush takes longer than on
-/// the one of this machine.
-pub(super) async fn run_with_commit_delay(environment: &Environment, report: &mut Report) -> Result<()> {
-    if !environment.plan.scenarios.contains(&Scenario::CommitDelay) {
-        return Ok(());
+/// Runs push scenarios once more with slower commits, if the plan has that: on many disks a flush takes longer than on the one
+/// of this machine.
+pub(super) async fn run_with_slow_commits(environment: &Environment, report: &mut Report) -> Result<()> {
+    let (postgres, plan) = (&environment.postgres, &environment.plan);
+    if plan.scenarios.contains(&Scenario::CommitDelay) {
+        postgres.set("commit_siblings", "0").await?;
+        postgres.set("commit_delay", &SLOW_COMMIT_US.to_string()).await?;
+        run_slowly(environment, |_| true, ", 2 ms added to every commit", report).await?;
+        postgres.set("commit_delay", "0").await?;
     }
-    environment.postgres.set("commit_siblings", "0").await?;
-    environment.postgres.set("commit_delay", &COMMIT_DELAY_US.to_string()).await?;
-    let scenarios: Vec<&PushScenario> = SCENARIOS.iter().collect();
-    let runs = run_in_turns(environment, &scenarios, 1, false).await?;
+    if plan.scenarios.contains(&Scenario::SlowFlush) {
+        postgres.slow_down_flushes(SLOW_COMMIT_US).await?;
+        let has_target = |scenario: &PushScenario| scenario.slow_commits_target.is_some();
+        run_slowly(environment, has_target, ", 2 ms added to every flush", report).await?;
+        postgres.slow_down_flushes(0).await?;
+    }
+    Ok(())
+}
+
+/// Runs scenarios with slower commits. `condition` is added to the names of their figures.
+async fn run_slowly(
+    environment: &Environment,
+    is_run: impl Fn(&PushScenario) -> bool,
+    condition: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let scenarios: Vec<&PushScenario> = SCENARIOS.iter().filter(|scenario| is_run(scenario)).collect();
+    let runs = run_in_turns(environment, &scenarios, environment.plan.rounds, false).await?;
     for scenario in scenarios {
-        report.add(figures::rate(scenario, &runs, ", 2 ms added to every commit")?);
+        let figure = figures::rate(scenario, &runs, condition)?;
+        report.add(match scenario.slow_commits_target {
+            Some(target) => figure.target(target),
+            None => figure,
+        });
     }
-    environment.postgres.set("commit_delay", "0").await
+    Ok(())
 }
 
 async fn run_in_turns(

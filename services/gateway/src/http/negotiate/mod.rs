@@ -31,6 +31,9 @@ pub(crate) fn encoding_of(request: &HttpRequest) -> Result<Encoding, ApiError> {
 ///
 /// [`Code::NotAcceptable`] if the header excludes every offer.
 pub(crate) fn negotiate<F: Copy>(request: &HttpRequest, offers: &[Offer<F>]) -> Result<F, ApiError> {
+    if let Some(form) = first_choice(request, offers) {
+        return Ok(form);
+    }
     let ranges = ranges_of(request);
     let mut best: Option<(Quality, Reverse<usize>, F)> = None;
     for (form, media_types) in offers {
@@ -45,6 +48,19 @@ pub(crate) fn negotiate<F: Copy>(request: &HttpRequest, offers: &[Offer<F>]) -> 
         let detail = format!("Accept excludes all that this route offers: {}", offered.join(", "));
         ApiError::new(Code::NotAcceptable, detail)
     })
+}
+
+/// The offer that almost every header asks for: any, or the media type that comes first, as it is spelled here, where no range
+/// has a weight or parameter. Parsing such a header would say the same, and take 0.3 us and several allocations.
+fn first_choice<F: Copy>(request: &HttpRequest, offers: &[Offer<F>]) -> Option<F> {
+    let mut headers = request.headers().get_all(ACCEPT);
+    let (header, None) = (headers.next(), headers.next()) else { return None };
+    let accepted = header.map_or(Ok("*/*"), |header| header.to_str()).ok()?;
+    if accepted == "*/*" {
+        return offers.first().map(|(form, _)| *form);
+    }
+    let first = accepted.split(',').next().filter(|_| !accepted.contains(';'))?;
+    offers.iter().find(|(_, media_types)| media_types.contains(&first)).map(|(form, _)| *form)
 }
 
 /// The media ranges of the `Accept` headers; `*/*` if there is none. A range that cannot be parsed is left out, and so is
@@ -148,5 +164,37 @@ mod tests {
         for (headers, form) in rows {
             assert_eq!(chosen(headers), form, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn what_is_chosen_without_parsing_is_what_parsing_chooses() {
+        let ranges = [
+            "*/*",
+            "application/*",
+            "application/json",
+            "application/msgpack",
+            "application/x-msgpack",
+            "text/html",
+            "json",
+            "application/msgpack-seq",
+            "application/json;q=0.5",
+            "application/json; charset=utf-8",
+            "*/*;q=0.1",
+            "",
+        ];
+        let headers =
+            ranges.iter().flat_map(|one| ranges.map(|two| format!("{one}, {two}"))).chain(ranges.map(str::to_owned));
+        let mut chosen_at_once = 0;
+        for header in headers {
+            let request = TestRequest::default().insert_header(("accept", header.as_str())).to_http_request();
+            // Two headers are always parsed, and a second one that matches nothing changes nothing.
+            let parsed = chosen(&[&header, "text/x-unknown"]);
+            if let Some(form) = first_choice(&request, &OFFERS) {
+                assert_eq!(form, parsed, "{header}");
+                chosen_at_once += 1;
+            }
+            assert_eq!(chosen(&[&header]), parsed, "{header}");
+        }
+        assert!(chosen_at_once > 30, "{chosen_at_once}");
     }
 }

@@ -63,11 +63,14 @@ pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result
         wanted: params.wanted()?,
         wait: wait.unwrap_or_default(),
         digests: params.flag("digests")?,
+        // Streams have encodings of their own.
+        encoding: Encoding::MessagePack,
     };
     match form {
         Form::Page(encoding) => {
+            let pull = PullRequest { encoding, ..pull };
             let (response, page) = gateway.pull(&reader, &pull, &Client::of(&request)).await?;
-            Ok(respond_encoded(encoding, page.encode(encoding, &response)?))
+            Ok(respond_encoded(encoding, page.body(&response)?))
         }
         Form::Lines => stream::events(gateway.into_inner(), reader, pull).await,
         Form::Pages => stream::pages(gateway.into_inner(), reader, pull).await,

@@ -5,9 +5,11 @@ mod rows;
 pub(crate) mod system;
 
 use deadpool_postgres::{GenericClient, Object};
+use futures_util::future::join3;
 use tidelog_core::ids::{CatalogVersion, Position, Seq, WorkspaceId};
 use tidelog_core::judge::RejectCode;
 use tidelog_core::time::UnixMs;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
@@ -16,6 +18,8 @@ use rows::AppendRows;
 
 use crate::db::error::StoreError;
 use crate::db::pool::{RESPONSE_TIMEOUT, Store};
+
+const APPEND_SQL: &str = include_str!("../../../sql/log/append/append.sql");
 
 /// The result of appending one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,12 +87,48 @@ impl Store {
     ) -> Result<Vec<Appended>, StoreError> {
         let client = self.client().await?;
         let appended = timeout(RESPONSE_TIMEOUT, append_with(&client, now, catalog, batches)).await;
-        appended.unwrap_or_else(|_| {
-            // The statement may still be running on this connection, so the pool must not reuse it.
-            drop(Object::take(client));
-            Err(StoreError::CommitUnknown("the database does not answer".to_owned()))
-        })
+        appended_or_close(client, appended)
     }
+
+    /// [`Store::append`] in a transaction that is committed by a statement of its own, still in one round trip. `written` is
+    /// called once the rows are written, or could not be, while the commit is under way.
+    pub async fn append_then_commit(
+        &self,
+        now: UnixMs,
+        catalog: CatalogVersion,
+        batches: &[(WorkspaceId, &AppendBatch)],
+        written: impl FnOnce() + Send,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let client = self.client().await?;
+        // All three are sent before the first response. So the statement has to be known already.
+        let in_turn = async {
+            client.prepare_cached(APPEND_SQL).await?;
+            let append = async {
+                let appended = append_with(&client, now, catalog, batches).await;
+                written();
+                appended
+            };
+            let (_, appended, committed) =
+                join3(client.batch_execute("BEGIN"), append, client.batch_execute("COMMIT")).await;
+            // If the append failed, the transaction was rolled back. If BEGIN failed, so did the others.
+            let appended = appended?;
+            committed.map_err(StoreError::of_commit)?;
+            Ok(appended)
+        };
+        let appended = timeout(RESPONSE_TIMEOUT, in_turn).await;
+        appended_or_close(client, appended)
+    }
+}
+
+/// The outcomes of an append. Without a response in time the connection is closed: the statement may still be running on it.
+fn appended_or_close(
+    client: Object,
+    appended: Result<Result<Vec<Appended>, StoreError>, Elapsed>,
+) -> Result<Vec<Appended>, StoreError> {
+    appended.unwrap_or_else(|_| {
+        drop(Object::take(client));
+        Err(StoreError::CommitUnknown("the database does not answer".to_owned()))
+    })
 }
 
 /// [`Store::append`] on a given connection, or within a transaction that its caller commits.
@@ -100,7 +140,7 @@ pub(crate) async fn append_with(
 ) -> Result<Vec<Appended>, StoreError> {
     let AppendRows { batches: batch_rows, ops } = AppendRows::of(batches);
     // A failure to prepare is no lost commit: the statement was not sent yet.
-    let statement = client.prepare_cached(include_str!("../../../sql/log/append/append.sql")).await?;
+    let statement = client.prepare_cached(APPEND_SQL).await?;
     let rows = client.query(&statement, &[&now.0, &catalog.0, &batch_rows, &ops]).await;
     let rows = rows.map_err(StoreError::of_commit)?;
     rows.iter().zip(batches).map(|(row, (_, batch))| Ok(appended_of(row, batch)?)).collect()

@@ -44,7 +44,8 @@ pub(crate) struct Serve {
     /// Maximum number of database connections
     #[arg(long, env = "TIDELOG_POOL_SIZE", value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
     pool_size: u16,
-    /// Append transactions that run concurrently, each on a connection of its own [default: one for every two cores]
+    /// Append transactions that Postgres writes concurrently; while commits are slow, others wait for theirs beside them
+    /// [default: one for every two cores]
     #[arg(long, env = "TIDELOG_APPEND_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
     append_workers: Option<u16>,
     /// The name of `--append-workers` before 0.2; if both are given, `--append-workers` holds
