@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-api test-quick check deny postgres browser api-tools demo bench bench-quick bench-growth bench-rebuild bench-overload bench-build soak-rules schema clean-data cargo
+.PHONY: help run test test-api test-quick check deny postgres browser api-tools demo bench bench-quick bench-growth bench-rebuild bench-overload bench-build soak-rules soak-clients schema clean-data cargo
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= ./data
@@ -15,12 +15,12 @@ run: cargo postgres ## a server with demo data on LISTEN (127.0.0.1:8080), its P
 	cargo run --release --locked --bin tidelog -- serve --demo --data-dir "$(DATA_DIR)" --listen $(LISTEN)
 
 # Of all targets, so with the examples in the documentation of the crates (doctests).
-test: cargo postgres browser api-tools ## all tests, on a Postgres of their own, and the builds of core for clients
+test: cargo postgres browser api-tools ## all tests, on a Postgres of their own, and the wasm32 builds of core and the client engine
 	cargo test --workspace --locked
 	cargo test -p tidelog-core --no-default-features --test client --locked
 	rustup target list --installed | grep -qx wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
 	cargo build -p tidelog-core --target wasm32-unknown-unknown --locked
-	cargo build -p tidelog-core --target wasm32-unknown-unknown --no-default-features --locked
+	cargo build -p tidelog-core -p tidelog-engine --target wasm32-unknown-unknown --no-default-features --locked
 
 test-api: cargo postgres api-tools ## schema/openapi.json by a validator, and by schemathesis against a server
 	cargo test -p tidelog --test openapi --locked -- --nocapture
@@ -71,6 +71,9 @@ bench-build: cargo postgres
 	cargo build --release --locked --bin tidelog --bin tidelog-load
 
 SEEDS ?= 100000
+
+soak-clients: cargo ## the client engine in SEEDS (100,000) simulated worlds, with every fault of the field
+	TIDELOG_SIM_SEEDS=$(SEEDS) cargo test --release --locked -p tidelog-sim --test seeds -- --nocapture
 
 soak-rules: cargo postgres ## the rules over SEEDS (100,000) random logs, then rebuilds of a thousandth as many long ones
 	TIDELOG_SOAK_SEEDS=$(SEEDS) cargo test --release --locked -p tidelog-testkit --test rules -- --nocapture

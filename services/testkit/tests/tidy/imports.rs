@@ -8,7 +8,9 @@ use crate::sources::{SOURCES, Source};
 use crate::{assert_caught, assert_none};
 
 /// The source folders of all crates.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 10] = [
+    "clients/engine/src",
+    "clients/sim/src",
     "services/core/src",
     "services/embedded/src",
     "services/gateway/src",

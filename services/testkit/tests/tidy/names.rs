@@ -40,7 +40,7 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn of_repository() -> Self {
         let mut words = BTreeSet::new();
-        let not_rust = ["services", "load-tests", "schema", "deploy"].into_iter();
+        let not_rust = ["services", "clients", "load-tests", "schema", "deploy"].into_iter();
         let not_rust = not_rust.flat_map(|folder| ["sql", "toml", "sh", "yml", "yaml"].map(|kind| files(folder, kind)));
         let texts = not_rust.flatten().map(|(_, text)| text).chain(["Makefile", ".ci/run", "Cargo.toml"].map(read));
         for text in texts.chain(sources().flat_map(|source| source.literals.iter().cloned())) {
@@ -171,7 +171,7 @@ fn shape_of(word: &str) -> Option<Shape> {
     }
     let has_file_extension = word.rsplit_once('.').is_some_and(|(_, extension)| FILE_EXTENSIONS.contains(&extension));
     let top_folders = ["services", "core", "embedded", "gateway", "postgres", "projector", "testkit", "tidelog"];
-    let top_folders = top_folders.into_iter().chain(["load-tests", "docs", "schema", "deploy", "target"]);
+    let top_folders = top_folders.into_iter().chain(["clients", "load-tests", "docs", "schema", "deploy", "target"]);
     let is_below_top = word.split_once('/').is_some_and(|(top, _)| top_folders.into_iter().any(|folder| folder == top));
     if is_below_top || (has_file_extension && (starts_with_letter || word.starts_with('.'))) {
         return Some(Shape::Path);

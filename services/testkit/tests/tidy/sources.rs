@@ -9,9 +9,9 @@ use proc_macro2::{TokenStream, TokenTree};
 use crate::module_tree::ModuleBody;
 use crate::sizes::Function;
 
-/// Every Rust source of services and load-tests, tests and benches included, by path.
+/// Every Rust source of services, clients and load-tests, tests and benches included, by path.
 pub(crate) static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
-    let below = ["services", "load-tests"].into_iter().flat_map(|folder| files(folder, "rs"));
+    let below = ["services", "clients", "load-tests"].into_iter().flat_map(|folder| files(folder, "rs"));
     below.map(|(path, text)| Source::parse(&path, &text)).collect()
 });
 
