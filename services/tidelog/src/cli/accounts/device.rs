@@ -26,7 +26,8 @@ pub(crate) enum Device {
         #[arg(long)]
         workspace: String,
         /// Id of the device
-        device: String,
+        #[arg(value_parser = |text: &str| DeviceId::parse(text))]
+        device: DeviceId,
     },
 }
 
@@ -45,11 +46,10 @@ impl Device {
             }
             Self::Revoke { workspace, device } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let id = DeviceId::parse(&device)?;
-                if !store.revoke_device(workspace, id, Runtime::default().clock.now()).await? {
+                if !store.revoke_device(workspace, device, Runtime::default().clock.now()).await? {
                     bail!("there is no device {device} in this workspace: `tidelog device list` shows its devices");
                 }
-                output.print(&serde_json::json!({"revoked": id}), |_| format!("revoked {id}"))
+                output.print(&serde_json::json!({"revoked": device}), |_| format!("revoked {device}"))
             }
         }
     }
