@@ -6,17 +6,16 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::EmbeddedError;
 use crate::binaries::search_paths::SearchPaths;
 use crate::binaries::{self, Binaries};
 use crate::data_dir::{DataDir, lock};
 use crate::process::{initdb, log, parent};
 use crate::user::{self, OsUser};
-use crate::EmbeddedError;
 
-/// Copies the running cluster at `url` into `target`, which must not exist or be empty, and checks the copy. The login
-/// needs the attribute REPLICATION. The cluster serves on meanwhile. Returns the size of the copy in bytes.
+/// Copies the running cluster at `url` into `target`, and checks the copy. Returns the size of the copy in bytes.
 ///
-/// The copy is in `target/postgres`, so that `target` is a data directory itself. It has that name only when it is whole
+/// The login needs the attribute REPLICATION. The cluster serves on meanwhile. The target must not exist or be empty. The copy is in `target/postgres`, so that `target` is a data directory itself. It has that name only when it is whole
 /// and checked: before, it is `target/postgres.new`, which the next start removes.
 pub fn backup(url: &str, pg_bin: Option<&Path>, target: &Path) -> Result<u64, EmbeddedError> {
     let target = DataDir::create(target)?;
@@ -26,7 +25,9 @@ pub fn backup(url: &str, pg_bin: Option<&Path>, target: &Path) -> Result<u64, Em
     let (unfinished, finished) = (target.unfinished_pgdata(), target.pgdata());
     remove(&unfinished)?;
     let mut command = user::command(&binaries.program("pg_basebackup"), None);
-    command.args(["--wal-method=stream", "--checkpoint=fast", "--no-password", "--dbname", url, "--pgdata"]).arg(&unfinished);
+    command
+        .args(["--wal-method=stream", "--checkpoint=fast", "--no-password", "--dbname", url, "--pgdata"])
+        .arg(&unfinished);
     run(command, "copy the cluster to", &unfinished)?;
     check(&binaries, &unfinished)?;
     fs::rename(&unfinished, &finished).map_err(EmbeddedError::io("create", &finished))?;
@@ -75,9 +76,7 @@ fn run(mut command: Command, action: &'static str, path: &Path) -> Result<(), Em
     let output = initdb::run(command).map_err(EmbeddedError::io(action, path))?;
     match output.status.success() {
         true => Ok(()),
-        false => {
-            Err(EmbeddedError::Backup { action, path: path.to_owned(), detail: log::last_lines(&output.stderr) })
-        }
+        false => Err(EmbeddedError::Backup { action, path: path.to_owned(), detail: log::last_lines(&output.stderr) }),
     }
 }
 

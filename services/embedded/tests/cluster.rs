@@ -236,7 +236,8 @@ fn a_pid_that_another_program_has_got_does_not_stop_a_start() {
     let dir = open_dir();
     start(dir.path()).stop().unwrap();
     // Process 1 runs always. Postgres by itself would refuse to start.
-    let stale = format!("1\n{}\n1795172419\n5432\n/nowhere\n\n  1234567  4\nready   \n", dir.path().join("postgres").display());
+    let stale =
+        format!("1\n{}\n1795172419\n5432\n/nowhere\n\n  1234567  4\nready   \n", dir.path().join("postgres").display());
     fs::write(dir.path().join("postgres/postmaster.pid"), stale).unwrap();
     start(dir.path()).stop().unwrap();
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::EmbeddedError;
-use crate::data_dir::DataDir;
 use crate::data_dir::pidfile::{self, Status};
+use crate::data_dir::{DataDir, socket};
 
 /// How long to wait for an earlier server that is stopping: enough for its last checkpoint.
 const PREDECESSOR_STOP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -37,6 +37,7 @@ pub(crate) fn acquire(data_dir: &DataDir) -> Result<File, EmbeddedError> {
         if is_locked && server.is_none() {
             sign(&mut file, &path)?;
             pidfile::disown(&data_dir.pgdata())?;
+            socket::remove_leftover(data_dir);
             return Ok(file);
         }
         let will_stay = !is_locked && server.as_ref().is_some_and(|server| server.status == Status::Ready);

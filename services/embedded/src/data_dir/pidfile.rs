@@ -125,6 +125,9 @@ mod tests {
         fs::write(&path, "1\n/elsewhere\n1795172419\n5432\n/socket\n\n 10117126 4\nready\n").unwrap();
         disown(pgdata.path()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("{}\n/elsewhere\n1795172419\n5432\n/socket\n\n 10117126 4\nready\n", std::process::id()));
+        assert_eq!(
+            text,
+            format!("{}\n/elsewhere\n1795172419\n5432\n/socket\n\n 10117126 4\nready\n", std::process::id())
+        );
     }
 }

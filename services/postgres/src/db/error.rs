@@ -97,7 +97,11 @@ fn schema_advice(code: &SqlState, message: &str) -> &'static str {
     ];
     // Postgres' own message for `-c role=tidelog_service`, with which every connection is opened.
     let has_no_role = *code == SqlState::INVALID_PARAMETER_VALUE && message.contains("tidelog_service");
-    if is_missing.contains(code) || has_no_role { "; run `tidelog migrate`, which creates what this version needs" } else { "" }
+    if is_missing.contains(code) || has_no_role {
+        "; run `tidelog migrate`, which creates what this version needs"
+    } else {
+        ""
+    }
 }
 
 impl From<tokio_postgres::Error> for StoreError {

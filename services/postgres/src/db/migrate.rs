@@ -76,7 +76,8 @@ impl From<tokio_postgres::Error> for MigrateError {
 /// Applies the migrations that a database lacks. The login of `url` needs the right to create schemas and roles.
 pub async fn migrate(url: &str) -> Result<MigrateOutcome, MigrateError> {
     let config = Config::from_str(url).map_err(|e| MigrateError::Connect(e.to_string()))?;
-    let (client, connection) = config.connect(NoTls).await.map_err(|e| MigrateError::Connect(connect_text(&config, &e)))?;
+    let (client, connection) =
+        config.connect(NoTls).await.map_err(|e| MigrateError::Connect(connect_text(&config, &e)))?;
     let driver = tokio::spawn(connection);
     let outcome = migrate_with(&client).await;
     drop(client);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command, Error};
+use clap::{Arg, Command, Error};
 use toml::{Table, Value};
 
 /// The command whose own options the file may have, beside the options of every command.
@@ -27,11 +27,12 @@ fn set_defaults(mut command: Command, file: &Path) -> Result<Command, Error> {
     let text = std::fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let options: Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
     for (name, value) in options {
-        let values = values(&value).ok_or_else(|| wrong(format!("{name} has to be a text, number, true, false or a list of them")))?;
+        let values = values(&value)
+            .ok_or_else(|| wrong(format!("{name} has to be a text, number, true, false or a list of them")))?;
         let has = |command: &Command| command.get_arguments().any(|arg| is_named(arg, &name));
         if name != "config" && has(&command) {
             command = with_default(command, &name, values);
-        } else if command.find_subcommand(SERVER_COMMAND).is_some_and(|serve| has(serve)) {
+        } else if command.find_subcommand(SERVER_COMMAND).is_some_and(has) {
             command = command.mut_subcommand(SERVER_COMMAND, |serve| with_default(serve, &name, values));
         } else {
             return Err(wrong(format!("there is no option {name}: `tidelog serve --help` lists the options")));
@@ -64,6 +65,8 @@ fn values(value: &Value) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use clap::ArgAction;
+
     use super::*;
 
     #[test]
@@ -71,10 +74,12 @@ mod tests {
         let command = <crate::cli::Cli as clap::CommandFactory>::command();
         let example = include_str!("../../../../deploy/tidelog.toml");
         let lines = example.lines().filter_map(|line| line.strip_prefix("# ").or(Some(line)));
-        let settings: Vec<_> = lines.filter(|line| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '))).collect();
-        let table: Table = settings.join("\n").parse().unwrap();
+        let settings: Vec<_> =
+            lines.filter(|line| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '))).collect();
+        let text = settings.join("\n");
+        let table: Table = text.parse().unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), table.to_string()).unwrap();
+        std::fs::write(file.path(), text).unwrap();
         set_defaults(command.clone(), file.path()).unwrap();
 
         let serve = command.find_subcommand(SERVER_COMMAND).unwrap();

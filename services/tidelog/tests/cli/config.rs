@@ -14,7 +14,10 @@ fn write(dir: &Path, text: &str) -> String {
 fn a_configuration_file_gives_options_and_the_command_line_overrides_it() {
     let dir = data_dir();
     // A port that needs root or is in use, so that the test sees which value holds.
-    let file = write(dir.path(), "listen = \"192.0.2.1:1\"\nroles = [\"gateway\", \"projector\"]\ndemo = true\npool-size = 8\n");
+    let file = write(
+        dir.path(),
+        "listen = \"192.0.2.1:1\"\nroles = [\"gateway\", \"projector\"]\ndemo = true\npool-size = 8\n",
+    );
     let message = bad(tidelog(dir.path()).args(["--log", "error", "serve", "--config", &file]));
     assert!(message.contains("cannot listen on 192.0.2.1:1"), "{message}");
     let mut server = serve(dir.path(), &["--config", &file]);

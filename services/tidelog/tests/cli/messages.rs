@@ -98,9 +98,8 @@ fn a_readmission_that_readmits_nothing_fails() {
     let dir = data_dir();
     let server = serve(dir.path(), &[]);
     crate::good(tidelog(dir.path()).args(["workspace", "create", "shop"]));
-    let message = bad(tidelog(dir.path()).args([
-        "rejected", "readmit", "--workspace", "shop", "--all", "--code", "field_type",
-    ]));
+    let message =
+        bad(tidelog(dir.path()).args(["rejected", "readmit", "--workspace", "shop", "--all", "--code", "field_type"]));
     assert!(message.contains("no op was readmitted"), "{message}");
     server.stop();
 }

@@ -31,10 +31,14 @@ pub(crate) async fn back_up(global: &Global, directory: PathBuf, output: &Output
 /// Restores a backup into the data directory, which must not hold a cluster.
 pub(crate) async fn restore(global: &Global, directory: PathBuf, output: &Output) -> anyhow::Result<()> {
     if global.database_url.is_some() {
-        bail!("restore fills the data directory of an embedded Postgres: a backup of yours is restored by starting a Postgres on {}", cluster(&directory).display());
+        bail!(
+            "restore fills the data directory of an embedded Postgres: a backup of yours is restored by starting a Postgres on {}",
+            cluster(&directory).display()
+        );
     }
     let (pg_bin, source, target) = (global.pg_bin.clone(), directory.clone(), global.data_dir.clone());
-    let bytes = tokio::task::spawn_blocking(move || tidelog_embedded::restore(&source, pg_bin.as_deref(), &target)).await??;
+    let bytes =
+        tokio::task::spawn_blocking(move || tidelog_embedded::restore(&source, pg_bin.as_deref(), &target)).await??;
     let backup = Backup { backup: directory, bytes };
     let data_dir = global.data_dir.display();
     output.print(&backup, |backup| {

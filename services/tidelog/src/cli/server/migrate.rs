@@ -32,8 +32,7 @@ pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<()> 
     let outcome = migrate_checked(&connected.url).await;
     connected.close().await?;
     let (outcome, views) = outcome?;
-    let result =
-        MigrateResult { applied: outcome.applied, schema_version: outcome.version, skipped: views.advice() };
+    let result = MigrateResult { applied: outcome.applied, schema_version: outcome.version, skipped: views.advice() };
     output.print(&result, |result| {
         let done = match result.applied.as_slice() {
             [] => "nothing to do".to_owned(),
