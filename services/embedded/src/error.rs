@@ -90,6 +90,17 @@ pub enum EmbeddedError {
         detail: String,
     },
 
+    /// A backup could not be made, or is not whole.
+    #[error("cannot {action} {}: {detail}", .path.display())]
+    Backup {
+        /// What was done.
+        action: &'static str,
+        /// The directory of the backup.
+        path: PathBuf,
+        /// The last lines of the program that failed.
+        detail: String,
+    },
+
     /// The server ended without being asked to.
     #[error("Postgres ended by itself, {status} ({detail}): see {}", .log.display())]
     Exited {

@@ -34,6 +34,7 @@
 //! <data_dir>/lock          locked by the process that started the server
 //! ```
 
+mod backup;
 mod binaries;
 mod data_dir;
 mod error;
@@ -43,6 +44,7 @@ mod user;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+pub use backup::{backup, restore};
 pub use error::EmbeddedError;
 
 use binaries::search_paths::SearchPaths;

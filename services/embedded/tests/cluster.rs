@@ -211,8 +211,35 @@ fn a_second_server_is_refused_and_the_first_stays() {
     let dir = open_dir();
     let cluster = start(dir.path());
     let message = refusal(&config(dir.path(), Durability::None));
-    assert!(message.contains("already runs") && message.contains(&cluster.pid().to_string()), "{message}");
+    let holder = format!("(pid {})", std::process::id());
+    assert!(message.contains("already runs") && message.contains(&holder), "{message}");
     cluster.stop().unwrap();
+}
+
+#[tokio::test]
+async fn a_copied_directory_has_a_server_of_its_own_beside_the_original() {
+    let (dir, copies) = (open_dir(), open_dir());
+    let original = start(dir.path());
+    query(&original, "CREATE TABLE kept AS SELECT 7 AS n; CHECKPOINT").await;
+    let copy = copies.path().join("copy");
+    assert!(Command::new("cp").arg("-a").args([dir.path(), &copy]).status().unwrap().success());
+    assert!(Cluster::attach(&copy).unwrap().is_none(), "it is the server of the original");
+    let copied = start(&copy);
+    assert_eq!(query(&copied, "SELECT n FROM kept").await, ["7"]);
+    copied.stop().unwrap();
+    assert_eq!(query(&original, "SELECT n FROM kept").await, ["7"]);
+    original.stop().unwrap();
+}
+
+#[test]
+fn a_pid_that_another_program_has_got_does_not_stop_a_start() {
+    let dir = open_dir();
+    start(dir.path()).stop().unwrap();
+    // Process 1 runs always. Postgres by itself would refuse to start.
+    let stale =
+        format!("1\n{}\n1795172419\n5432\n/nowhere\n\n  1234567  4\nready   \n", dir.path().join("postgres").display());
+    fs::write(dir.path().join("postgres/postmaster.pid"), stale).unwrap();
+    start(dir.path()).stop().unwrap();
 }
 
 #[test]

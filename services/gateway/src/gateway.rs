@@ -98,6 +98,7 @@ impl Gateway {
     /// Fails if the registry already has metrics of these names.
     pub fn start(config: GatewayConfig) -> prometheus::Result<Arc<Self>> {
         let metrics = GatewayMetrics::register(&config.registry)?;
+        metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let health = AppendHealth::default();
         let worker = AppendWorker {
             store: config.store.clone(),

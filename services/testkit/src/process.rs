@@ -15,7 +15,9 @@ const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(60);
 /// A `tidelog` command that no environment variable of the caller changes.
 pub fn tidelog_command(binary: &str, data_dir: &Path) -> Command {
     let mut command = Command::new(binary);
-    for variable in ["DATABASE_URL", "TIDELOG_LISTEN", "TIDELOG_LOG", "TIDELOG_LOG_FORMAT"] {
+    // All but the Postgres programs that the caller tests with.
+    let own = |name: &str| name == "DATABASE_URL" || (name.starts_with("TIDELOG_") && name != "TIDELOG_PG_BIN");
+    for (variable, _) in std::env::vars().filter(|(name, _)| own(name)) {
         command.env_remove(variable);
     }
     command.env("TIDELOG_DATA_DIR", data_dir).stdin(Stdio::null());
@@ -33,16 +35,24 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts `tidelog serve` on a free port and waits until it listens.
+    /// Starts `tidelog serve` and waits until it listens: on a free port, unless the arguments say where.
     pub fn start(binary: &str, data_dir: &Path, args: &[&str]) -> Self {
         let mut command = tidelog_command(binary, data_dir);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
+        command.arg("serve").args(args);
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut serving = Self { lines: Vec::new(), url: String::new(), child, stdout };
         let line = serving.read_to("listening on ");
         line.trim_start_matches("listening on ").clone_into(&mut serving.url);
         serving
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The address on which it listens.

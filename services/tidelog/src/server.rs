@@ -45,9 +45,10 @@ impl Server {
         let pool_size = config.pool_size.saturating_sub(ProjectorHandle::connections(&config)).max(1);
         let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size })?;
         ensure_catalog(&store, &config).await?;
-        if let Err(error) = views::apply(&config.database_url).await {
+        match views::apply(&config.database_url).await {
+            Ok(outcome) => outcome.advice().into_iter().for_each(|advice| tracing::warn!("{advice}")),
             // Analysts then see fewer tables or older columns. Apps do not depend on the views, so the server starts.
-            tracing::warn!(%error, "the SQL views do not match the catalog in force");
+            Err(error) => tracing::warn!(%error, "the SQL views do not match the catalog in force"),
         }
         let wakeups = Arc::new(Wakeups::new(config.shared_database, config.roles.projector));
         let registry = Registry::new();

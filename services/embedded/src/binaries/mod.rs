@@ -27,6 +27,11 @@ impl Binaries {
         self.dir.join("initdb")
     }
 
+    /// Path of another program of the same version.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Runs `dir/postgres --version` as the OS user that will run the server, since that user has to be able to.
     fn in_dir(dir: &Path, user: Option<&OsUser>) -> Result<Binaries, String> {
         let dir = std::path::absolute(dir).map_err(|error| error.to_string())?;

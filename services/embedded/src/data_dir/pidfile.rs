@@ -38,7 +38,21 @@ pub(crate) fn read(pgdata: &Path) -> Result<Option<PidFile>, EmbeddedError> {
 
 /// The server in `pgdata`, if its process is running.
 pub(crate) fn read_running(pgdata: &Path) -> Result<Option<PidFile>, EmbeddedError> {
-    Ok(read(pgdata)?.filter(|server| is_running(server.pid)))
+    Ok(read(pgdata)?.filter(|server| is_running_in(pgdata, server.pid)))
+}
+
+/// Lets a server start in `pgdata` if the file names a process that is not a server of this directory: after a crash
+/// another program may have got the id, and a copied directory names the server of the original.
+///
+/// Postgres refuses to start while the process in the file is alive, unless it is its own parent. So the file names this
+/// process afterwards. The rest stays, by which Postgres checks that nothing uses the shared memory of the old server.
+pub(crate) fn disown(pgdata: &Path) -> Result<(), EmbeddedError> {
+    let path = pgdata.join("postmaster.pid");
+    let Some(stale) = read(pgdata)?.filter(|server| !is_running_in(pgdata, server.pid)) else { return Ok(()) };
+    let text = fs::read_to_string(&path).map_err(EmbeddedError::io("read", &path))?;
+    let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+    tracing::debug!(pid = stale.pid, "postmaster.pid names a process that is not a server of this directory");
+    fs::write(&path, format!("{}\n{rest}", std::process::id())).map_err(EmbeddedError::io("write", &path))
 }
 
 fn parse(text: &str) -> Option<PidFile> {
@@ -53,19 +67,27 @@ fn parse(text: &str) -> Option<PidFile> {
     Some(PidFile { pid: u32::try_from(pid).ok()?, status })
 }
 
-/// Whether a running Postgres has this process id. After a crash another process may have got the id, above all in a
-/// container, where the same few ids are used again after each start. A zombie is not running.
+/// Whether a process is a Postgres server of `pgdata`, which is its working directory. The name alone says too little:
+/// another Postgres may have the id, above all in a container, where the same few ids are used again after each start,
+/// and a copy of a directory names the server of the original. A zombie is not running.
 #[cfg(target_os = "linux")]
-fn is_running(pid: u32) -> bool {
+fn is_running_in(pgdata: &Path, pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     // `4711 (postgres) S ...`: the name may itself hold parentheses.
     let Some((head, tail)) = stat.rsplit_once(')') else { return false };
-    head.contains("postgres") && !matches!(tail.trim_start().chars().next(), Some('Z' | 'X'))
+    if !head.contains("postgres") || matches!(tail.trim_start().chars().next(), Some('Z' | 'X')) {
+        return false;
+    }
+    match (fs::read_link(format!("/proc/{pid}/cwd")), pgdata.canonicalize()) {
+        (Ok(running_in), Ok(pgdata)) => running_in == pgdata,
+        // The process belongs to another user, who may be the one that Postgres runs as here.
+        _ => true,
+    }
 }
 
 /// Whether any process has this id, since another program would be needed to learn its name.
 #[cfg(not(target_os = "linux"))]
-fn is_running(pid: u32) -> bool {
+fn is_running_in(_pgdata: &Path, pid: u32) -> bool {
     use nix::errno::Errno;
     let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
     matches!(nix::sys::signal::kill(pid, None), Ok(()) | Err(Errno::EPERM))
@@ -91,6 +113,21 @@ mod tests {
     #[test]
     fn a_process_that_is_not_postgres_is_not_a_server() {
         // This test's own process is running, and has another name.
-        assert_eq!(is_running(std::process::id()), !cfg!(target_os = "linux"));
+        assert_eq!(is_running_in(Path::new("/"), std::process::id()), !cfg!(target_os = "linux"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_that_names_another_program_is_disowned_and_keeps_its_other_lines() {
+        let pgdata = tempfile::tempdir().unwrap();
+        let path = pgdata.path().join("postmaster.pid");
+        // Process 1 runs always, and never in this directory.
+        fs::write(&path, "1\n/elsewhere\n1795172419\n5432\n/socket\n\n 10117126 4\nready\n").unwrap();
+        disown(pgdata.path()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            format!("{}\n/elsewhere\n1795172419\n5432\n/socket\n\n 10117126 4\nready\n", std::process::id())
+        );
     }
 }

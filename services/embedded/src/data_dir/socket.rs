@@ -28,7 +28,8 @@ pub(crate) fn choose_dir(data_dir: &DataDir, temporary_dirs: &[PathBuf]) -> Resu
     let created = nix::unistd::mkdtemp(&template).map_err(Into::into);
     let socket_dir = created.map_err(EmbeddedError::io("create a directory for the socket at", &template))?;
     let record = data_dir.socket_record();
-    fs::write(&record, socket_dir.as_os_str().as_bytes()).map_err(EmbeddedError::io("write", &record))?;
+    let lines = [socket_dir.as_os_str(), data_dir.path().as_os_str()].map(OsStrExt::as_bytes).join(&b'\n');
+    fs::write(&record, lines).map_err(EmbeddedError::io("write", &record))?;
     Ok(socket_dir)
 }
 
@@ -52,15 +53,30 @@ pub(crate) fn dir_of_running(data_dir: &DataDir) -> Result<PathBuf, EmbeddedErro
 pub(crate) fn remove_temporary_dir(data_dir: &DataDir) {
     let Some(socket_dir) = recorded(data_dir) else { return };
     // Errors do not matter: the next directory gets another name, so a leftover is in nobody's way.
-    let _ = fs::remove_file(file(&socket_dir));
-    let _ = fs::remove_file(socket_dir.join(format!(".s.PGSQL.{PORT}.lock")));
+    remove_files(&socket_dir);
     let _ = fs::remove_dir(&socket_dir);
     let _ = fs::remove_file(data_dir.socket_record());
 }
 
+/// Removes the socket in the data directory that a dead server left, or the server of the directory that this one is a
+/// copy of. No server may be running in `data_dir`.
+pub(crate) fn remove_leftover(data_dir: &DataDir) {
+    remove_files(&data_dir.socket());
+}
+
+/// Removes what a server has in the directory of its socket. If that fails, Postgres reports what is in its way.
+fn remove_files(socket_dir: &Path) {
+    let _ = fs::remove_file(file(socket_dir));
+    let _ = fs::remove_file(socket_dir.join(format!(".s.PGSQL.{PORT}.lock")));
+}
+
+/// The directory in the record, if this data directory wrote it. A copy has the record of the original, whose socket is
+/// not its to use or remove.
 fn recorded(data_dir: &DataDir) -> Option<PathBuf> {
-    let recorded = fs::read_to_string(data_dir.socket_record()).ok()?;
-    Some(PathBuf::from(recorded)).filter(|socket_dir| socket_dir.is_absolute())
+    let record = fs::read_to_string(data_dir.socket_record()).ok()?;
+    let (socket_dir, of) = record.split_once('\n').unwrap_or((&record, ""));
+    let is_own = of.is_empty() || Path::new(of) == data_dir.path();
+    Some(PathBuf::from(socket_dir)).filter(|socket_dir| is_own && socket_dir.is_absolute())
 }
 
 /// Whether a directory's path is short enough for a socket, and has no comma, at which a connection URL splits hosts.

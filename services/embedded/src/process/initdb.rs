@@ -18,7 +18,7 @@ use crate::{Durability, EmbeddedError, SUPERUSER};
 const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(10);
 /// The signal for `initdb` when this process dies. It is killed and not asked to stop: it would remove its files while the
 /// next start removes them too.
-const PARENT_DEATH_SIGNAL: Signal = Signal::SIGKILL;
+pub(crate) const PARENT_DEATH_SIGNAL: Signal = Signal::SIGKILL;
 
 /// Runs `initdb` in a directory beside the cluster's, and renames that when it is complete.
 pub(crate) fn create_cluster(
@@ -54,7 +54,8 @@ pub(crate) fn create_cluster(
     Ok(())
 }
 
-fn run(mut command: Command) -> io::Result<Output> {
+/// Runs a program that is tied to this process, and returns what it printed to stderr.
+pub(crate) fn run(mut command: Command) -> io::Result<Output> {
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let _parent_watch = ParentWatch::start(child.id(), PARENT_DEATH_SIGNAL)?;
     child.wait_with_output()

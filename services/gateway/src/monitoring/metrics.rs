@@ -13,6 +13,8 @@ fn count_buckets() -> Vec<f64> {
 tidelog_postgres::metrics! {
     /// The gateway's metrics.
     pub struct GatewayMetrics {
+        /// The version of this server, as a label. The value is always 1.
+        build_info: IntGaugeVec("tidelog_build_info", ["version"]),
         /// Operations pushed, by table of the catalog (other tables as "unknown") and by outcome of the append: pending, duplicate or rejected.
         ops_pushed: IntCounterVec("tidelog_ops_pushed_total", ["table", "verdict"]),
         /// Operations in one push.

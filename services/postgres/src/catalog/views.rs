@@ -39,6 +39,18 @@ pub struct ViewsOutcome {
     pub made: Vec<String>,
     /// The tables that are no longer in the catalog, and whose views were dropped.
     pub dropped: Vec<String>,
+    /// Whether there is no role `tidelog_analyst`, so that nobody was granted to read the views.
+    pub lacks_analyst_role: bool,
+}
+
+impl ViewsOutcome {
+    /// What an operator has to do so that analysts can read the views; `None` if they can.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.lacks_analyst_role.then_some(
+            "there is no role tidelog_analyst, so analysts cannot read the SQL views: run `CREATE ROLE tidelog_analyst NOLOGIN` \
+             as a superuser, then `tidelog migrate`",
+        )
+    }
 }
 
 /// Why the views do not follow the catalog in force. They are unchanged.
@@ -86,12 +98,14 @@ async fn apply_with(client: &Client) -> Result<ViewsOutcome, ViewsError> {
     client.query(include_str!("../../sql/catalog/views/lock.sql"), &[&VIEWS_LOCK_KEY]).await?;
     // Read with the lock held, so that no process makes the views of an older catalog afterwards.
     let row = client.query_opt(include_str!("../../sql/catalog/versions/in_force.sql"), &[]).await?;
-    let Some(in_force) = row.as_ref().map(catalog_of).transpose()? else { return Ok(ViewsOutcome::default()) };
+    let analyst = client.query_opt(include_str!("../../sql/catalog/views/analyst.sql"), &[]).await?;
+    let mut outcome = ViewsOutcome { lacks_analyst_role: analyst.is_none(), ..ViewsOutcome::default() };
+    let Some(in_force) = row.as_ref().map(catalog_of).transpose()? else { return Ok(outcome) };
     let existing = client.query(include_str!("../../sql/catalog/views/existing.sql"), &[]).await?;
     let existing: Vec<(String, String)> = existing.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut wanted: Vec<(&str, View)> = Vec::new();
     wanted.extend(in_force.catalog.tables.iter().map(|(name, table)| (name.as_str(), View::of(name.as_str(), table))));
-    let (mut outcome, mut script) = (ViewsOutcome::default(), String::new());
+    let mut script = String::new();
     for (name, comment) in &existing {
         match wanted.iter().position(|(wanted, _)| wanted == name) {
             Some(at) if wanted[at].1.comment == *comment => {
@@ -103,7 +117,6 @@ async fn apply_with(client: &Client) -> Result<ViewsOutcome, ViewsError> {
         }
         script.push_str(&format!("DROP VIEW tables.{};\n", quoted_name(name)));
     }
-    let analyst = client.query_opt(include_str!("../../sql/catalog/views/analyst.sql"), &[]).await?;
     for (name, view) in &wanted {
         outcome.made.push((*name).to_owned());
         script.push_str(&view.script);

@@ -42,7 +42,7 @@ impl Durability {
     /// Reads the settings of the database at `url`. Writes nothing.
     pub async fn of(url: &str) -> Result<Self, StoreError> {
         let config = Config::from_str(url).map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        let (client, connection) = config.connect(NoTls).await?;
+        let (client, connection) = config.connect(NoTls).await.map_err(|e| StoreError::of_connect(&config, &e))?;
         let driver = tokio::spawn(connection);
         let row = client.query_one(include_str!("../../sql/db/durability/durability.sql"), &[]).await?;
         drop(client);

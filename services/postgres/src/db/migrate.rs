@@ -6,6 +6,8 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::db::error::connect_text;
+
 macro_rules! migrations {
     ($($version:literal $name:literal),* $(,)?) => {
         &[$(Migration { version: $version, name: $name, sql: include_str!(concat!("../../../../schema/migrations/", $name, ".sql")) }),*]
@@ -45,7 +47,7 @@ pub struct MigrateOutcome {
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The database cannot be reached.
-    #[error("cannot connect to the database: {0}")]
+    #[error("the database is unavailable: {0}")]
     Connect(String),
     /// A statement failed, and its migration was rolled back.
     #[error("migration {name} failed and was rolled back: {message}")]
@@ -77,7 +79,8 @@ impl From<tokio_postgres::Error> for MigrateError {
 /// Applies the migrations that a database lacks. The login of `url` needs the right to create schemas and roles.
 pub async fn migrate(url: &str) -> Result<MigrateOutcome, MigrateError> {
     let config = Config::from_str(url).map_err(|e| MigrateError::Connect(e.to_string()))?;
-    let (client, connection) = config.connect(NoTls).await?;
+    let (client, connection) =
+        config.connect(NoTls).await.map_err(|e| MigrateError::Connect(connect_text(&config, &e)))?;
     let driver = tokio::spawn(connection);
     let outcome = migrate_with(&client).await;
     drop(client);

@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
+};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
@@ -137,7 +139,10 @@ impl Store {
 
     /// A connection of the pool.
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
-        Ok(self.pool.get().await?)
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => StoreError::of_connect(&self.config, &error),
+            error => error.into(),
+        })
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -58,7 +58,7 @@ pub(crate) async fn for_server(global: &Global) -> anyhow::Result<Connected> {
 
 /// The database of a command other than `serve`: the one that is named, or an embedded one, which must exist. If no server
 /// runs on it, its Postgres is started for the time of the command.
-async fn for_command(global: &Global) -> anyhow::Result<Connected> {
+pub(crate) async fn for_command(global: &Global) -> anyhow::Result<Connected> {
     if let Some(url) = &global.database_url {
         return Ok(Connected { url: url.clone(), cluster: None });
     }

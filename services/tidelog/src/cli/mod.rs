@@ -2,25 +2,28 @@
 
 mod accounts;
 mod catalog;
+mod config_file;
 mod conflict;
 mod connect;
 mod global;
 mod log;
+mod manual;
 mod output;
 mod progress;
 mod server;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tidelog_core::fold::Resolvers;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::accounts::{device, key, workspace};
 use crate::cli::global::{Global, LogFormat};
 use crate::cli::log::{rebuild, rejected, replay, verify};
-use crate::cli::output::Output;
-use crate::cli::server::{migrate, serve, status};
+use crate::cli::output::{Output, ReaderGone};
+use crate::cli::server::{backup, migrate, serve, status};
 
 /// Event-sourced sync: apps push operations, Postgres keeps them in one ordered log per workspace, and the server folds
 /// each log into records.
@@ -39,6 +42,18 @@ enum Command {
     Serve(serve::Serve),
     /// Migrate the database to this version's schema
     Migrate,
+    /// Copy the whole Postgres to a directory, with all that it needs to start, and check the copy
+    Backup {
+        /// Directory of the backup; it must not exist, or be empty
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Fill the data directory from a backup, after checking it
+    Restore {
+        /// Directory of the backup
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Create and list workspaces: the tenants, each with a log of its own
     #[command(subcommand)]
     Workspace(workspace::Workspace),
@@ -67,6 +82,17 @@ enum Command {
     Status,
     /// Print the OpenAPI document of the HTTP API
     Openapi,
+    /// Print the script that completes this program's commands and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page for each command
+    Man {
+        /// Directory for the pages; it is created if it does not exist
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 /// Runs the command line with the arguments of this process.
@@ -76,11 +102,18 @@ pub fn main() -> ExitCode {
 
 /// Runs the command line with the resolvers of a program that has `custom` conflict rules of its own.
 pub fn main_with(resolvers: Resolvers) -> ExitCode {
-    let mut cli = Cli::parse();
+    let parsed = config_file::apply(Cli::command(), std::env::args_os());
+    let mut cli = match parsed.map(clap::Command::get_matches).map(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(error)) => error.exit(),
+        Err(error) => error.exit(),
+    };
     cli.global.resolvers = resolvers;
     let output = Output::new(cli.global.json);
     match log_to_stderr(&cli.global).and_then(|()| run(cli, &output)) {
         Ok(()) => ExitCode::SUCCESS,
+        // Such as `head`, which has all that it wants.
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
             ExitCode::FAILURE
@@ -95,6 +128,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
         match cli.command {
             Command::Serve(serve) => serve.run(&global, output).await,
             Command::Migrate => migrate::run(&global, output).await,
+            Command::Backup { directory } => backup::back_up(&global, directory, output).await,
+            Command::Restore { directory } => backup::restore(&global, directory, output).await,
             Command::Workspace(workspace) => workspace.run(&global, output).await,
             Command::Key(key) => key.run(&global, output).await,
             Command::Device(device) => device.run(&global, output).await,
@@ -106,6 +141,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
             Command::Verify(verify) => verify.run(&global, output).await,
             Command::Status => status::run(&global, output).await,
             Command::Openapi => output.text(&tidelog_gateway::openapi_json()),
+            Command::Completions { shell } => output.write(|out| manual::completions(Cli::command(), shell, out)),
+            Command::Man { directory } => manual::pages(Cli::command(), &directory),
         }
     })
 }

@@ -1,10 +1,15 @@
 //! Prints results to stdout and errors to stderr.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
+
+/// The program that reads stdout has ended, so there is nobody to print for.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing reads the output any more")]
+pub(crate) struct ReaderGone;
 
 /// Prints the result of a command, as JSON or for people.
 pub(crate) struct Output {
@@ -18,16 +23,16 @@ impl Output {
 
     /// Prints text as it is, with or without `--json`.
     pub(crate) fn text(&self, text: &str) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        Ok(out.flush()?)
+        self.write(|out| out.write_all(text.as_bytes()))
     }
 
     /// Prints text that is written piece by piece, with or without `--json`.
     pub(crate) fn write(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyhow::Result<()> {
         let mut out = BufWriter::new(std::io::stdout().lock());
-        write(&mut out)?;
-        Ok(out.flush()?)
+        write(&mut out).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => ReaderGone.into(),
+            _ => error.into(),
+        })
     }
 
     /// Prints a value: as JSON with `--json`, else as the text that `to_text` makes of it.

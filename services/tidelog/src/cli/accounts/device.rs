@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::Subcommand;
-use tidelog_core::ids::{DeviceId, Scopes};
+use tidelog_core::ids::{DeviceId, Role, Scopes};
 use tidelog_core::limits::NAME_BYTES_MAX;
 use tidelog_core::wire::{DeviceList, DevicePatch, DeviceView};
 use tidelog_gateway::Runtime;
@@ -28,7 +28,8 @@ pub(crate) enum Device {
         #[arg(long)]
         workspace: String,
         /// Id of the device
-        device: String,
+        #[arg(value_parser = |text: &str| DeviceId::parse(text))]
+        device: DeviceId,
     },
     /// Change the name, role or scopes of a device: from a place in the log on, and for its pushes within 5 seconds
     Set {
@@ -36,13 +37,14 @@ pub(crate) enum Device {
         #[arg(long)]
         workspace: String,
         /// Id of the device
-        device: String,
+        #[arg(value_parser = |text: &str| DeviceId::parse(text))]
+        device: DeviceId,
         /// Its name, for people
         #[arg(long)]
         name: Option<String>,
         /// Its role, one of the catalog's
-        #[arg(long)]
-        role: Option<String>,
+        #[arg(long, value_parser = |text: &str| Role::parse(text))]
+        role: Option<Role>,
         /// A scope that it may use beside the empty one, or * for all; may be given several times, and replaces the scopes
         /// that it has. An empty scope alone takes all away
         #[arg(long)]
@@ -66,26 +68,24 @@ impl Device {
             }
             Self::Revoke { workspace, device } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let id = DeviceId::parse(&device)?;
-                let outcome = store.revoke_device(workspace, id, Runtime::default().clock.now()).await?;
-                check_is_known(outcome, id)?;
-                output.print(&serde_json::json!({"revoked": id}), |_| format!("revoked {id}"))
+                let outcome = store.revoke_device(workspace, device, Runtime::default().clock.now()).await?;
+                check_is_known(outcome, device)?;
+                output.print(&serde_json::json!({"revoked": device}), |_| format!("revoked {device}"))
             }
             Self::Set { workspace, device, name, role, scope } => {
                 let workspace = workspace::find(store, &workspace).await?;
-                let id = DeviceId::parse(&device)?;
                 let patch = DevicePatch {
                     name,
                     role: match role {
-                        Some(role) => Some(role_of_catalog(store, &role).await?),
+                        Some(role) => Some(role_of_catalog(store, role).await?),
                         None => None,
                     },
                     scopes: (!scope.is_empty()).then(|| Scopes::parse(&scope)).transpose()?,
                 };
                 patch.name.as_deref().map_or(Ok(()), check_name)?;
-                let outcome = store.change_device(workspace, id, &patch, Runtime::default().clock.now()).await?;
-                check_is_known(outcome, id)?;
-                let list = DeviceList { devices: store.devices(workspace, Some(id)).await? };
+                let outcome = store.change_device(workspace, device, &patch, Runtime::default().clock.now()).await?;
+                check_is_known(outcome, device)?;
+                let list = DeviceList { devices: store.devices(workspace, Some(device)).await? };
                 output.print(&list, |list| table(&HEADER, list.devices.iter().map(device_cells)))
             }
         }

@@ -41,8 +41,8 @@ pub(crate) struct Create {
     #[arg(long, required_unless_present = "admin")]
     workspace: Option<String>,
     /// Role of the devices that register with the key; needed for an enrollment key
-    #[arg(long, required_unless_present_any = ["analyst", "admin"], conflicts_with_all = ["analyst", "admin"])]
-    role: Option<String>,
+    #[arg(long, required_unless_present_any = ["analyst", "admin"], conflicts_with_all = ["analyst", "admin"], value_parser = |text: &str| Role::parse(text))]
+    role: Option<Role>,
     /// Scope of the devices that register with the key, besides the empty scope; repeatable; '*' for every scope
     #[arg(long = "scope", value_name = "SCOPE", conflicts_with_all = ["analyst", "admin"])]
     scopes: Vec<String>,
@@ -56,8 +56,8 @@ pub(crate) struct Create {
     #[arg(long, conflicts_with = "per_hour")]
     no_rate_limit: bool,
     /// How long the key is valid, such as 12h or 30d [default: for ever]
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["analyst", "admin"])]
-    expires_in: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = hours, conflicts_with_all = ["analyst", "admin"])]
+    expires_in: Option<i64>,
     /// Create an analyst token instead, which may read the workspace and write nothing
     #[arg(long, conflicts_with = "admin")]
     analyst: bool,
@@ -159,9 +159,9 @@ impl Create {
             return Ok(credential.reveal());
         }
         let new = NewEnrollmentKey {
-            role: role_of_catalog(store, self.role.as_deref().unwrap_or_default()).await?,
+            role: role_of_catalog(store, self.role.clone().context("pass --role")?).await?,
             scopes: Scopes::parse(&self.scopes).context("--scope")?,
-            expires_at: self.expires_in.as_deref().map(|text| expires_at(text, runtime.clock.now())).transpose()?,
+            expires_at: self.expires_in.map(|hours| UnixMs(runtime.clock.now().0 + hours * 3_600_000)),
             registrations_max: self.uses,
             registrations_per_hour: (!self.no_rate_limit).then_some(self.per_hour),
         };
@@ -171,8 +171,7 @@ impl Create {
 }
 
 /// The role of a `--role`, which the catalog in force has to have.
-pub(crate) async fn role_of_catalog(store: &Store, text: &str) -> anyhow::Result<Role> {
-    let role = Role::parse(text).context("--role")?;
+pub(crate) async fn role_of_catalog(store: &Store, role: Role) -> anyhow::Result<Role> {
     let in_force =
         store.catalog_in_force().await?.context("no catalog is in force: `tidelog catalog apply FILE` first")?;
     if !in_force.catalog.roles.contains(&role) {
@@ -195,12 +194,11 @@ pub(crate) async fn new_enrollment_key(
     Ok(credential.reveal())
 }
 
-fn expires_at(text: &str, now: UnixMs) -> anyhow::Result<UnixMs> {
+/// The hours of a time such as 12h or 30d.
+fn hours(text: &str) -> Result<i64, &'static str> {
     let hours = match text.strip_suffix('d') {
         Some(days) => days.parse::<u16>().ok().map(|days| i64::from(days) * 24),
         None => text.strip_suffix('h').and_then(|hours| hours.parse::<u16>().ok()).map(i64::from),
     };
-    let hours =
-        hours.with_context(|| format!("--expires-in {text:?} is not a time: use hours or days, such as 12h or 30d"))?;
-    Ok(UnixMs(now.0 + hours * 3_600_000))
+    hours.ok_or("has to be hours or days, such as 12h or 30d")
 }

@@ -138,7 +138,11 @@ impl Rejected {
                     events = selection.read_all(store, workspace).await?;
                 }
                 let outcomes = readmit(store, workspace, &events).await?;
-                output.print(&outcomes, |outcomes| outcomes_text(outcomes))
+                output.print(&outcomes, |outcomes| outcomes_text(outcomes))?;
+                match outcomes.iter().any(|one| one.outcome != "refused") {
+                    true => Ok(()),
+                    false => bail!("no op was readmitted"),
+                }
             }
         }
     }

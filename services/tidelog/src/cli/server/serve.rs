@@ -1,6 +1,6 @@
 //! `tidelog serve`: runs the server until a signal stops it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -15,7 +15,7 @@ use crate::cli::server::demo;
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig};
+use crate::{DEFAULT_CATALOG, InitialCatalog, Roles, Server, ServerConfig, ServerError};
 
 /// Projector workers unless the operator sets them.
 const PROJECTOR_WORKERS_DEFAULT: usize = 3;
@@ -29,17 +29,17 @@ const CONNECTIONS_MAX: usize = 60_000;
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Address of the API for apps; port 0 takes a free port
-    #[arg(long, env = "TIDELOG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    /// Address of the API for apps, such as localhost:8080; port 0 takes a free port
+    #[arg(long, env = "TIDELOG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = address)]
     listen: SocketAddr,
     /// Address of the admin API, which also has health and metrics [default: none]
-    #[arg(long, env = "TIDELOG_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "TIDELOG_ADMIN_LISTEN", value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
     /// Catalog to put in force if none is; one that is in force stays
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TIDELOG_CATALOG", value_name = "FILE")]
     catalog: Option<PathBuf>,
     /// Parts of the server to run in this process
-    #[arg(long, value_delimiter = ',', default_value = "gateway,projector")]
+    #[arg(long, env = "TIDELOG_ROLES", value_delimiter = ',', default_value = "gateway,projector")]
     roles: Vec<Role>,
     /// Maximum number of database connections
     #[arg(long, env = "TIDELOG_POOL_SIZE", value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
@@ -81,13 +81,13 @@ pub(crate) struct Serve {
     #[arg(long, env = "TIDELOG_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// Append to only one workspace in a transaction, as Citus requires
-    #[arg(long)]
+    #[arg(long, env = "TIDELOG_ONE_WORKSPACE_A_TRANSACTION")]
     one_workspace_a_transaction: bool,
     /// Start even if the database has `fsync` or `synchronous_commit` off, and so loses acknowledged edits in a crash
-    #[arg(long)]
+    #[arg(long, env = "TIDELOG_ALLOW_UNSAFE_DURABILITY")]
     allow_unsafe_durability: bool,
     /// Create a demo workspace, and print commands to try it
-    #[arg(long)]
+    #[arg(long, env = "TIDELOG_DEMO")]
     demo: bool,
 }
 
@@ -102,6 +102,8 @@ impl Serve {
         // Registered first, so that a signal during the start stops the server in order.
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let catalog = self.catalog()?;
+        // Before a cluster is created or recovers, which takes a while.
+        self.check_addresses()?;
         let connected = for_server(global).await?;
         // After the start of Postgres, which would inherit the setting.
         disable_huge_pages();
@@ -137,6 +139,16 @@ impl Serve {
         // Returns an error that says how Postgres ended, if it did so by itself.
         connected.close().await?;
         served
+    }
+
+    /// Fails if one of the addresses is in use.
+    fn check_addresses(&self) -> Result<(), ServerError> {
+        let main = self.roles.contains(&Role::Gateway).then_some((self.listen, "--listen"));
+        let admin = self.admin_listen.map(|address| (address, "--admin-listen"));
+        for (address, option) in main.into_iter().chain(admin) {
+            TcpListener::bind(address).map_err(|error| ServerError::Listen { address, option, error })?;
+        }
+        Ok(())
     }
 
     async fn print_addresses(&self, server: &Server, output: &Output) -> anyhow::Result<()> {
@@ -201,6 +213,13 @@ impl Serve {
             runtime: Runtime::default(),
         }
     }
+}
+
+/// The socket address of a host, by name or number, and a port. IPv4 goes first, as in the default.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let form = "has to be a host and a port, such as 127.0.0.1:8080 or localhost:8080";
+    let found = text.to_socket_addrs().map_err(|error| format!("{form} ({error})"))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{form} (the host has no address)"))
 }
 
 /// An address, or a network in CIDR notation.

@@ -46,7 +46,7 @@ enum Action {
         /// Id or name of the only workspace whose generation to drop [default: all]
         #[arg(long)]
         workspace: Option<String>,
-        /// Also drop a generation that is not finished, or was rolled back
+        /// Drop a generation that is not finished, or was rolled back, instead
         #[arg(long)]
         unfinished: bool,
     },
@@ -152,10 +152,13 @@ async fn is_refold_due(store: &Store, only: Option<WorkspaceId>) -> anyhow::Resu
     Ok(false)
 }
 
-/// Drops the generations that are kept, and with `unfinished` also those that are not finished.
+/// Drops the generations that are kept, or with `unfinished` the other ones that are not live.
 async fn drop_other(store: &Store, output: &Output, only: Option<WorkspaceId>, unfinished: bool) -> anyhow::Result<()> {
     let lock = lock(store).await?;
-    let to_drop = |generations: &Generations| generations.kept().or(generations.other.filter(|_| unfinished));
+    let to_drop = |generations: &Generations| match unfinished {
+        true => generations.building(),
+        false => generations.kept(),
+    };
     let dropped: Vec<_> = store.generations(only).await?.iter().filter_map(to_drop).collect();
     store.drop_generations(&dropped).await?;
     lock.release().await?;
