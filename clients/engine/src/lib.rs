@@ -26,5 +26,7 @@ pub use port::{
     NewOp, Now, Outcome, OutcomeView, PendingOp, Progress, Receipt, Refusal, Reply, RequestId, Seal, SealError, Settle,
     SignOut, Signal, StepId, StoreFault, SyncStatus, TimerId, Unsent, Wake, Why,
 };
-pub use store::{Batch, Durability, Guard, Key, OutcomeRow, Part, QuarantineRow, Range, Read, Row, Rows, StoreName, Write};
+pub use store::{
+    Batch, Durability, Guard, Key, OutcomeRow, Part, QuarantineRow, Range, Read, Row, Rows, StoreName, Write,
+};
 pub use wire::{HttpRequest, HttpResult, Method};

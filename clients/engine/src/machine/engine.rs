@@ -9,10 +9,10 @@ use crate::port::{
     Alert, CallId, Command, Config, Credential, Gate, Input, Lane, Now, RequestId, Signal, SyncStatus, TimerId, Unsent,
     Why,
 };
+use crate::steps::Purpose;
 use crate::steps::down::DecideDown;
 use crate::steps::gate::Decide;
 use crate::steps::up::Gather;
-use crate::steps::Purpose;
 
 /// The client engine of one device, in one tab or process.
 ///

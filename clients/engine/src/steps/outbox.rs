@@ -6,7 +6,9 @@ use tidelog_core::fold::RecordKey;
 use tidelog_core::ids::{DeviceId, Position, Seq};
 use tidelog_core::op::Op;
 
-use crate::store::{Acked, Device, Fault, Key, Meta, OutboxRow, Range, SentRow, StoreName, StoredAt, Tx, read_row, write_row};
+use crate::store::{
+    Acked, Device, Fault, Key, Meta, OutboxRow, Range, SentRow, StoreName, StoredAt, Tx, read_row, write_row,
+};
 use crate::wire::{decode_op, encode_op};
 
 /// The address of the record that an op names.
@@ -24,7 +26,10 @@ pub(crate) fn put(tx: &mut Tx, id: i64, row: &OutboxRow, record: &RecordKey) {
 /// Reads the rows of a range of the outbox.
 pub(crate) fn rows(tx: &mut Tx, range: &Range) -> Result<Vec<(i64, OutboxRow)>, Fault> {
     let rows = tx.range(range)?;
-    rows.iter().filter_map(|(key, row)| Some((key.last_number()?, row))).map(|(id, row)| Ok((id, read_row(row, "an op")?))).collect()
+    rows.iter()
+        .filter_map(|(key, row)| Some((key.last_number()?, row)))
+        .map(|(id, row)| Ok((id, read_row(row, "an op")?)))
+        .collect()
 }
 
 /// The ops that have to be sent, in the order in which they were made.
@@ -33,7 +38,13 @@ pub(crate) fn unsent(tx: &mut Tx, acked: Acked) -> Result<Vec<(i64, OutboxRow)>,
 }
 
 /// Moves an op that is stored and in the local records from the outbox to the ops that were sent (OUT-1).
-pub(crate) fn leave(tx: &mut Tx, id: i64, row: OutboxRow, stored: StoredAt, sent_max: usize) -> Result<RecordKey, Fault> {
+pub(crate) fn leave(
+    tx: &mut Tx,
+    id: i64,
+    row: OutboxRow,
+    stored: StoredAt,
+    sent_max: usize,
+) -> Result<RecordKey, Fault> {
     let record = record_of(&decode_op(&row.op)?);
     tx.make_strict();
     tx.delete(Key::op(StoreName::Outbox, id));
@@ -48,7 +59,8 @@ pub(crate) fn leave(tx: &mut Tx, id: i64, row: OutboxRow, stored: StoredAt, sent
 
 /// The rows of the ops of a device that the server has stored, as far as they are kept: by local id.
 pub(crate) fn stored_rows(tx: &mut Tx, device: &Device) -> Result<BTreeMap<i64, (OutboxRow, StoredAt)>, Fault> {
-    let (outbox, sent) = (Range::all(StoreName::Outbox), Range::ops_after(StoreName::Sent, device.ids_after, usize::MAX));
+    let (outbox, sent) =
+        (Range::all(StoreName::Outbox), Range::ops_after(StoreName::Sent, device.ids_after, usize::MAX));
     tx.need_ranges([outbox.clone(), sent.clone()])?;
     let mut stored = BTreeMap::new();
     let is_own = |id: i64, at: StoredAt| at.device == device.device && id > device.ids_after;
@@ -70,8 +82,10 @@ pub(crate) fn stored_rows(tx: &mut Tx, device: &Device) -> Result<BTreeMap<i64, 
 
 /// Puts stored ops back into the outbox, from a seq on. `false` if one of them is not kept any more.
 pub(crate) fn put_back(tx: &mut Tx, device: &Device, acked: Acked, from_seq: i64) -> Result<bool, Fault> {
-    let stored: Vec<_> =
-        stored_rows(tx, device)?.into_iter().filter(|(_, (row, _))| row.seq >= from_seq && row.seq <= acked.seq).collect();
+    let stored: Vec<_> = stored_rows(tx, device)?
+        .into_iter()
+        .filter(|(_, (row, _))| row.seq >= from_seq && row.seq <= acked.seq)
+        .collect();
     let is_complete = i64::try_from(stored.len()).is_ok_and(|count| count == acked.seq - from_seq + 1);
     let Some((first, _)) = stored.first().filter(|_| is_complete) else { return Ok(acked.seq < from_seq) };
     tx.set_meta(Meta::acked(), &Acked { seq: from_seq - 1, id: first - 1 });

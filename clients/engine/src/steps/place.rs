@@ -21,8 +21,7 @@ pub(crate) fn server_now(tx: &mut Tx, cx: &Cx<'_>) -> Result<UnixMs, Fault> {
 
 /// What ops are laid on.
 pub(crate) fn ground(tx: &mut Tx, cx: &Cx<'_>) -> Result<Ground, Fault> {
-    let keys =
-        [Meta::device().key(), Meta::catalog().key(), Meta::cursor().key(), Meta::clock_offset().key()];
+    let keys = [Meta::device().key(), Meta::catalog().key(), Meta::cursor().key(), Meta::clock_offset().key()];
     tx.need(&keys)?;
     let device = tx.meta(Meta::device())?;
     let catalog = tx.meta(Meta::catalog())?;
@@ -55,11 +54,7 @@ pub(crate) fn confirmed(tx: &mut Tx, key: &RecordKey, place: GenerationOf) -> Re
 }
 
 /// The ops in the outbox that name a record and are not in its confirmed state, in the order in which they were made.
-pub(crate) fn waiting_ops(
-    tx: &mut Tx,
-    key: &RecordKey,
-    confirmed_to: Position,
-) -> Result<Vec<Op>, Fault> {
+pub(crate) fn waiting_ops(tx: &mut Tx, key: &RecordKey, confirmed_to: Position) -> Result<Vec<Op>, Fault> {
     let ids: Vec<_> = tx.range(&Range::pending_of(key))?.iter().filter_map(|(key, _)| key.last_number()).collect();
     waiting_of(tx, &ids, confirmed_to)
 }

@@ -10,8 +10,8 @@ mod tx;
 pub use batch::{Batch, Durability, Guard, Read, Row, Rows, Write};
 pub use key::{Key, Part, Range, StoreName};
 pub(crate) use meta::{
-    Acked, ClockOffset, CursorRow, Device, GenerationOf, KeptCursor, Meta, Registration, Renumbering, Selection,
-    SnapshotRow, SnapshotTables, DIGEST_ROWS, TABLE_ROWS, digest_of_row, digest_to_row,
+    Acked, ClockOffset, CursorRow, DIGEST_ROWS, Device, GenerationOf, KeptCursor, Meta, Registration, Renumbering,
+    Selection, SnapshotRow, SnapshotTables, TABLE_ROWS, digest_of_row, digest_to_row,
 };
 pub(crate) use rows::{OutboxRow, RecordRow, SentRow, StoredAt};
 pub use rows::{OutcomeRow, QuarantineRow};

@@ -7,8 +7,8 @@ mod problem;
 mod push;
 mod register;
 
-pub use http::{HttpRequest, HttpResult, Method};
 pub(crate) use http::query;
+pub use http::{HttpRequest, HttpResult, Method};
 pub(crate) use op::{decode_op, encode_op};
 pub(crate) use pages::{OpsPage, PullPage};
 pub(crate) use problem::{Answer, Problem};

@@ -138,8 +138,6 @@ impl ModelServer {
 }
 
 fn read_push(body: &Bytes) -> Result<PushRequest, Refusal> {
-    PushRequest::read(Encoding::MessagePack, body).map_err(|error| Refusal {
-        op_index: error.op_index,
-        ..Refusal::new(422, error.code.as_str())
-    })
+    PushRequest::read(Encoding::MessagePack, body)
+        .map_err(|error| Refusal { op_index: error.op_index, ..Refusal::new(422, error.code.as_str()) })
 }

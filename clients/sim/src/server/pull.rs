@@ -134,7 +134,8 @@ impl ModelServer {
     fn changed_access(&self, start: usize, end: usize, role: &Role) -> (Vec<TableName>, Vec<TableName>) {
         let is_catalog = |event: &&Event| event.table.as_str() == CATALOG_TABLE;
         let within = self.log[start..end].iter().filter(is_catalog);
-        let catalogs = within.filter_map(|event| Catalog::from_event(event).ok()).map(|(_, catalog)| readable(&catalog, role));
+        let catalogs =
+            within.filter_map(|event| Catalog::from_event(event).ok()).map(|(_, catalog)| readable(&catalog, role));
         let Some((_, now)) = self.catalog_of_log(self.log.len()) else { return Default::default() };
         let now = readable(&now, role);
         let mut before = self.catalog_of_log(start).map(|(_, catalog)| readable(&catalog, role));

@@ -6,7 +6,9 @@ use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
 use tidelog_core::fold::{Content, RecordKey, Side};
 use tidelog_core::ids::{DeviceId, Position, TableName};
-use tidelog_core::wire::{CatalogView, ConflictView, ConflictsResponse, RecordView, RecordsEnd, RecordsResponse, SideView};
+use tidelog_core::wire::{
+    CatalogView, ConflictView, ConflictsResponse, RecordView, RecordsEnd, RecordsResponse, SideView,
+};
 
 use crate::server::http::{Query, Refusal};
 use crate::server::log::ModelServer;

@@ -38,8 +38,7 @@ impl World {
     }
 
     fn something_arrives(&mut self) {
-        let ready: Vec<_> =
-            (0..self.flying.len()).filter(|index| self.can_arrive(&self.flying[*index])).collect();
+        let ready: Vec<_> = (0..self.flying.len()).filter(|index| self.can_arrive(&self.flying[*index])).collect();
         if ready.is_empty() {
             return self.pass_time();
         }

@@ -99,7 +99,8 @@ impl World {
         let twice = times.iter().find(|(_, times)| **times > 1).map(|(actor, times)| format!("{actor} {times} times"));
         let mut kept: BTreeSet<String> = BTreeSet::new();
         for place in &self.places {
-            let rows = [StoreName::Quarantine, StoreName::Outbox].into_iter().flat_map(|name| place.store.rows_of(name));
+            let rows =
+                [StoreName::Quarantine, StoreName::Outbox].into_iter().flat_map(|name| place.store.rows_of(name));
             let ops = rows.filter_map(|(_, row)| aside(row));
             kept.extend(ops.map(|op| op.actor.as_str().to_owned()));
         }
@@ -137,7 +138,8 @@ impl World {
                 self.check_dropped(place, name);
                 continue;
             }
-            let Some(Reply::Records(seen)) = self.ask(place, Call::Records { table: table.clone(), scope: None }) else {
+            let Some(Reply::Records(seen)) = self.ask(place, Call::Records { table: table.clone(), scope: None })
+            else {
                 return self.fail(format!("C-5: place {place} cannot read {name}"));
             };
             let own: BTreeMap<RecordKey, Fields> = seen.into_iter().map(|it| (it.key, it.fields)).collect();
@@ -149,7 +151,8 @@ impl World {
             let theirs: BTreeMap<_, _> = theirs.collect();
             if own != theirs {
                 let cause = if self.options.has(Mutant::IgnoresGuards) { "C-9" } else { "C-5" };
-                return self.fail(format!("{cause}: {name} of place {place} is\n{own:?}\nand the server's\n{theirs:?}"));
+                return self
+                    .fail(format!("{cause}: {name} of place {place} is\n{own:?}\nand the server's\n{theirs:?}"));
             }
         }
         self.check_verdicts(place);

@@ -76,7 +76,9 @@ impl World {
                     *known = value.max(*known);
                 }
             }
-            (Asked::Make { actors, .. }, reply) => self.note(|| format!("tab {tab} could not make {actors:?}: {reply:?}")),
+            (Asked::Make { actors, .. }, reply) => {
+                self.note(|| format!("tab {tab} could not make {actors:?}: {reply:?}"))
+            }
             (Asked::ViewPrivate { at_least }, Reply::Record(record)) => {
                 self.check_private(tab, at_least, record.as_deref());
             }

@@ -84,7 +84,8 @@ impl World {
             return self.flying.push(Flying::ToTab { tab, life, input: lost });
         }
         if self.dice.happens(faults) {
-            let refusal = [(503, "unavailable"), (503, "commit_unknown"), (429, "rate_limited"), (401, "token_invalid")];
+            let refusal =
+                [(503, "unavailable"), (503, "commit_unknown"), (429, "rate_limited"), (401, "token_invalid")];
             let (status, code) = *self.dice.pick(&refusal);
             let is_done = code == "commit_unknown" && self.dice.happens(500);
             if is_done {

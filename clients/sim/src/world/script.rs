@@ -24,7 +24,14 @@ impl World {
     pub fn run_script(mut self, crash_at: Option<u64>) -> Result<Played, Failure> {
         self.crash_at = crash_at;
         self.end_faults();
-        let writes = [(0, "notes", 1), (1, "notes", 2), (0, "counters", 3), (1, "counters", 4), (0, "tasks", 5), (1, "tasks", 6)];
+        let writes = [
+            (0, "notes", 1),
+            (1, "notes", 2),
+            (0, "counters", 3),
+            (1, "counters", 4),
+            (0, "tasks", 5),
+            (1, "tasks", 6),
+        ];
         for (place, name, value) in writes {
             let tab = place * self.options.tabs;
             let field = if name == "counters" { "count" } else { "title" };

@@ -67,8 +67,13 @@ pub(crate) struct Tab {
 /// What a call was for.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    Make { actors: Vec<String>, private_value: Option<i64> },
-    ViewPrivate { at_least: i64 },
+    Make {
+        actors: Vec<String>,
+        private_value: Option<i64>,
+    },
+    ViewPrivate {
+        at_least: i64,
+    },
     Conflicts,
     /// A reply that the calm waits for.
     Final,
@@ -251,4 +256,3 @@ impl World {
         }
     }
 }
-

@@ -22,9 +22,10 @@ impl SimStore {
             Read::Key(key) => self.rows.get(key).map(|row| (key.clone(), row.clone())).into_iter().collect(),
             Read::Range(range) => {
                 let start = Key { store: range.store, path: range.prefix.clone() };
-                let from = self.rows.range(start..).take_while(|(key, _)| {
-                    key.store == range.store && key.path.starts_with(&range.prefix)
-                });
+                let from = self
+                    .rows
+                    .range(start..)
+                    .take_while(|(key, _)| key.store == range.store && key.path.starts_with(&range.prefix));
                 let rows = from.filter(|(key, _)| range.contains(key)).take(range.limit);
                 rows.map(|(key, row)| (key.clone(), row.clone())).collect()
             }

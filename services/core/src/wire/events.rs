@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::error::plain_message;
-use crate::ids::{
-    Actor, ConflictId, DEVICES_TABLE, DeviceId, Position, RecordId, Role, Scope, Seq, TableName,
-};
+use crate::ids::{Actor, ConflictId, DEVICES_TABLE, DeviceId, Position, RecordId, Role, Scope, Seq, TableName};
 use crate::log::cursor::Cursor;
 use crate::log::device_change::DeviceChange;
 use crate::log::digest::Digest;

@@ -1,7 +1,7 @@
 //! Errors as HTTP responses with a body of `application/problem+json` (RFC 9457). Only this file gives codes their status.
 
-use actix_web::http::header::{self, HeaderName};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tidelog_core::error::Code;

@@ -232,13 +232,8 @@ impl Gateway {
         let (workspace, range) = (reader.workspace(), (after, log.head));
         let shared_filter = filter.of_any_device();
         let read = || self.read_page(workspace, shared_filter.clone(), range, pull);
-        let key = PageKey {
-            workspace,
-            after,
-            limit: pull.limit,
-            encoding: pull.encoding,
-            filter: shared_filter.clone(),
-        };
+        let key =
+            PageKey { workspace, after, limit: pull.limit, encoding: pull.encoding, filter: shared_filter.clone() };
         let (mut shared, is_read_here) = self.shared_pages.get_or_read(key.clone(), read()).await?;
         if !is_read_here {
             if shared.is_whole_at(log.head) && self.has_end_of(workspace, &shared.page).await? {

@@ -29,7 +29,14 @@ pub(crate) struct Page {
 impl Page {
     /// A page without events.
     pub(crate) fn empty(end: Cursor) -> Self {
-        Self { encoding: Encoding::MessagePack, events: Vec::new(), count: 0, access_events: Vec::new(), devices: Vec::new(), end }
+        Self {
+            encoding: Encoding::MessagePack,
+            events: Vec::new(),
+            count: 0,
+            access_events: Vec::new(),
+            devices: Vec::new(),
+            end,
+        }
     }
 
     /// The page, which is in MessagePack, in an encoding.

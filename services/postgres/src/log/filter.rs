@@ -1,8 +1,7 @@
 //! What of a log and its records a reader may see (SEC-1).
 
+use tidelog_core::event_ref::EventRef;
 use tidelog_core::ids::{CATALOG_TABLE, DEVICES_TABLE, DeviceId, Scope, Scopes, TableName};
-
-use crate::log::scan::LogRow;
 
 /// The tables and scopes that a reader may see. Everyone sees `_catalog` and `_devices` events.
 ///
@@ -62,11 +61,10 @@ impl EventFilter {
         Self { device: self.device.as_ref().map(|_| String::new()), ..self.clone() }
     }
 
-    /// How the reader sees an event.
-    pub(crate) fn visibility(&self, row: &LogRow<'_>) -> Visibility {
-        let event = &row.event;
+    /// How the reader sees an event. Nobody sees one that was rejected.
+    pub(crate) fn visibility(&self, event: &EventRef<'_>, is_rejected: bool) -> Visibility {
         match () {
-            () if row.is_rejected => Visibility::Hidden,
+            () if is_rejected => Visibility::Hidden,
             () if event.table.starts_with('_') => self.visibility_of_server_event(event.table, event.record),
             () if self.shows_table(event.table) && self.shows_scope(event.scope) => Visibility::Whole,
             () => Visibility::Hidden,

@@ -190,7 +190,8 @@ impl PageBuilder {
         self.last_batch = BatchStart::NONE;
         self.after = end;
         // A batch that began after the end was dropped, and is read again. One that did not is on this page.
-        let devices = std::mem::take(&mut self.devices).into_iter().filter(|(at, _)| *at <= end).map(|(_, device)| device);
+        let devices =
+            std::mem::take(&mut self.devices).into_iter().filter(|(at, _)| *at <= end).map(|(_, device)| device);
         let devices = closed.devices.into_iter().chain(devices).collect();
         ClosedPage { end, check, devices, ..closed }
     }
@@ -200,7 +201,8 @@ impl PageBuilder {
         let start = self.last_batch;
         let carried = self.events.split_off(start.bytes);
         let access_events = self.access_events.split_off(start.access_events);
-        let moved = access_events.into_iter().map(|(at, range)| (at, range.start - start.bytes..range.end - start.bytes));
+        let moved =
+            access_events.into_iter().map(|(at, range)| (at, range.start - start.bytes..range.end - start.bytes));
         let end = Position(start.batch.0 - 1);
         let devices = self.devices.extract_if(.., |(at, _)| *at <= end).map(|(_, device)| device).collect();
         let closed = ClosedPage {

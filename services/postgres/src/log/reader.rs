@@ -89,7 +89,7 @@ impl LogReader {
         let mut visible = 0;
         let read = ScanRead { to, filter: (!self.reads_all).then_some(&*filter), rows_max, bytes_max: READ_BYTES_MAX };
         let progress = scan.read(store, read, |row, last| {
-            let visibility = filter.visibility(row);
+            let visibility = filter.visibility(&row.event, row.is_rejected);
             ready.extend(page.take(row, visibility, last));
             visible += i64::from(visibility != Visibility::Hidden);
             row.event.fields.len() + EVENT_ENVELOPE_BYTES

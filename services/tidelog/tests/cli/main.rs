@@ -104,7 +104,8 @@ fn commands_reach_a_running_server_by_its_data_directory() {
     let table = good(tidelog(dir.path()).args(["device", "list", "--workspace", &workspace]));
     assert!(table.contains("DEVICE") && table.contains("till") && table.contains("active"), "{table}");
     let id = device["device"].as_str().unwrap();
-    let set = ["device", "set", id, "--workspace", "acme", "--name", "till 2", "--scope", "a", "--scope", "b", "--json"];
+    let set =
+        ["device", "set", id, "--workspace", "acme", "--name", "till 2", "--scope", "a", "--scope", "b", "--json"];
     let set = good_json(tidelog(dir.path()).args(set));
     assert_eq!((&set["devices"][0]["name"], &set["devices"][0]["scopes"]), (&"till 2".into(), &["a", "b"][..].into()));
     let message = bad(tidelog(dir.path()).args(["device", "set", id, "--workspace", "acme", "--role", "nobody"]));
@@ -290,6 +291,11 @@ fn the_admin_listener_exists_only_with_its_option() {
             -H 'Content-Type: application/json' -d '{{\"scopes\":[\"store-1\"]}}'"
     ));
     assert!(changed.contains("store-1"), "{changed}");
+    let unknown = shell(&format!(
+        "curl -s -X PATCH {admin}/admin/v1/workspaces/{device}/devices/{device} -H 'Authorization: Bearer {token}' \
+            -H 'Content-Type: application/json' -d '{{}}'"
+    ));
+    assert!(unknown.contains("not_found"), "{unknown}");
     let refused = shell(&format!(
         "curl -s {admin}/admin/v1/workspaces -H 'Authorization: Bearer {}'",
         created["keys"]["member"].as_str().unwrap()

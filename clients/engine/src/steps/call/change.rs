@@ -28,12 +28,8 @@ impl Step for Dismiss {
             return Ok(After::Reply(self.call, Reply::Refused(Refusal::NotFound)));
         };
         let row = match &self.what {
-            Dismissed::Outcome(_) => {
-                write_row(&OutcomeRow { dismissed: true, ..read_row(&row, "an outcome")? })
-            }
-            Dismissed::Conflict(_) => {
-                write_row(&ConflictRow { dismissed: true, ..read_row(&row, "a conflict")? })
-            }
+            Dismissed::Outcome(_) => write_row(&OutcomeRow { dismissed: true, ..read_row(&row, "an outcome")? }),
+            Dismissed::Conflict(_) => write_row(&ConflictRow { dismissed: true, ..read_row(&row, "a conflict")? }),
         };
         tx.put(key, row);
         Ok(After::Reply(self.call, Reply::Done))

@@ -104,7 +104,9 @@ fn make(tx: &mut Tx, cx: &Cx<'_>, ground: &Ground, ops: Vec<Unnumbered>) -> Resu
         let bytes = encode_op(&op);
         // The protocol has rules for values that the types of a host do not keep, such as texts without NUL.
         if op.table.is_server_owned() || decode_op(&bytes).is_err() {
-            return Ok(Reply::Refused(Refusal::Invalid("the op breaks the rules of the protocol for names or values".to_owned())));
+            return Ok(Reply::Refused(Refusal::Invalid(
+                "the op breaks the rules of the protocol for names or values".to_owned(),
+            )));
         }
         let before = made.entry(record.clone()).or_default();
         before.push(op);

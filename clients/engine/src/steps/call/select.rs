@@ -42,8 +42,7 @@ impl Step for Select {
             (None, None) => false,
             (None, Some(_)) | (Some(_), None) => true,
             (Some(old), Some(new)) => {
-                let stays: BTreeSet<_> =
-                    kept.iter().filter(|table| !lost.contains(*table)).cloned().collect();
+                let stays: BTreeSet<_> = kept.iter().filter(|table| !lost.contains(*table)).cloned().collect();
                 for scope in old.difference(new) {
                     drop_scope(tx, &stays, scope)?;
                 }

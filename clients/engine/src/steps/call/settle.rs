@@ -28,7 +28,11 @@ pub(super) fn settled(
         Settle::Value(value) => Some((of_field(value.clone()), false)),
         Settle::Loser => view.loser.value.clone().map(|value| (of_field(value), true)),
         Settle::Winner => {
-            let key = tidelog_core::fold::RecordKey { table: view.table.clone(), scope: view.scope.clone(), record: view.record.clone() };
+            let key = tidelog_core::fold::RecordKey {
+                table: view.table.clone(),
+                scope: view.scope.clone(),
+                record: view.record.clone(),
+            };
             let place = place_of(tx, &key.table)?;
             let table = ground.rules.as_ref().and_then(|rules| rules.catalog.tables.get(&key.table));
             let is_merge = table.is_some_and(|table| table.merge_of(&view.field).is_some());

@@ -3,17 +3,15 @@
 use std::collections::BTreeSet;
 
 use tidelog_core::event::Event;
-use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
 use tidelog_core::fold::RecordKey;
+use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
 use tidelog_core::ids::{RecordId, Role, Scope, Scopes, TableName};
 use tidelog_core::value::{Fields, Value};
 
 use crate::port::{ConflictRow, Signal};
 use crate::steps::down::fold_page::add_to_digests;
 use crate::steps::place::place_of;
-use crate::store::{
-    Device, Fault, Meta, Part, Range, RecordRow, Selection, StoreName, Tx, read_row,
-};
+use crate::store::{Device, Fault, Meta, Part, Range, RecordRow, Selection, StoreName, Tx, read_row};
 
 /// The table of the events that say what a device may do.
 const DEVICES_TABLE: &str = "_devices";
@@ -64,9 +62,8 @@ pub(crate) fn drop_scope(tx: &mut Tx, tables: &BTreeSet<TableName>, scope: &Scop
 
 /// Learns what the device itself may do from now on.
 pub(super) fn note_own_rights(tx: &mut Tx, device: &mut Device, events: &[Event]) {
-    let is_own = |event: &&Event| {
-        event.table.as_str() == DEVICES_TABLE && event.record.as_str() == device.device.to_string()
-    };
+    let is_own =
+        |event: &&Event| event.table.as_str() == DEVICES_TABLE && event.record.as_str() == device.device.to_string();
     let Some(fields) = events.iter().rfind(is_own).and_then(|event| event.intent.fields()) else { return };
     let role = role_in(fields).unwrap_or_else(|| device.role.clone());
     let scopes = scopes_in(fields).unwrap_or_else(|| device.scopes.clone());

@@ -39,7 +39,8 @@ impl Step for DecideDown {
         let (Some(_), Some(token)) = (tx.meta(Meta::device())?, tx.meta(Meta::token())?) else {
             return Ok(After::Idle(Lane::Down));
         };
-        let ask = Asking { token, selection: tx.meta(Meta::selection())?.unwrap_or_default(), page_max: cx.config.page_max };
+        let ask =
+            Asking { token, selection: tx.meta(Meta::selection())?.unwrap_or_default(), page_max: cx.config.page_max };
         if let Some(below) = self.probe_below {
             let kept = tx.meta(Meta::kept_cursors())?.unwrap_or_default();
             return match kept.into_iter().rfind(|kept| kept.position < below) {
@@ -116,9 +117,18 @@ impl Asking {
             SnapshotTables::Only(tables) => Some(list(tables.iter().map(TableName::as_str))),
         };
         if let Some((after, _)) = &snapshot.events_after {
-            let parameters =
-                [("after", Some(after.clone())), ("limit", self.limit()), ("tables", tables), ("scopes", self.scopes())];
-            return self.send("/sync/pull", &parameters, Purpose::Events { generation: snapshot.generation, after: after.clone() }, 0);
+            let parameters = [
+                ("after", Some(after.clone())),
+                ("limit", self.limit()),
+                ("tables", tables),
+                ("scopes", self.scopes()),
+            ];
+            return self.send(
+                "/sync/pull",
+                &parameters,
+                Purpose::Events { generation: snapshot.generation, after: after.clone() },
+                0,
+            );
         }
         let parameters = [
             ("state", Some("full".to_owned())),
@@ -127,7 +137,12 @@ impl Asking {
             ("tables", tables),
             ("scopes", self.scopes()),
         ];
-        self.send("/sync/records", &parameters, Purpose::Records { generation: snapshot.generation, after: snapshot.after.clone() }, 0)
+        self.send(
+            "/sync/records",
+            &parameters,
+            Purpose::Records { generation: snapshot.generation, after: snapshot.after.clone() },
+            0,
+        )
     }
 
     fn outcomes(&self, seq: i64) -> After {
@@ -150,7 +165,12 @@ impl Asking {
             ("wait", (wait_ms > 0).then(|| wait_ms.to_string())),
             ("digests", with_digests.then(|| "true".to_owned())),
         ];
-        self.send("/sync/pull", &parameters, Purpose::Pull { after: after.to_owned(), selection: self.selection.clone() }, wait_ms)
+        self.send(
+            "/sync/pull",
+            &parameters,
+            Purpose::Pull { after: after.to_owned(), selection: self.selection.clone() },
+            wait_ms,
+        )
     }
 }
 

@@ -32,8 +32,7 @@ pub(in crate::steps::down) fn fold_events(
     events: &[Event],
     generation_of: impl Fn(&TableName) -> i64,
 ) -> Result<Folded, Fault> {
-    let named: BTreeSet<_> =
-        events.iter().filter(|event| !event.table.is_server_owned()).map(RecordKey::of).collect();
+    let named: BTreeSet<_> = events.iter().filter(|event| !event.table.is_server_owned()).map(RecordKey::of).collect();
     let rows: Vec<_> = named.iter().map(|record| Key::record(generation_of(&record.table), record)).collect();
     tx.need(&rows)?;
     let mut folder = rules.map_or_else(Folder::new, Rules::folder);
@@ -75,7 +74,10 @@ pub(in crate::steps::down) fn fold_events(
 }
 
 /// Adds to the digests of tables.
-pub(in crate::steps::down) fn add_to_digests(tx: &mut Tx, deltas: &BTreeMap<TableName, TableDigest>) -> Result<(), Fault> {
+pub(in crate::steps::down) fn add_to_digests(
+    tx: &mut Tx,
+    deltas: &BTreeMap<TableName, TableDigest>,
+) -> Result<(), Fault> {
     let keys: Vec<_> = deltas.keys().map(|table| Meta::digest(table).key()).collect();
     tx.need(&keys)?;
     for (table, delta) in deltas {

@@ -11,9 +11,7 @@ use tidelog_core::verdict::Verdict;
 use crate::port::{Outcome, Signal};
 use crate::steps::outbox;
 use crate::steps::step::Cx;
-use crate::store::{
-    Acked, Device, Fault, Key, Meta, OutboxRow, OutcomeRow, Range, StoreName, StoredAt, Tx, write_row,
-};
+use crate::store::{Acked, Device, Fault, Key, Meta, OutboxRow, OutcomeRow, Range, StoreName, StoredAt, Tx, write_row};
 use crate::wire::decode_op;
 
 /// How many rows of the outbox are looked at for a page.

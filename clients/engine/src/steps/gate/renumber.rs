@@ -43,12 +43,7 @@ impl Step for LastSeqKnown {
 
 /// Makes the store the new device's. Ops that the server has stored under the old name, up to `through`, stay as they
 /// are; all later ones are numbered from 1, with the bases that they had.
-pub(super) fn renumber(
-    tx: &mut Tx,
-    old: &Device,
-    (new, token): (Device, String),
-    through: i64,
-) -> Result<(), Fault> {
+pub(super) fn renumber(tx: &mut Tx, old: &Device, (new, token): (Device, String), through: i64) -> Result<(), Fault> {
     let acked = tx.meta(Meta::acked())?.unwrap_or_default();
     let mut moving: BTreeMap<i64, OutboxRow> = BTreeMap::new();
     let mut stored_through = acked.id;

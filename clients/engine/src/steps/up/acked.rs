@@ -111,13 +111,7 @@ fn reject(
 }
 
 /// An op whose position the cursor has passed already leaves at once.
-fn pass(
-    tx: &mut Tx,
-    cx: &Cx<'_>,
-    id: i64,
-    row: OutboxRow,
-    (stored, device): (StoredAt, &Device),
-) -> Result<(), Fault> {
+fn pass(tx: &mut Tx, cx: &Cx<'_>, id: i64, row: OutboxRow, (stored, device): (StoredAt, &Device)) -> Result<(), Fault> {
     // If the row knows its position, its event was folded, and its verdict is known.
     if row.stored.is_none() {
         outbox::ask_outcome(tx, stored.device, Some(device), row.seq)?;

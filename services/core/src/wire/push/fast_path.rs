@@ -96,7 +96,9 @@ impl RequestMembers {
                 b"app" => set_once(&mut members.app, or_null(&mut reader, |it| parse_app(as_text(it)?))?)?,
                 b"ops" => set_once(&mut members.ops, read_ops(&mut reader, body)?)?,
                 b"limit" => set_once(&mut members.limit, or_null(&mut reader, |it| as_int(it)?.try_into().ok())?)?,
-                b"tables" => set_once(&mut members.tables, read_names(&mut reader, |name| TableName::parse(name).ok())?)?,
+                b"tables" => {
+                    set_once(&mut members.tables, read_names(&mut reader, |name| TableName::parse(name).ok())?)?
+                }
                 b"scopes" => set_once(&mut members.scopes, read_names(&mut reader, |name| Scope::parse(name).ok())?)?,
                 _ => return None,
             }
@@ -183,9 +185,7 @@ fn read_fields(reader: &mut Reader<'_>, body: &Bytes) -> Option<Option<PackedFie
 fn read_names<T>(reader: &mut Reader<'_>, parse: fn(&str) -> Option<T>) -> Option<Option<Vec<T>>> {
     match reader.token()? {
         Token::Nil => Some(None),
-        Token::Array(count) => {
-            (0..count).map(|_| parse(reader.next_text()?)).collect::<Option<_>>().map(Some)
-        }
+        Token::Array(count) => (0..count).map(|_| parse(reader.next_text()?)).collect::<Option<_>>().map(Some),
         _ => None,
     }
 }

@@ -84,7 +84,9 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let mut client = self.client().await?;
             let transaction = begin(&mut client).await?;
-            let log = LockedLog::lock(transaction, workspace, now).await?;
+            let Some(log) = LockedLog::lock(transaction, workspace, now).await? else {
+                return Ok(ChangeOutcome::Unknown);
+            };
             let Some(device) = LockedDevice::lock(&log.transaction, workspace, device).await? else {
                 return Ok(ChangeOutcome::Unknown);
             };
@@ -115,13 +117,17 @@ struct LockedLog<'a> {
 }
 
 impl<'a> LockedLog<'a> {
-    async fn lock(transaction: Transaction<'a>, workspace: WorkspaceId, now: UnixMs) -> Result<Self, StoreError> {
+    /// `None`: there is no such workspace.
+    async fn lock(
+        transaction: Transaction<'a>,
+        workspace: WorkspaceId,
+        now: UnixMs,
+    ) -> Result<Option<Self>, StoreError> {
         let next_seq = lock_for_system(&transaction, workspace, now).await?.seq;
         let sql = transaction.prepare_cached(include_str!("../../../sql/log/head/head.sql")).await?;
-        let row = transaction.query_opt(&sql, &[&workspace.0, &0_i64]).await?;
-        let row = row.ok_or_else(|| StoreError::corrupt("a workspace without a log"))?;
+        let Some(row) = transaction.query_opt(&sql, &[&workspace.0, &0_i64]).await? else { return Ok(None) };
         let (catalog, head) = (row.try_get("catalog_version")?, Position(row.try_get("head")?));
-        Ok(Self { transaction, workspace, now, catalog, head, next_seq, position: None })
+        Ok(Some(Self { transaction, workspace, now, catalog, head, next_seq, position: None }))
     }
 
     /// Appends a `_devices` event. `false`: another catalog has come into force since the log was locked.
@@ -135,9 +141,9 @@ impl<'a> LockedLog<'a> {
             return Ok(false);
         };
         let (replaces, through) = change.replaces.map(|alias| (alias.device.0, alias.through.0)).unzip();
-        let (role, scopes) =
-            (change.role.as_ref().map(Role::as_str), change.scopes.as_ref().map(Scopes::to_list));
-        let sql = transaction.prepare_cached(include_str!("../../../sql/accounts/devices/change/add_change.sql")).await?;
+        let (role, scopes) = (change.role.as_ref().map(Role::as_str), change.scopes.as_ref().map(Scopes::to_list));
+        let sql =
+            transaction.prepare_cached(include_str!("../../../sql/accounts/devices/change/add_change.sql")).await?;
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
             &[&self.workspace.0, &change.device.0, &position.0, &replaces, &through, &role, &scopes];
         transaction.execute(&sql, params).await?;

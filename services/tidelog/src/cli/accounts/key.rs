@@ -167,7 +167,6 @@ impl Create {
         };
         new_enrollment_key(store, runtime, workspace, &new).await
     }
-
 }
 
 /// The role of a `--role`, which the catalog in force has to have.

@@ -76,7 +76,8 @@ async fn a_narrowed_device_that_keeps_its_cursor_is_told_what_to_forget() {
     assert_eq!(staff.push(&[op]).await.rejected[0].code, "scope_forbidden");
     let page = next_page(&mut staff).await;
     assert_eq!(lists(&page), json!([[], [], ["c"], ["a"]]));
-    let scopes: Vec<_> = page.events.iter().map(|event| event.scope.as_str()).filter(|scope| !scope.is_empty()).collect();
+    let scopes: Vec<_> =
+        page.events.iter().map(|event| event.scope.as_str()).filter(|scope| !scope.is_empty()).collect();
     assert_eq!(scopes, ["b", "c"]);
     app.folded().await;
     let records = staff.records().await;
@@ -205,7 +206,9 @@ async fn nothing_is_appended_for_a_name_or_for_no_change() {
     let (_app, mut boss, staff) = office(&["a"]).await;
     boss.saves("plans", "p1", json!({})).await;
     let head = boss.status().await.head;
-    for patch in [json!({}), json!({"name": "till 2"}), json!({"role": "staff", "scopes": ["a"]}), json!({"name": null})] {
+    for patch in
+        [json!({}), json!({"name": "till 2"}), json!({"role": "staff", "scopes": ["a"]}), json!({"name": null})]
+    {
         change(&boss, &staff, patch).await;
     }
     assert_eq!((boss.status().await.head, boss.device(staff.device).await.name.as_str()), (head, "till 2"));

@@ -38,7 +38,8 @@ async fn who_a_device_is_stands_in_the_log_before_its_first_op() {
     let page = phone.pull_page("").await;
     assert_eq!(tables(&page.events), ["_catalog", "_devices", "notes", "notes"]);
     assert_snapshot_of!(app, "a_devices_event_of_its_own", page.events[1]);
-    let change = "SELECT concat_ws(' ', position, device, replaces, replaces_through, role, scopes) FROM tidelog.device_changes";
+    let change =
+        "SELECT concat_ws(' ', position, device, replaces, replaces_through, role, scopes) FROM tidelog.device_changes";
     let rows = app.database.connect().await.query(change, &[]).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].get::<_, String>(0), format!("2 {} member {{s}}", phone.device));
@@ -92,7 +93,10 @@ async fn the_append_function_puts_the_events_of_one_group_between_its_batches() 
     let (one, two) = (app.phone("one").await, app.phone("two").await);
     let op = |device, seq| format!("({device}, {seq}, 0, NULL, 7, 1, 'notes', 'a', '', '', '', '', '\\x80')");
     let batch = |phone: &Phone, first: i64, count: i64, first_op: i64, before: i64| {
-        format!("('{}', '{}', 'member', {first}, {count}, {first_op}, {before}, 0, NULL, NULL)", app.workspace, phone.device)
+        format!(
+            "('{}', '{}', 'member', {first}, {count}, {first_op}, {before}, 0, NULL, NULL)",
+            app.workspace, phone.device
+        )
     };
     let group = format!(
         "SELECT concat_ws(' ', status, last_seq, head, shift) FROM tidelog.append(5, 1,
@@ -109,7 +113,8 @@ async fn the_append_function_puts_the_events_of_one_group_between_its_batches() 
     };
     assert_eq!(texts(&group).await, ["appended 2 4 2", "appended 1 6 5"]);
     let log = "SELECT concat_ws(' ', position, seq, base, batch_offset, table_name) FROM tidelog.log ORDER BY position";
-    let expected = ["1 1 0 0 _catalog", "2 2 1 0 _devices", "3 1 0 0 notes", "4 2 0 1 notes", "5 3 4 0 _devices", "6 1 0 0 notes"];
+    let expected =
+        ["1 1 0 0 _catalog", "2 2 1 0 _devices", "3 1 0 0 notes", "4 2 0 1 notes", "5 3 4 0 _devices", "6 1 0 0 notes"];
     assert_eq!(texts(log).await, expected);
     let devices = "SELECT concat_ws(' ', event_position, event_fields, event_digest) FROM tidelog.devices ORDER BY 1";
     assert_eq!(texts(devices).await, ["2", "5"]);
@@ -118,7 +123,8 @@ async fn the_append_function_puts_the_events_of_one_group_between_its_batches() 
 #[tokio::test]
 async fn others_do_not_see_the_role_and_scopes_of_a_device() {
     let app = TestApp::start().await;
-    let (mut phone, other) = (app.phone_as("phone", "member", &["s"]).await, app.phone_as("other", "member", &["t"]).await);
+    let (mut phone, other) =
+        (app.phone_as("phone", "member", &["s"]).await, app.phone_as("other", "member", &["t"]).await);
     phone.saves("notes", "a", json!({})).await;
     let whole = json!({"role": "member", "scopes": ["s"]});
     assert_eq!(events_of(&phone, &phone).await, [whole.clone()]);
@@ -196,7 +202,8 @@ async fn a_device_says_what_it_made_under_another_name() {
     clone.saves("notes", "a", json!({})).await;
     let mut next = register(&app, "next", json!({"replaces": by_default.device})).await;
     next.saves("notes", "a", json!({})).await;
-    let said = |device, through| json!({"role": "member", "scopes": ["s"], "replaces": device, "replaces_through": through});
+    let said =
+        |device, through| json!({"role": "member", "scopes": ["s"], "replaces": device, "replaces_through": through});
     assert_eq!(events_of(&by_default, &by_default).await, [said(lost.device, 3)], "the last one when it registered");
     assert_eq!(events_of(&clone, &clone).await, [said(lost.device, 2)]);
     assert_eq!(events_of(&next, &next).await, [said(by_default.device, 1)]);

@@ -93,7 +93,8 @@ async fn a_read_of_some_scopes_returns_these_and_that_of_everyone_as_far_as_they
 async fn the_pull_of_a_push_takes_scopes_too() {
     let (app, _) = stores().await;
     for encoding in ENCODINGS {
-        let phone = app.phone_as(&format!("{encoding:?}"), "member", &["store-12", "store-13"]).await.speaking(encoding);
+        let phone =
+            app.phone_as(&format!("{encoding:?}"), "member", &["store-12", "store-13"]).await.speaking(encoding);
         for (scopes, expected) in [
             (json!(["store-13", "store-14"]), vec!["", "store-13"]),
             (json!([]), vec![""]),

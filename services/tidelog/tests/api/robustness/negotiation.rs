@@ -69,7 +69,10 @@ async fn a_tag_is_of_a_representation() {
         let (json, packed) = (tag_of(Encoding::Json).await, tag_of(Encoding::MessagePack).await);
         assert!(json.starts_with("W/\"") && packed.starts_with("W/\"") && json != packed, "{json} {packed}");
         let compressed = get(&phone, path, &[(ACCEPT_ENCODING, "gzip")]).await;
-        assert_eq!((header(&compressed, "etag"), header(&compressed, "content-encoding")), (Some(&*json), Some("gzip")));
+        assert_eq!(
+            (header(&compressed, "etag"), header(&compressed, "content-encoding")),
+            (Some(&*json), Some("gzip"))
+        );
         let strong = json.strip_prefix("W/").unwrap();
         for (known, status) in [
             (json.clone(), 304),

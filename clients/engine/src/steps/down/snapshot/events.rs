@@ -4,9 +4,9 @@ use tidelog_core::fold::table_digest::TableDigest;
 
 use crate::folding::Rules;
 use crate::port::Lane;
-use crate::steps::down::snapshot::finish::{Reached, finish};
 use crate::steps::down::fold_page::fold_events;
 use crate::steps::down::page::{asks_for_refold, read_events};
+use crate::steps::down::snapshot::finish::{Reached, finish};
 use crate::steps::down::snapshot::restart::begin_snapshot;
 use crate::steps::step::{After, Cx, Step};
 use crate::store::{Fault, Meta, SnapshotRow, SnapshotTables, Tx, digest_of_row, digest_to_row};

@@ -25,9 +25,8 @@ pub(crate) struct TakeRecords {
 impl Step for TakeRecords {
     fn run(&self, tx: &mut Tx, _: &Cx<'_>) -> Result<After, Fault> {
         tx.need(&[Meta::snapshot().key(), Meta::cursor().key()])?;
-        let is_asked = |it: &SnapshotRow| {
-            it.generation == self.generation && it.after == self.after && it.events_after.is_none()
-        };
+        let is_asked =
+            |it: &SnapshotRow| it.generation == self.generation && it.after == self.after && it.events_after.is_none();
         let snapshot = tx.meta(Meta::snapshot())?.filter(is_asked);
         let Some(mut snapshot) = snapshot else { return Ok(After::Again(Lane::Down)) };
         let end = &self.page.end;
