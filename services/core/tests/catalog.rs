@@ -113,6 +113,23 @@ fn a_field_may_override_its_tables_rule_and_role_priority_defaults_to_the_catalo
     assert_eq!(of("unlisted"), by_roles(&["manager", "staff"]));
 }
 
+/// A field that names the rule of its table means the same by it, unless it says otherwise.
+#[test]
+fn a_field_with_its_tables_rule_has_its_clock_or_roles() {
+    let by_roles = |names: &[&str]| Resolution::Rule(Rule::RolePriority(roles(names)));
+    let of = |table: &str, field: &str| {
+        let catalog = Catalog::parse(&notes(&format!("{table}\nfields.a = {{ {field} }}"))).unwrap();
+        resolution_of(&catalog.tables["notes"], "a")
+    };
+    assert_eq!(of("clock = \"device\"", "rule = \"last_write_wins\""), DEVICE);
+    assert_eq!(of("clock = \"device\"", "rule = \"last_write_wins\", clock = \"server\""), SERVER);
+    assert_eq!(of("rule = \"manual\"", "rule = \"last_write_wins\""), SERVER);
+    let staff_first = "rule = \"role_priority\"\nroles = [\"staff\", \"manager\"]";
+    assert_eq!(of(staff_first, "rule = \"role_priority\""), by_roles(&["staff", "manager"]));
+    assert_eq!(of(staff_first, "rule = \"role_priority\", roles = [\"manager\"]"), by_roles(&["manager"]));
+    assert_eq!(of("clock = \"device\"", "rule = \"role_priority\""), by_roles(&["manager", "staff"]));
+}
+
 #[test]
 fn a_fault_in_a_catalog_is_reported_with_line_and_column() {
     let rows = [

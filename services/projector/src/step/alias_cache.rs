@@ -10,9 +10,12 @@ use tidelog_postgres::{LockExt, Store, StoreError};
 /// Workspaces in the cache. In most no device ever replaces another, and those take no place.
 const WORKSPACES_MAX: usize = 4_096;
 
+/// The aliases of each workspace, up to the event that gave the last one.
+type Entries = HashMap<WorkspaceId, (Position, Arc<Aliases>)>;
+
 /// A bounded cache of aliases. Clones share one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AliasCache(Arc<Mutex<HashMap<WorkspaceId, (Position, Arc<Aliases>)>>>);
+pub(crate) struct AliasCache(Arc<Mutex<Entries>>);
 
 impl AliasCache {
     /// The earlier names that the events up to `last` gave, which is the last event before some checkpoint that gave one; 0

@@ -135,7 +135,7 @@ impl Log {
 
     fn append_catalog(&mut self) {
         self.catalogs += 1;
-        let catalog = parsed(Catalog::parse(&random_catalog(&mut self.random)));
+        let catalog = parsed(Catalog::parse(&random_catalog(&mut self.random, self.weight)));
         let refold = self.random.random_ratio(1, 4);
         let op = parsed(catalog_op(CatalogVersion(self.catalogs), &catalog, refold));
         self.append_of_server(op);
@@ -207,7 +207,9 @@ impl Log {
         for _ in 0..counts[self.random.random_range(0..counts.len())] {
             if self.events.len() < length {
                 let known = &mut self.devices[device].base;
+                let learns = self.weight.learns(&mut self.random);
                 match self.random.random_range(0..10) {
+                    _ if !learns => {}
                     0..=2 => *known = head,
                     3..=5 => *known = self.random.random_range(*known..=head),
                     _ => {}

@@ -66,7 +66,7 @@ impl Names {
     /// Whether two ops are of one device. Ops of the server are of nobody.
     pub(super) fn are_of_one(&self, one: Maker, other: Maker) -> bool {
         let is_ones = !one.0.is_system() && !other.0.is_system();
-        is_ones && (self.covers(one.0, other) || self.covers(other.0, one))
+        is_ones && (one.0 == other.0 || self.covers(one.0, other) || self.covers(other.0, one))
     }
 
     /// Whether a device made an op, under its own name or under an earlier one.

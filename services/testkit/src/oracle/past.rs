@@ -150,27 +150,33 @@ impl<'a> Past<'a> {
     pub(super) fn shown(self) -> Shown {
         match self.deleted()? {
             true => Some((true, BTreeMap::new())),
-            false => Some((false, self.fields().into_iter().map(|(name, stored)| (name, stored.value)).collect())),
+            false => {
+                let value = |took: Vec<(&Step, &Take)>| value_since(since_set(&took), self.without);
+                Some((false, self.taken().into_iter().map(|(name, took)| (name.clone(), value(took))).collect()))
+            }
         }
     }
 
     /// The fields of the record, or those that its tombstone keeps.
     pub(super) fn fields(self) -> BTreeMap<String, Stored<'a>> {
-        let mut taken: BTreeMap<&String, Vec<(&Step, &Take)>> = BTreeMap::new();
+        let stored = self.taken().into_iter().map(|(name, took)| {
+            let took = since_set(&took);
+            let (value, contributors) = (value_since(took, self.without), remembered(took, self.without));
+            (name.clone(), Stored { value, contributors })
+        });
+        stored.collect()
+    }
+
+    /// For each field what the steps since its beginning have given it.
+    fn taken(self) -> BTreeMap<&'a String, Vec<(&'a Step, &'a Take)>> {
+        let mut taken: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for step in self.since_last_beginning() {
             let Did::Put { takes, .. } = &step.did else { continue };
             for (name, take) in takes {
                 taken.entry(name).or_default().push((step, take));
             }
         }
-        let stored = taken.into_iter().map(|(name, took)| {
-            let set = took.iter().rposition(|(_, take)| matches!(take, Take::Sets(_))).unwrap_or(0);
-            let took = &took[set..];
-            let takes: Vec<&Take> = took.iter().map(|(_, take)| *take).collect();
-            let value = value_of(&takes, self.without);
-            (name.clone(), Stored { value, contributors: remembered(took, self.without) })
-        });
-        stored.collect()
+        taken
     }
 
     /// The steps that can still contribute to a field: those since the record was last created again, or since a tombstone
@@ -181,10 +187,19 @@ impl<'a> Past<'a> {
     }
 }
 
+/// What was given to a field since it was last set, by the step that set it and by those that added to it.
+fn since_set<'t, 'a>(took: &'t [(&'a Step, &'a Take)]) -> &'t [(&'a Step, &'a Take)] {
+    &took[took.iter().rposition(|(_, take)| matches!(take, Take::Sets(_))).unwrap_or(0)..]
+}
+
+fn value_since(took: &[(&Step, &Take)], without: Option<LeftOut>) -> Value {
+    value_of(&took.iter().map(|(_, take)| *take).collect::<Vec<_>>(), without)
+}
+
 /// The newest step of each device, and of these the latest ones. The steps of the server count each.
 fn remembered<'a>(took: &[(&'a Step, &Take)], without: Option<LeftOut>) -> Vec<&'a Step> {
-    let mut newest: Vec<&Step> = Vec::new();
-    for (step, _) in took {
+    let mut newest: Vec<&'a Step> = Vec::new();
+    for &(step, _) in took {
         let are_servers = |other: &Step| other.maker.0.is_system() && step.maker.0.is_system();
         newest.retain(|other| {
             let replaces = step.names.are_of_one(step.maker, other.maker)

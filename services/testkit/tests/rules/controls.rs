@@ -62,13 +62,16 @@ fn a_rule_that_keeps_the_contract_is_not_caught() {
     assert_eq!(diverging(|| both(|op, stored| op_wins_if(op.writer.device > stored.writer.device))), 0);
 }
 
-/// The logs in which an oracle that leaves out some rule is looked for.
-const SEEDS: u64 = 600;
+/// The logs in which a rule that an oracle leaves out is looked for. Most rules are found in the first hundred.
+const SEEDS_MAX: u64 = 20_000;
 
 #[test]
 fn an_oracle_that_leaves_out_a_rule_is_caught() {
     let mut left: Vec<LeftOut> = LeftOut::ALL.to_vec();
-    for seed in 0..SEEDS {
+    for seed in 0..SEEDS_MAX {
+        if left.is_empty() {
+            return;
+        }
         let events = generate(seed, 40);
         let folded = fold(&events);
         left.retain(|rule| {
@@ -79,7 +82,7 @@ fn an_oracle_that_leaves_out_a_rule_is_caught() {
             is_same
         });
     }
-    assert_eq!(left, [], "no log of {SEEDS} has these rules");
+    panic!("no log of {SEEDS_MAX} has {left:?}");
 }
 
 #[test]
@@ -88,5 +91,5 @@ fn an_oracle_without_forgotten_deletes_is_caught() {
         let events = generate_heavy(seed, Weight::Deletes);
         Outcome::from(fold_without(&events, LeftOut::ForgottenDeletes, &example_resolver)) != fold(&events)
     };
-    assert!((0..10).any(differs));
+    assert!((0..20).any(differs));
 }

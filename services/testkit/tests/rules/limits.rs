@@ -82,6 +82,29 @@ fn of_65_contributors_the_oldest_is_forgotten() {
     }
 }
 
+/// Of many deletes by different devices the oldest is forgotten. A put that beats all others loses if it may not have known
+/// of that one, and brings back the given fields alone if it knew of it.
+#[test]
+fn of_65_deletes_of_a_tombstone_the_oldest_is_forgotten() {
+    for (deletes, base, verdict, fields) in [
+        (64, 2, Verdict::Applied, Some(2)),
+        (65, 2, Verdict::Superseded, None),
+        (65, 3, Verdict::Applied, Some(1)),
+        (66, 3, Verdict::Superseded, None),
+    ] {
+        let mut log = Log::of("on_delete = \"rule\"\n");
+        log.put(1, 1, one("a", Value::Int(1)));
+        for device in 2..2 + deletes {
+            log.op(device, 2, Intent::Delete);
+        }
+        let put = log.put(1_000, base, one("b", Value::Int(1)));
+        let state = log.agreed();
+        let record = state.records.values().next().unwrap();
+        let shown = (!record.deleted).then_some(record.fields.len());
+        assert_eq!((state.verdicts[&put].0, shown), (verdict, fields), "{deletes} deletes, base {base}");
+    }
+}
+
 /// One conflict first, then many more. The first one can still be resolved, or no longer.
 #[test]
 fn of_1001_closed_conflicts_the_oldest_is_forgotten() {

@@ -80,16 +80,16 @@ impl<'a> Known<'a> {
     }
 
     /// Whether an event is not concurrent with an earlier one. In a merge field the newest contribution of a device stands
-    /// for all of its contributions: an op that resolves a conflict with that one counts as knowing the earlier ones.
+    /// for all of its contributions: an op that resolves a conflict with that one counts as knowing the earlier ones, and so
+    /// does an op of a device that had made them under another name when it contributed.
     pub(super) fn knows(&self, later: &Event, earlier: &Event, merges: bool) -> bool {
         let (own, maker) = (self.made_by[&later.position], self.made_by[&earlier.position]);
-        let stands_for_it = |at: Position| {
-            let is_ones = |(_, names): &(Position, Arc<Names>)| names.are_of_one(self.made_by[&at], maker);
-            merges && at >= earlier.position && self.names.iter().any(is_ones)
-        };
+        let were_of_one = |other: Maker| merges && self.names.iter().any(|(_, names)| names.are_of_one(other, maker));
+        let stands_for_it = |at: Position| at >= earlier.position && were_of_one(self.made_by[&at]);
         let names = self.names.iter().rev().find(|(since, _)| *since < later.position);
         earlier.position <= later.base
             || names.is_some_and(|(_, names)| names.are_of_one(own, maker))
+            || were_of_one(own)
             || self.named(later).is_some_and(|conflict| {
                 let loser = conflict.loser.event.map(|(position, _)| position);
                 conflict.is_between(earlier.position)

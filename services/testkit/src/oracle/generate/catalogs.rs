@@ -3,6 +3,8 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::heavy::Weight;
+
 /// The roles of every catalog, in its order.
 pub(super) const ROLES: [&str; 3] = ["manager", "clerk", "guest"];
 
@@ -24,13 +26,13 @@ const RULES: [&str; 8] = [
 ];
 
 /// A catalog as TOML, of all tables or sometimes of one alone.
-pub(super) fn random_catalog(random: &mut StdRng) -> String {
+pub(super) fn random_catalog(random: &mut StdRng, weight: Weight) -> String {
     let skew = [0, 60, 60, 600][random.random_range(0..4)];
     let mut text = format!("roles = {ROLES:?}\nclock_skew_s = {skew}\n");
     let lacks = random.random_ratio(1, 6).then(|| TABLES[random.random_range(0..TABLES.len())]);
     for table in TABLES.into_iter().filter(|table| Some(*table) != lacks) {
         let granularity = ["field", "field", "record"][random.random_range(0..3)];
-        let on_delete = ["delete_wins", "update_wins", "rule", "manual"][random.random_range(0..4)];
+        let on_delete = weight.on_delete(random);
         let retention = ["1h", "1h", "90d", "forever"][random.random_range(0..4)];
         text += &format!("[tables.{table}]\n{}\ngranularity = \"{granularity}\"\n", rule(random));
         text += &format!("on_delete = \"{on_delete}\"\nretention = \"{retention}\"\n");

@@ -45,7 +45,7 @@ impl Weight {
             Self::Fields | Self::Bytes => 14,
             Self::Elements => 16,
             Self::Conflicts => 24,
-            Self::Deletes => 300,
+            Self::Deletes => 400,
         }
     }
 
@@ -56,7 +56,7 @@ impl Weight {
             Self::Light => [12, 12, 12, 40][random.random_range(0..4)],
             Self::Contributors => 1,
             Self::Fields | Self::Bytes | Self::Elements | Self::Conflicts => 6,
-            Self::Deletes => 85,
+            Self::Deletes => 90,
         }
     }
 
@@ -72,8 +72,7 @@ impl Weight {
     /// The number of batches from one catalog to the next, on average.
     pub(super) fn batches_of_a_catalog(self) -> u32 {
         match self {
-            Self::Contributors => 200,
-            Self::Deletes => 60,
+            Self::Contributors | Self::Deletes => 100,
             Self::Light | Self::Fields | Self::Bytes | Self::Elements | Self::Conflicts => 25,
         }
     }
@@ -93,7 +92,23 @@ impl Weight {
     }
 
     pub(super) fn devices(self) -> std::ops::RangeInclusive<u128> {
-        if self.has_many_devices() { 70..=80 } else { 3..=5 }
+        match self {
+            Self::Contributors => 70..=80,
+            Self::Deletes => 90..=100,
+            Self::Light | Self::Fields | Self::Bytes | Self::Elements | Self::Conflicts => 3..=5,
+        }
+    }
+
+    /// Whether a device pulls before it makes its next op. Where a tombstone has to get many deletes few do, since every op
+    /// that knows of all of them brings the record back.
+    pub(super) fn learns(self, random: &mut StdRng) -> bool {
+        self != Self::Deletes || random.random_ratio(1, 30)
+    }
+
+    /// The `on_delete` of a table. None by which every put brings the record back, where a tombstone has to get many deletes.
+    pub(super) fn on_delete(self, random: &mut StdRng) -> &'static str {
+        let words = ["delete_wins", "rule", "manual", "update_wins"];
+        words[random.random_range(0..if self == Self::Deletes { 3 } else { 4 })]
     }
 
     pub(super) fn records(self) -> std::ops::RangeInclusive<u32> {

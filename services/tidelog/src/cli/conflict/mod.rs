@@ -126,7 +126,7 @@ fn conflict_cells(view: &ConflictView) -> [String; 7] {
         address(view),
         view.winner.as_ref().map_or_else(|| "-".to_owned(), |side| truncated(value_of(side))),
         truncated(value_of(&view.loser)),
-        author(&view.loser),
+        author(&view.loser.event),
     ]
 }
 

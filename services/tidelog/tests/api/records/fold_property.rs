@@ -320,7 +320,7 @@ impl Reached {
         for record in records {
             self.deleted |= record.deleted;
             self.conflict |= record.conflicts.as_ref().is_some_and(|open| !open.is_empty());
-            self.reborn |= !record.deleted && record.deletes.newest().is_some();
+            self.reborn |= !record.deleted && record.last_delete.is_some();
             self.scoped |= !record.scope.as_str().is_empty();
         }
     }

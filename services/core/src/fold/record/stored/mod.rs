@@ -22,8 +22,10 @@ use crate::value::Fields;
 #[error("the stored state of a record cannot be read: {0}")]
 pub struct StateError(String);
 
-/// The number of the current form, and of the rules of the fold: a generation of records that was folded into another form
-/// is rebuilt before it is folded on. Since form 4 a writer has its seq, and a record all deletes since it last lived.
+/// The number of the current form of stored states, and of the rules of the fold.
+///
+/// A generation of records that was folded into an earlier form is rebuilt before it is folded on. Since form 4 a writer has
+/// its seq, and a record all deletes since it last lived.
 pub const STATE_FORM: u8 = 4;
 
 /// The state as it is written: an array that begins with the number of its form. [`StoredState`] reads the same
