@@ -1,6 +1,6 @@
 //! What follows a step.
 
-use crate::machine::engine::Engine;
+use crate::machine::Engine;
 use crate::port::{Command, CredentialNeed, Gate, Lane, Reply, Why};
 use crate::steps::down::Refresh;
 use crate::steps::gate::EndSession;
@@ -46,11 +46,14 @@ impl Engine {
             }
             After::Begun(lane) => self.lane(lane).is_due = true,
             After::Later(lane) => self.retry(lane, "not_ready", 0, out),
-            After::Rewind { expected } => {
-                self.queue(Lane::Up, Rewind { expected });
+            After::Rewind { expected, device } => {
+                self.queue(Lane::Up, Rewind { expected, device });
                 self.lane(Lane::Down).is_due = true;
             }
             After::GateDue => {
+                if self.gate == Gate::Ready {
+                    self.gate = Gate::Opening;
+                }
                 self.lane(Lane::Gate).wake();
                 self.pushes_only = false;
                 self.lane(Lane::Up).is_due = true;

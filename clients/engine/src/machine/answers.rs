@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::machine::engine::Engine;
+use crate::machine::Engine;
 use crate::port::{Command, Lane, Refusal, Reply, RequestId, Why};
 use crate::steps::down::{Restart, TakeConflicts, TakeEvents, TakeOutcomes, TakePage, TakeRecords};
 use crate::steps::gate::{BeginRenumbering, LastSeqKnown, Registered, StoreToken};
@@ -136,13 +136,15 @@ impl Engine {
             self.probe_below.get_or_insert(i64::MAX);
             self.lane(Lane::Down).is_due = true;
         } else {
+            // A server of before does not know the parameter.
+            self.checks_digests &= problem.code != "query_invalid";
             self.retry_for(Lane::Down, problem, out);
         }
     }
 
     fn push_refused(&mut self, pushed: &PushedOps, problem: Problem, out: &mut Vec<Command>) {
         self.lane(Lane::Up).is_due = true;
-        let index = problem.op_index.unwrap_or_default();
+        let (index, device) = (problem.op_index.unwrap_or_default(), pushed.device);
         let Some((first, _)) = pushed.ops.first().copied() else { return };
         match (problem.status, problem.code.as_str()) {
             _ if problem.is_of_cursor() => {
@@ -150,9 +152,9 @@ impl Engine {
                 self.end_wait(out);
             }
             (413, _) if pushed.ops.len() > 1 => self.push_ops_max = pushed.ops.len() / 2,
-            (413, _) => self.queue(Lane::Up, SetAside { id: first, problem }),
+            (413, _) => self.queue(Lane::Up, SetAside { id: first, device, problem }),
             (_, "seq_gap") => match problem.expected {
-                Some(expected) => self.queue(Lane::Up, Rewind { expected }),
+                Some(expected) => self.queue(Lane::Up, Rewind { expected, device }),
                 None => self.retry_for(Lane::Up, &problem, out),
             },
             (_, "base_ahead") => match problem.expected {
@@ -161,8 +163,8 @@ impl Engine {
             },
             // The ops before the one in question go alone first.
             (_, "seq_conflict") | (422, _) if problem.op_index.is_some() && index > 0 => self.push_ops_max = index,
-            (_, "seq_conflict") => self.queue(Lane::Up, BeginRenumbering),
-            (422, _) if problem.op_index.is_some() => self.queue(Lane::Up, SetAside { id: first, problem }),
+            (_, "seq_conflict") => self.queue(Lane::Up, BeginRenumbering { device }),
+            (422, _) if problem.op_index.is_some() => self.queue(Lane::Up, SetAside { id: first, device, problem }),
             // The server refuses the whole for a reason that this version does not know. Nothing is dropped for that.
             _ => self.retry_for(Lane::Up, &problem, out),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::machine::engine::Engine;
+use crate::machine::Engine;
 use crate::port::{CallId, Command, Lane, Refusal, Reply, StepId, StoreFault, Why};
 use crate::steps::{After, Cx, Step};
 use crate::store::{Fault, Read, Rows, Tx};

@@ -1,6 +1,6 @@
 //! What wakes the engine: calls, timers, the host's events, credentials.
 
-use crate::machine::engine::Engine;
+use crate::machine::Engine;
 use crate::port::{Call, CallId, Command, Credential, Gate, Lane, SignOut, TimerId, Wake, Why};
 use crate::steps::Purpose;
 use crate::steps::call::{Dismiss, Dismissed, ListKind, MakeOps, ReadList, Select, SendAgain, ViewRecord, ViewTable};

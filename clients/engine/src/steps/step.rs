@@ -1,5 +1,7 @@
 //! What a step is, and what follows it.
 
+use tidelog_core::ids::DeviceId;
+
 use crate::port::{CallId, Config, Credential, CredentialNeed, Lane, Now, Reply, Why};
 use crate::store::{Fault, Selection, Tx};
 use crate::wire::HttpRequest;
@@ -45,7 +47,7 @@ pub(crate) enum After {
     /// The lane tries again later: the server is not ready.
     Later(Lane),
     /// The server has lost own ops from this seq on.
-    Rewind { expected: i64 },
+    Rewind { expected: i64, device: DeviceId },
     /// The device becomes a new one, or its token is refused: the gate decides.
     GateDue,
     /// The session is over.
@@ -109,6 +111,8 @@ pub(crate) enum Purpose {
 pub(crate) struct PushedOps {
     /// The local id and the seq of each op.
     pub(crate) ops: Vec<(i64, i64)>,
+    /// The device that pushes. A refusal that comes after it has become a new one is of no account.
+    pub(crate) device: DeviceId,
     /// The number of new starts before: what a log has acknowledged that is gone does not count.
     pub(crate) starts: i64,
 }

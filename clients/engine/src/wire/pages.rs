@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tidelog_core::ids::{Scope, Seq, TableName};
+use tidelog_core::ids::{Scope, TableName};
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::{EventView, OpStatus};
 
@@ -35,6 +35,4 @@ pub(crate) struct OpsPage {
     pub(crate) folded_to: i64,
     #[serde(default)]
     pub(crate) more: bool,
-    #[serde(default)]
-    pub(crate) last_seq: Option<Seq>,
 }

@@ -36,6 +36,7 @@ impl World {
             let what = self.unrest();
             return self.fail(format!("C-5: the world does not get quiet: {what}"));
         }
+        (self.crash_at, self.commands_to_quiet) = (None, self.commands);
         self.check_accounting();
         for place in 0..self.places.len() {
             self.check_place(place);

@@ -109,6 +109,11 @@ impl World {
         self.was_restored = true;
         self.server.restore(to);
         self.stored.clear();
+        if self.options.has(Mutant::ForgetsSent) {
+            for place in &mut self.places {
+                place.store.rows.retain(|key, _| key.store != StoreName::Sent);
+            }
+        }
     }
 
     /// A batch as a faulty store writes it.

@@ -53,6 +53,6 @@ impl World {
         }
         let live = self.server.folder().records().filter(|(_, record)| !record.deleted);
         let records = live.map(|(key, record)| (key.clone(), record.plain())).collect();
-        Ok(Played { commands: self.commands, records })
+        Ok(Played { commands: self.commands_to_quiet, records })
     }
 }

@@ -124,6 +124,7 @@ pub struct World {
     /// The number of commands so far, and of the one at which its tab crashes.
     pub(crate) commands: u64,
     pub(crate) crash_at: Option<u64>,
+    pub(crate) commands_to_quiet: u64,
     pub(crate) failure: Option<String>,
 }
 
@@ -157,6 +158,7 @@ impl World {
             script: Vec::new(),
             commands: 0,
             crash_at: None,
+            commands_to_quiet: 0,
             failure: None,
             options,
         };
@@ -203,7 +205,6 @@ impl World {
             seal,
             push_ops_max: 1 + self.dice.below(60),
             page_max: 1 + self.dice.below(20),
-            sent_ops_max: if self.options.has(Mutant::ForgetsSent) { 0 } else { 10_000 },
             ..Config::default()
         };
         Engine::new(config, self.dice.bits())

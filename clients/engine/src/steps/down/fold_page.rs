@@ -12,21 +12,21 @@ use crate::folding::{Rules, fold};
 use crate::store::{Fault, Key, Meta, RecordRow, Tx, digest_of_row, digest_to_row, read_row, write_row};
 
 /// What folding a page has done.
-pub(in crate::steps::down) struct Folded {
+pub(super) struct Folded {
     /// What became of each event, by position.
-    pub(in crate::steps::down) outcomes: BTreeMap<Position, EventOutcome>,
+    pub(super) outcomes: BTreeMap<Position, EventOutcome>,
     /// The records as they were before.
-    pub(in crate::steps::down) before: BTreeMap<RecordKey, Record>,
+    pub(super) before: BTreeMap<RecordKey, Record>,
     /// The records that the events named.
-    pub(in crate::steps::down) keys: Vec<RecordKey>,
+    pub(super) keys: Vec<RecordKey>,
     /// What the digest of each table gains, or loses.
-    pub(in crate::steps::down) deltas: BTreeMap<TableName, TableDigest>,
+    pub(super) deltas: BTreeMap<TableName, TableDigest>,
     /// The catalog in force after the page, if the page has one.
-    pub(in crate::steps::down) catalog: Option<CatalogView>,
+    pub(super) catalog: Option<CatalogView>,
 }
 
 /// Folds events into the records of the generations in which their tables are.
-pub(in crate::steps::down) fn fold_events(
+pub(super) fn fold_events(
     tx: &mut Tx,
     rules: Option<&Rules>,
     events: &[Event],
@@ -74,10 +74,7 @@ pub(in crate::steps::down) fn fold_events(
 }
 
 /// Adds to the digests of tables.
-pub(in crate::steps::down) fn add_to_digests(
-    tx: &mut Tx,
-    deltas: &BTreeMap<TableName, TableDigest>,
-) -> Result<(), Fault> {
+pub(super) fn add_to_digests(tx: &mut Tx, deltas: &BTreeMap<TableName, TableDigest>) -> Result<(), Fault> {
     let keys: Vec<_> = deltas.keys().map(|table| Meta::digest(table).key()).collect();
     tx.need(&keys)?;
     for (table, delta) in deltas {

@@ -60,7 +60,8 @@ impl OwnOps<'_> {
             if id > acked.id && row.seq == acked.seq + 1 {
                 acked = Acked { seq: row.seq, id };
             }
-            let event = at.get(&stored.position).filter(|event| event.device == stored.device);
+            let is_it = |event: &&&Event| (event.device, event.seq.0) == (stored.device, row.seq);
+            let event = at.get(&stored.position).filter(is_it);
             if let Some(outcome) = event.and_then(|event| self.outcomes.get(&event.position)) {
                 settle(tx, (id, &op), stored, outcome);
             }

@@ -69,7 +69,7 @@ impl Step for TakePage {
             tx.signals.push(Signal::Changed { keys: folded.keys, position });
         }
         Ok(match lost {
-            Some(expected) => After::Rewind { expected },
+            Some(expected) => After::Rewind { expected, device: local.device.device },
             None => After::Pulled { more: self.page.more || !local.stale.is_empty(), check_again },
         })
     }
@@ -203,12 +203,12 @@ impl TakePage {
 }
 
 /// The events of a page, for the fold.
-pub(in crate::steps::down) fn read_events(page: &PullPage) -> Result<Vec<Event>, Fault> {
+pub(super) fn read_events(page: &PullPage) -> Result<Vec<Event>, Fault> {
     page.events.iter().map(|view| Event::try_from(view.clone()).map_err(|_| Fault::Unfoldable)).collect()
 }
 
 /// Whether an event puts rules in force from the start of the log on.
-pub(in crate::steps::down) fn asks_for_refold(event: &Event) -> bool {
+pub(super) fn asks_for_refold(event: &Event) -> bool {
     // The rules of the first event hold from the start anyway.
     event.position.0 > 1
         && event.table.as_str() == CATALOG_TABLE
@@ -216,7 +216,7 @@ pub(in crate::steps::down) fn asks_for_refold(event: &Event) -> bool {
 }
 
 /// Keeps a cursor among older ones: one for each power of two of their age.
-pub(in crate::steps::down) fn keep_cursor(kept: &mut Vec<KeptCursor>, newest: KeptCursor) {
+pub(super) fn keep_cursor(kept: &mut Vec<KeptCursor>, newest: KeptCursor) {
     let head = newest.position;
     kept.retain(|cursor| cursor.position < head);
     // From the oldest on, so that each power of two keeps its oldest cursor: it is the next to grow out of it.

@@ -2,18 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use tidelog_core::ids::DeviceId;
+
 use crate::port::Signal;
 use crate::steps::outbox;
 use crate::steps::step::{After, Cx, Step};
 use crate::store::{Acked, Device, Fault, Key, Meta, OutboxRow, Renumbering, StoreName, StoredAt, Tx, write_row};
 
 /// Begins the move: another device has pushed under this name. What is stored up to here was made by this device.
-pub(crate) struct BeginRenumbering;
+pub(crate) struct BeginRenumbering {
+    pub(crate) device: DeviceId,
+}
 
 impl Step for BeginRenumbering {
     fn run(&self, tx: &mut Tx, _: &Cx<'_>) -> Result<After, Fault> {
         tx.need(&[Meta::device().key(), Meta::acked().key(), Meta::renumbering().key()])?;
-        tx.meta(Meta::device())?;
+        if tx.meta(Meta::device())?.is_none_or(|device| device.device != self.device) {
+            return Ok(After::GateDue);
+        }
         let acked = tx.meta(Meta::acked())?.unwrap_or_default();
         let renumbering = tx.meta(Meta::renumbering())?.unwrap_or_default();
         tx.make_strict();

@@ -44,7 +44,8 @@ impl Step for Acknowledge {
         ];
         tx.need(keys.iter().chain(&metas))?;
         let Some(device) = tx.meta(Meta::device())? else { return Ok(After::Again(Lane::Up)) };
-        if tx.meta(Meta::starts())?.unwrap_or_default() != self.pushed.starts {
+        let starts = tx.meta(Meta::starts())?.unwrap_or_default();
+        if starts != self.pushed.starts || device.device != self.pushed.device {
             return Ok(After::Again(Lane::Up));
         }
         let mut acked = tx.meta(Meta::acked())?.unwrap_or_default();

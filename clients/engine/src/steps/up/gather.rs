@@ -25,7 +25,7 @@ impl Step for Gather {
             Meta::starts().key(),
         ];
         tx.need(&keys)?;
-        let (Some(_), Some(token)) = (tx.meta(Meta::device())?, tx.meta(Meta::token())?) else {
+        let (Some(device), Some(token)) = (tx.meta(Meta::device())?, tx.meta(Meta::token())?) else {
             return Ok(After::Idle(Lane::Up));
         };
         let acked = tx.meta(Meta::acked())?.unwrap_or_default();
@@ -55,7 +55,7 @@ impl Step for Gather {
         Ok(After::Send(Request {
             lane: Lane::Up,
             http: HttpRequest::post("/sync/push", &token, body),
-            purpose: Purpose::Push(PushedOps { ops, starts }),
+            purpose: Purpose::Push(PushedOps { ops, device: device.device, starts }),
             wait_ms: 0,
         }))
     }

@@ -1,5 +1,7 @@
 //! Sets an op aside that no server can read.
 
+use tidelog_core::ids::DeviceId;
+
 use crate::port::{Lane, Signal};
 use crate::steps::outbox;
 use crate::steps::step::{After, Cx, Step};
@@ -10,13 +12,16 @@ use crate::wire::{Problem, decode_op};
 /// any op after it.
 pub(crate) struct SetAside {
     pub(crate) id: i64,
+    pub(crate) device: DeviceId,
     pub(crate) problem: Problem,
 }
 
 impl Step for SetAside {
     fn run(&self, tx: &mut Tx, cx: &Cx<'_>) -> Result<After, Fault> {
         tx.need(&[Meta::device().key(), Meta::acked().key(), Meta::next_seq().key()])?;
-        tx.meta(Meta::device())?;
+        if tx.meta(Meta::device())?.is_none_or(|device| device.device != self.device) {
+            return Ok(After::Again(Lane::Up));
+        }
         let acked = tx.meta(Meta::acked())?.unwrap_or_default();
         let next_seq = tx.meta(Meta::next_seq())?.unwrap_or(1);
         let unsent = outbox::unsent(tx, acked)?;

@@ -1,5 +1,7 @@
 //! Gives a server back what it has lost.
 
+use tidelog_core::ids::DeviceId;
+
 use crate::port::Lane;
 use crate::steps::outbox;
 use crate::steps::step::{After, Cx, Step};
@@ -8,12 +10,15 @@ use crate::store::{Fault, Meta, Renumbering, Tx};
 /// Sends again from a seq on: the server was restored from a backup, and lacks these ops.
 pub(crate) struct Rewind {
     pub(crate) expected: i64,
+    pub(crate) device: DeviceId,
 }
 
 impl Step for Rewind {
     fn run(&self, tx: &mut Tx, _: &Cx<'_>) -> Result<After, Fault> {
         tx.need(&[Meta::device().key(), Meta::acked().key(), Meta::renumbering().key()])?;
-        let Some(device) = tx.meta(Meta::device())? else { return Ok(After::Again(Lane::Up)) };
+        let Some(device) = tx.meta(Meta::device())?.filter(|device| device.device == self.device) else {
+            return Ok(After::Again(Lane::Up));
+        };
         let acked = tx.meta(Meta::acked())?.unwrap_or_default();
         if outbox::put_back(tx, &device, acked, self.expected)? {
             return Ok(After::Again(Lane::Up));

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use tidelog_core::ids::TableName;
 
-use crate::port::Signal;
+use crate::port::{Progress, Signal};
 use crate::steps::down::page::keep_cursor;
-use crate::steps::down::snapshot::records::tell_progress;
 use crate::steps::outbox;
 use crate::steps::place::place_of;
 use crate::store::{
@@ -15,13 +14,13 @@ use crate::store::{
 };
 
 /// How far a snapshot has come.
-pub(in crate::steps::down) struct Reached {
-    pub(in crate::steps::down) cursor: String,
-    pub(in crate::steps::down) position: i64,
+pub(super) struct Reached {
+    pub(super) cursor: String,
+    pub(super) position: i64,
 }
 
 /// Swaps the records of the snapshot in.
-pub(in crate::steps::down) fn finish(tx: &mut Tx, snapshot: SnapshotRow, reached: Reached) -> Result<(), Fault> {
+pub(super) fn finish(tx: &mut Tx, snapshot: SnapshotRow, reached: Reached) -> Result<(), Fault> {
     tell_progress(tx, &snapshot, true);
     let tables = match &snapshot.tables {
         SnapshotTables::All => {
@@ -114,4 +113,13 @@ fn leave_outbox(tx: &mut Tx, reached: &Reached) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Tells the app how far a snapshot is.
+pub(super) fn tell_progress(tx: &mut Tx, snapshot: &SnapshotRow, is_complete: bool) {
+    let tables = match &snapshot.tables {
+        SnapshotTables::All => None,
+        SnapshotTables::Only(tables) => Some(tables.iter().cloned().collect()),
+    };
+    tx.signals.push(Signal::Progress(Progress { records: snapshot.records, tables, is_complete }));
 }

@@ -7,13 +7,11 @@ use tidelog_core::fold::{Record, RecordKey};
 use tidelog_core::ids::TableName;
 use tidelog_core::wire::RecordsResponse;
 
-use crate::port::{Lane, Progress, Signal};
-use crate::steps::down::snapshot::finish::{Reached, finish};
+use crate::port::Lane;
+use crate::steps::down::snapshot::finish::{Reached, finish, tell_progress};
 use crate::steps::down::snapshot::restart::begin_snapshot;
 use crate::steps::step::{After, Cx, Step};
-use crate::store::{
-    Fault, Key, Meta, RecordRow, SnapshotRow, SnapshotTables, Tx, digest_of_row, digest_to_row, read_row, write_row,
-};
+use crate::store::{Fault, Key, Meta, RecordRow, SnapshotRow, Tx, digest_of_row, digest_to_row, read_row, write_row};
 
 /// Takes a page of records, if the snapshot is still where it was asked from.
 pub(crate) struct TakeRecords {
@@ -87,13 +85,4 @@ impl TakeRecords {
         snapshot.digests = digests.into_iter().map(|(table, digest)| (table, digest_to_row(digest))).collect();
         Ok(())
     }
-}
-
-/// Tells the app how far a snapshot is.
-pub(in crate::steps::down) fn tell_progress(tx: &mut Tx, snapshot: &SnapshotRow, is_complete: bool) {
-    let tables = match &snapshot.tables {
-        SnapshotTables::All => None,
-        SnapshotTables::Only(tables) => Some(tables.iter().cloned().collect()),
-    };
-    tx.signals.push(Signal::Progress(Progress { records: snapshot.records, tables, is_complete }));
 }
