@@ -50,11 +50,12 @@ impl Bench {
         PushSettings { address: self.app.address(), batch: BATCH, encoding, templates }
     }
 
-    /// Lets each device push some batches. Returns the number of events, with the catalog's.
+    /// Lets each device push some batches. Returns the number of events, with those that say what the
+    /// catalog and the devices are.
     async fn fill(&self) -> u64 {
         let settings = self.settings(Encoding::MessagePack);
         let pushers = push::connect(&settings, &self.devices, 2 * BATCH).await.unwrap();
-        push::batches(pushers, BATCHES).await.unwrap() + 1
+        push::batches(pushers, BATCHES).await.unwrap() + 1 + self.devices.len() as u64
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tidelog_core::event::Event;
 use tidelog_core::fold::Folder;
-use tidelog_core::ids::{CATALOG_TABLE, Position};
+use tidelog_core::ids::Position;
 use tidelog_core::limits::PAGE_EVENTS_MAX;
 use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::PullResponse;
@@ -28,8 +28,8 @@ pub(super) struct Log {
     pub(super) head: Position,
     /// The number of events.
     pub(super) events: u64,
-    /// The number of `_catalog` events among them.
-    pub(super) catalogs: u64,
+    /// The number of events among them that the server made of its own: of catalogs and devices.
+    pub(super) of_server: u64,
     /// The other events, which are the ops of devices.
     pub(super) pulled: Trace,
     /// The number of pages.
@@ -91,8 +91,8 @@ impl Log {
             (self.head, self.last_batch) = (view.position, view.batch);
             let event = Event::try_from(view).context("a pulled event cannot be read")?;
             self.events += 1;
-            if event.table.as_str() == CATALOG_TABLE {
-                self.catalogs += 1;
+            if event.table.is_server_owned() {
+                self.of_server += 1;
             } else {
                 self.pulled.add_event(&event)?;
             }

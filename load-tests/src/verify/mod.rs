@@ -43,7 +43,7 @@ pub(crate) async fn run(client: &Client, key: &str, expected: &Expected) -> Resu
     output::result(
         "events pulled",
         log.events,
-        &format!("{} of them from the catalog; pages: {}", log.catalogs, log.pages),
+        &format!("{} of them the server's own; pages: {}", log.of_server, log.pages),
     )?;
     output::result("events/s pulled", format_args!("{:.0}", per_second(log.events, log.pull_seconds)), "")?;
     output::result("events/s folded here", format_args!("{:.0}", per_second(log.events, log.fold_seconds)), "")?;

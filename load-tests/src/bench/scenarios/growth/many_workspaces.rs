@@ -91,20 +91,20 @@ impl ManyWorkspaces {
             "INSERT INTO tidelog.log (workspace, {log_columns}) SELECT w, {log_columns} FROM unnest($2::uuid[]) w, tidelog.log \
              WHERE workspace = $1 AND position > $3 AND position <= $4 ORDER BY w, position"
         );
-        // The first event is the `_catalog` event, which is copied with the first push.
+        // A push has the `_devices` event of its device before it, and the first one also the `_catalog` event.
         for push in 0..DEVICES_EACH as i64 {
-            let each = EVENTS_EACH as i64;
+            let each = EVENTS_EACH as i64 + 1;
             let (after, to) = (if push == 0 { 0 } else { push * each + 1 }, (push + 1) * each + 1);
             copy_events(&database, &sql, first, &others, (after, to)).await?;
             environment.postgres.checkpoint().await?;
             output::note(format_args!(
                 "filled {to} of {} events in each of {} workspaces",
-                DEVICES_EACH as u64 * EVENTS_EACH + 1,
+                DEVICES_EACH as u64 * (EVENTS_EACH + 1) + 1,
                 number(workspaces as f64)
             ));
         }
         client.batch_execute("VACUUM (ANALYZE)").await?;
-        let expected = (DEVICES_EACH as u64 * EVENTS_EACH + 1) * workspaces as u64;
+        let expected = (DEVICES_EACH as u64 * (EVENTS_EACH + 1) + 1) * workspaces as u64;
         let stored: i64 = client.query_one("SELECT count(*) FROM tidelog.log", &[]).await?.try_get(0)?;
         ensure!(stored.cast_unsigned() == expected, "{stored} of {expected} events were copied");
         let mut workspaces: Vec<Uuid> = others.into_iter().chain([first]).collect();
