@@ -52,16 +52,20 @@ mod records {
     mod open_conflicts;
     mod replay;
     mod snapshot;
-    mod waits;
 }
 mod robustness {
     mod bad_input;
     mod log_under_load;
     mod malformed_ops;
     mod negotiation;
+<<<<<<< ours
     pub(crate) mod overload;
     mod raw_http;
+=======
+    mod overload;
+>>>>>>> theirs
     mod values;
+    mod waits;
 }
 mod stories {
     mod catalogs;

@@ -21,7 +21,7 @@ async fn long_poll(phone: &Phone, address: SocketAddr) -> TcpStream {
 }
 
 /// A connection that has sent a `GET`, and reads nothing.
-pub(crate) async fn get_unread(phone: &Phone, address: SocketAddr, path: &str) -> TcpStream {
+pub(super) async fn get_unread(phone: &Phone, address: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let token = phone.http.credential();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
@@ -30,7 +30,7 @@ pub(crate) async fn get_unread(phone: &Phone, address: SocketAddr, path: &str) -
 }
 
 /// Reads one response, head and body.
-pub(crate) async fn response(stream: &mut TcpStream) -> String {
+pub(super) async fn response(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
@@ -56,7 +56,7 @@ async fn waits(app: &TestApp) -> usize {
     line.parse().unwrap()
 }
 
-pub(crate) async fn until_waits(app: &TestApp, expected: usize) {
+pub(super) async fn until_waits(app: &TestApp, expected: usize) {
     let deadline = Instant::now() + SOON;
     while waits(app).await != expected {
         assert!(Instant::now() < deadline, "{} requests wait, not {expected}", waits(app).await);
@@ -65,7 +65,7 @@ pub(crate) async fn until_waits(app: &TestApp, expected: usize) {
 }
 
 /// A phone that has read everything, so that its long polls wait.
-pub(crate) async fn caught_up(app: &TestApp, name: &str) -> Phone {
+async fn caught_up(app: &TestApp, name: &str) -> Phone {
     let mut phone = app.phone(name).await;
     phone.saves("notes", name, json!({})).await;
     phone.pull().await;
