@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use tidelog_core::cursor::Cursor;
 use tidelog_core::ids::{Position, WorkspaceId};
 use tidelog_core::wire::Encoding;
@@ -78,7 +79,9 @@ pub(crate) struct SharedPages(Cache<PageKey, SharedPage>);
 impl SharedPages {
     pub(crate) fn new() -> Self {
         let weigh = |_: &PageKey, page: &SharedPage| u32::try_from(page.bytes()).unwrap_or(u32::MAX);
-        Self(Cache::builder().max_capacity(PAGES_BYTES_MAX).weigher(weigh).time_to_live(PAGE_AGE_MAX).build())
+        // Readers go on from page to page. By moka's own policy, pages that were read often would keep out the next ones.
+        let pages = Cache::builder().max_capacity(PAGES_BYTES_MAX).weigher(weigh).time_to_live(PAGE_AGE_MAX);
+        Self(pages.eviction_policy(EvictionPolicy::lru()).build())
     }
 
     /// The page with a key. Of those who come for it at once, one reads it for all. Returns also whether it was this call.

@@ -108,29 +108,29 @@ async fn a_page_is_shared_with_nobody_who_may_see_other_events() {
         (&all.http, staff, None),
         (&analyst, None, None),
     ];
-    // Twice, so that each pull may find what any other one has left.
-    for round in 0..2 {
-        for (reader, tables, scopes) in readers {
-            for (asked, limit) in [(None, 300), (None, 500), (Some("notes"), 300), (Some("plans"), 300)] {
-                let asked_tables = asked.map(|table| format!("&tables={table}")).unwrap_or_default();
-                for encoding in [Encoding::Json, Encoding::MessagePack] {
-                    let http = reader.clone().speaking(encoding);
-                    let page = pull(&http, &format!("limit={limit}{asked_tables}")).await;
-                    let is_shown = |event: &&StoredEvent| {
-                        let is_asked = asked.is_none_or(|asked| event.table == asked || event.table == "_catalog");
-                        event.position <= page.position && event.is_seen(tables, scopes) && is_asked
-                    };
-                    let expected: Vec<_> = log.iter().filter(is_shown).map(|event| event.position).collect();
-                    let pulled: Vec<_> = page.events.iter().map(|event| event.position).collect();
-                    assert_eq!(pulled, expected, "round {round}, {tables:?}, {scopes:?}, {asked:?}, {limit}");
-                    let is_full = (limit..limit + 10).contains(&pulled.len());
-                    assert!(is_full || !page.more, "{} of {limit}", pulled.len());
-                }
+    for (asked, limit) in [(None, 300), (None, 500), (Some("notes"), 300), (Some("plans"), 300)] {
+        let asked_tables = asked.map(|table| format!("&tables={table}")).unwrap_or_default();
+        // Twice, so that each pull may find what any other one has left.
+        for (encoding, round) in
+            [Encoding::Json, Encoding::MessagePack].into_iter().flat_map(|one| [(one, 1), (one, 2)])
+        {
+            for (reader, tables, scopes) in readers {
+                let http = reader.clone().speaking(encoding);
+                let page = pull(&http, &format!("limit={limit}{asked_tables}")).await;
+                let is_shown = |event: &&StoredEvent| {
+                    let is_asked = asked.is_none_or(|asked| event.table == asked || event.table == "_catalog");
+                    event.position <= page.position && event.is_seen(tables, scopes) && is_asked
+                };
+                let expected: Vec<_> = log.iter().filter(is_shown).map(|event| event.position).collect();
+                let pulled: Vec<_> = page.events.iter().map(|event| event.position).collect();
+                assert_eq!(pulled, expected, "round {round}, {tables:?}, {scopes:?}, {asked:?}, {limit}");
+                let is_full = (limit..limit + 10).contains(&pulled.len());
+                assert!(is_full || !page.more, "{} of {limit}", pulled.len());
             }
         }
     }
     let served = pages_served(&app).await;
-    assert!(served.shared >= 40, "the second round reads nothing: {served:?}");
+    assert!(served.shared >= 20, "too few pages are shared to prove anything: {served:?}");
 }
 
 #[tokio::test]

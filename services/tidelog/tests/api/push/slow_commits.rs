@@ -7,10 +7,10 @@ use tidelog_core::ids::Position;
 use tidelog_testkit::{Phone, TestApp};
 use tokio_postgres::Client;
 
-/// Makes every commit of an append take 3 ms, and wait while a connection holds lock 1.
+/// Makes every commit of an append take 20 ms, and wait while a connection holds lock 1.
 const SLOW_COMMITS: &str = "
 CREATE FUNCTION public.at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    PERFORM pg_sleep(0.003);
+    PERFORM pg_sleep(0.02);
     PERFORM pg_advisory_xact_lock_shared(1);
     RETURN NULL;
 END $$;
@@ -35,7 +35,8 @@ async fn commits_wait(owner: &Client, count: i64) {
     }
 }
 
-/// A server with one append worker whose commits are slow, and known to be.
+/// A server with one append worker whose commits are slow, and known to be. Devices of three workspaces, and a fourth one of
+/// the first workspace.
 async fn start() -> (TestApp, Client, Vec<Phone>) {
     let app = TestApp::build().without_projector().append_workers(1).start().await;
     let owner = app.database.connect().await;
@@ -43,9 +44,10 @@ async fn start() -> (TestApp, Client, Vec<Phone>) {
     for name in ["second", "third"] {
         phones.push(app.phone_of(app.another_workspace().await, name, "member").await);
     }
+    phones.push(app.phone("neighbour").await);
     owner.batch_execute(SLOW_COMMITS).await.unwrap();
     for number in 0..8 {
-        phones[number % 3].saves("notes", "warm", json!({"n": number})).await;
+        phones[number % 4].saves("notes", "warm", json!({"n": number})).await;
     }
     (app, owner, phones)
 }
@@ -53,6 +55,7 @@ async fn start() -> (TestApp, Client, Vec<Phone>) {
 #[tokio::test]
 async fn a_group_is_written_while_others_wait_for_their_commits() {
     let (app, owner, mut phones) = start().await;
+    let mut neighbour = phones.remove(3);
     owner.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
     let mut pushes = Vec::new();
     for (number, phone) in phones.iter_mut().enumerate() {
@@ -61,7 +64,6 @@ async fn a_group_is_written_while_others_wait_for_their_commits() {
         commits_wait(&owner, number as i64 + 1).await;
     }
     // Another device of a workspace that is being appended to: it waits for its turn, and is acknowledged after it.
-    let mut neighbour = app.phone("neighbour").await;
     let op = neighbour.put("notes", "n", json!({"n": 9}));
     let late = tokio::spawn(async move { neighbour.push(&[op]).await });
     owner.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
