@@ -80,12 +80,9 @@ fn pages() -> impl Strategy<Value = PullResponse> {
             server_time: UnixMs(number % 1_000_000_000_000),
             resync: tables(more),
             drop: tables(number % 2 == 0),
-<<<<<<< ours
             digests: more.then(|| [(TableName::parse("plans").unwrap(), "0".repeat(32))].into()),
-=======
             resync_scopes: if number % 3 == 0 { vec!["*".to_owned()] } else { Vec::new() },
             drop_scopes: if more { vec!["store-1".to_owned()] } else { Vec::new() },
->>>>>>> theirs
             events,
         }
     })

@@ -16,11 +16,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::gateway::Gateway;
-<<<<<<< ours
 use crate::http::connection::{Connection, OwedResponse};
-use crate::http::negotiate::vary::set_vary;
-=======
->>>>>>> theirs
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 64;

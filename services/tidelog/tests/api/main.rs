@@ -58,12 +58,8 @@ mod robustness {
     mod log_under_load;
     mod malformed_ops;
     mod negotiation;
-<<<<<<< ours
-    pub(crate) mod overload;
-    mod raw_http;
-=======
     mod overload;
->>>>>>> theirs
+    mod raw_http;
     mod values;
     mod waits;
 }
