@@ -77,6 +77,6 @@ pub(crate) fn fold(folder: &mut Folder, event: &Event) -> Result<Option<EventOut
     }
     folder.fold(event).map(Some).map_err(|error| match error {
         FoldError::ResolverMissing(_) => Fault::CustomRule,
-        FoldError::NoCatalog(_) | FoldError::Catalog { .. } => Fault::Unfoldable,
+        FoldError::NoCatalog(_) | FoldError::Catalog { .. } | FoldError::Device { .. } => Fault::Unfoldable,
     })
 }

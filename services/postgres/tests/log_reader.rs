@@ -179,7 +179,7 @@ async fn a_device_sees_the_role_and_scopes_of_no_other() {
         let name = format!("UPDATE tidelog.log SET record = '{device}' WHERE position IN ({positions})");
         database.connect().await.batch_execute(&name).await.unwrap();
     }
-    let filters = [EventFilter::all(), EventFilter::new(Some([].iter()), &Scopes::All)];
+    let filters = [EventFilter::all(), EventFilter::new(Some([].iter()), &Scopes::All, None)];
     for (filter, is_device) in filters.iter().flat_map(|filter| [(filter.clone(), false), (filter.clone(), true)]) {
         let filter = if is_device { filter.of_device(own) } else { filter };
         let mut reader = LogReader::new(store.clone(), WORKSPACE, filter, (Cursor::START, Position(2_000)), ALL);

@@ -125,6 +125,9 @@ impl ModelServer {
             server_time: self.now,
             resync,
             drop,
+            resync_scopes: Vec::new(),
+            drop_scopes: Vec::new(),
+            digests: None,
             events,
         };
         Ok(Page { page, digests, after: after.position })

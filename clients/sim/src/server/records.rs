@@ -1,13 +1,13 @@
 //! Snapshots and conflicts of the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidelog_core::catalog::Catalog;
 use tidelog_core::cursor::{Cursor, RecordsCursor};
 use tidelog_core::fold::{Content, RecordKey, Side};
 use tidelog_core::ids::{DeviceId, Position, TableName};
 use tidelog_core::wire::{
-    CatalogView, ConflictView, ConflictsResponse, RecordView, RecordsEnd, RecordsResponse, SideView,
+    AuthoredEvent, CatalogView, ConflictView, ConflictsResponse, RecordView, RecordsEnd, RecordsResponse, SideView,
 };
 
 use crate::server::http::{Query, Refusal};
@@ -46,7 +46,8 @@ impl ModelServer {
         let at: Cursor = self.cursor_at(position.0);
         let start = after.map_or(projected, |after| after.start);
         let catalog = self.catalog_of_log(self.log.len()).map_or(0, |(version, _)| version.0);
-        let cursor = RecordsCursor { full: true, catalog, generation: self.generation, start, at };
+        let access = Position::START;
+        let cursor = RecordsCursor { full: true, catalog, access, generation: self.generation, start, at };
         let is_complete = !more && projected >= from;
         let folded_under = self.folder().catalog().filter(|_| is_complete);
         let (resync, drop) = self.access_since(after.map_or(0, |after| after.catalog), &view);
@@ -59,6 +60,9 @@ impl ModelServer {
                 .map(|(version, catalog)| CatalogView { version: version.0, catalog: catalog.file.clone() }),
             resync,
             drop,
+            resync_scopes: Vec::new(),
+            drop_scopes: Vec::new(),
+            replaced: BTreeMap::new(),
         };
         Ok(RecordsResponse { records, end })
     }
@@ -89,21 +93,26 @@ impl ModelServer {
                 rule: conflict.rule.to_string(),
                 status: conflict.status.as_str().to_owned(),
                 winner: conflict.winner.as_ref().map(|side| self.side(side)),
+                beaten_by: conflict.beaten_by.as_ref().map(|place| self.author_of(place.position, place.device)),
                 loser: self.side(&conflict.loser),
                 resolved_by: None,
+                changed_at: conflict.id.parts().map_or(Position::START, |(position, _)| position),
             }
         });
         ConflictsResponse { conflicts: conflicts.collect(), cursor: None, more: false }
     }
 
     fn side(&self, side: &Side) -> SideView {
-        let event = &self.log[side.position.0 as usize - 1];
         let (value, deleted) = match &side.content {
             Content::Value(value) => (Some(value.clone()), false),
             Content::Deleted => (None, true),
-            Content::Nothing => (None, false),
+            Content::NotGiven => (None, false),
         };
-        let (role, actor, at) = (event.role.clone(), event.actor.clone(), event.at);
-        SideView { position: side.position, device: side.device, role, actor, at, value, deleted }
+        SideView { event: self.author_of(side.position, side.device), value, deleted }
+    }
+
+    fn author_of(&self, position: Position, device: DeviceId) -> AuthoredEvent {
+        let event = &self.log[position.0 as usize - 1];
+        AuthoredEvent { position, device, role: event.role.clone(), actor: event.actor.clone(), at: event.at }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `TIDELOG_WRITE_RULES=1 cargo test -p tidelog --test rules` writes the page.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod examples;
 mod page;

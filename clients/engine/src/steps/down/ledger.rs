@@ -6,7 +6,7 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::{Conflict, ConflictStatus, Content, Record, RecordKey, Side, Writer};
 use tidelog_core::ids::{Actor, DeviceId, Position, Role};
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{ConflictView, SideView};
+use tidelog_core::wire::{AuthoredEvent, ConflictView, SideView};
 
 use crate::port::{ConflictRow, Signal};
 use crate::steps::down::fold_page::Folded;
@@ -36,6 +36,7 @@ pub(super) fn note_conflicts(tx: &mut Tx, me: DeviceId, events: &[Event], folded
             let mut row: ConflictRow = read_row(&row, "a conflict")?;
             row.conflict.status = change.status.as_str().to_owned();
             row.conflict.resolved_by = Some(*position);
+            row.conflict.changed_at = *position;
             tx.put(key, write_row(&row));
             tx.signals.push(Signal::Conflict(change.id.clone()));
         }
@@ -60,29 +61,35 @@ impl Sides<'_> {
             rule: conflict.rule.to_string(),
             status: conflict.status.as_str().to_owned(),
             winner: conflict.winner.as_ref().map(|side| self.view_of_side(side)),
+            beaten_by: conflict.beaten_by.as_ref().map(|place| self.author_of(place.position, place.device)),
             loser: self.view_of_side(&conflict.loser),
             resolved_by: None,
+            changed_at: conflict.id.parts().map_or(Position::START, |(position, _)| position),
         }
     }
 
-    /// A side whose event is neither on the page nor a writer of the record is shown without role and time.
     fn view_of_side(&self, side: &Side) -> SideView {
-        let (role, actor, at) = match (self.by_position.get(&side.position), self.writer(side.position)) {
+        let (value, deleted) = match &side.content {
+            Content::Value(value) => (Some(value.clone()), false),
+            Content::Deleted => (None, true),
+            Content::NotGiven => (None, false),
+        };
+        SideView { event: self.author_of(side.position, side.device), value, deleted }
+    }
+
+    /// The author of an event. One that is neither on the page nor a writer of the record is shown without role and time.
+    fn author_of(&self, position: Position, device: DeviceId) -> AuthoredEvent {
+        let (role, actor, at) = match (self.by_position.get(&position), self.writer(position)) {
             (Some(event), _) => (event.role.clone(), event.actor.clone(), event.at),
             (None, Some(writer)) => (writer.role.clone(), Actor::nobody(), writer.at),
             (None, None) => (Role::system(), Actor::nobody(), UnixMs(0)),
         };
-        let (value, deleted) = match &side.content {
-            Content::Value(value) => (Some(value.clone()), false),
-            Content::Deleted => (None, true),
-            Content::Nothing => (None, false),
-        };
-        SideView { position: side.position, device: side.device, role, actor, at, value, deleted }
+        AuthoredEvent { position, device, role, actor, at }
     }
 
     fn writer(&self, position: Position) -> Option<&Writer> {
         let record = self.before?;
-        let deletes = record.last_delete.iter().map(|delete| &delete.writer);
+        let deletes = record.deletes.kept.iter().map(|delete| &delete.writer);
         let writers = record.fields.values().map(|field| &*field.writer);
         writers.chain(deletes).find(|writer| writer.position == position)
     }

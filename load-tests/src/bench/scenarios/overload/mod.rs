@@ -53,7 +53,7 @@ struct Overload {
 pub(super) async fn run(args: &BenchArgs) -> Result<Report> {
     let program = server::program(args.tidelog.as_deref())?;
     output::note("starting Postgres, and registering workspaces and devices");
-    let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS).await.context("starting Postgres")?;
+    let postgres = Postgres::start(args.pg_bin.clone(), SHARED_BUFFERS, false).await.context("starting Postgres")?;
     // The honest device has a workspace of its own.
     let counts = DeviceCounts { in_own_workspaces: 1, in_one_workspace: DEVICES_OF_ONE_WORKSPACE };
     let devices = Devices::register(&postgres, &program, counts).await.context("registering devices")?;
