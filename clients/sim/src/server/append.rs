@@ -112,6 +112,7 @@ impl ModelServer {
             server_time: self.now,
             folded: None,
             outcomes: None,
+            more_records: false,
         }
     }
 }
