@@ -182,7 +182,8 @@ impl ModelServer {
         let conflicts = outcome.map(|outcome| outcome.conflict_ids()).unwrap_or_default();
         let is_plain = verdict == Verdict::Applied && conflicts.is_empty();
         let code = event.rejected.map(|code| code.as_str().to_owned());
-        let status = OpStatus { seq: event.seq, position: event.position, verdict, code, detail: None, conflicts, record: None };
+        let status =
+            OpStatus { seq: event.seq, position: event.position, verdict, code, detail: None, conflicts, record: None };
         (!is_plain).then_some(status)
     }
 }
