@@ -1,7 +1,5 @@
 //! `POST /sync`: push and pull in one round trip.
 
-use std::time::Duration;
-
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::cursor::Cursor;
@@ -45,7 +43,7 @@ pub(crate) async fn sync(
     let client = Client::of(&request);
     let push = gateway.push(&device, sync.push, None, &client, &RequestId::of(&request)).await?;
     let wanted = Wanted { tables: sync.tables, scopes: sync.scopes };
-    let pull = PullRequest { after, limit, wanted, wait: Duration::ZERO, digests: false, encoding };
+    let pull = PullRequest { after, limit, wanted, wait: Duration::ZERO, digests: false, encoding, takes_zstd: false };
     let (response, page) = gateway.pull(&Reader::Device(device), &pull, &client).await?;
     let push = encode(encoding, &push).map_err(|error| unwritable(&error))?;
     let [before, between, after] = sync_frame(encoding);
