@@ -4,7 +4,7 @@ pub(crate) mod pieces;
 
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{CONTENT_ENCODING, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::{Stream, StreamExt};
@@ -38,9 +38,7 @@ pub(crate) fn respond_encoded(encoding: Encoding, parts: Vec<Bytes>) -> HttpResp
 /// A response of status 200 whose body is encoded and compressed with zstd already, in parts.
 pub(crate) fn respond_compressed(encoding: Encoding, parts: Vec<Bytes>) -> HttpResponse {
     let mut response = respond_encoded(encoding, parts);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
     response
 }
 

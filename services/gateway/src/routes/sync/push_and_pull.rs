@@ -1,5 +1,7 @@
 //! `POST /sync`: push and pull in one round trip.
 
+use std::time::Duration;
+
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidelog_core::cursor::Cursor;
