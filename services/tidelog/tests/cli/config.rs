@@ -48,7 +48,7 @@ fn completions_and_man_pages_name_every_command() {
     let dir = data_dir();
     for shell in ["bash", "zsh", "fish"] {
         let script = good(tidelog(dir.path()).args(["completions", shell]));
-        assert!(script.contains("rebuild") && script.contains("--admin-listen"), "{shell}");
+        assert!(script.contains("rebuild") && script.contains("admin-listen"), "{shell}");
     }
     let pages = dir.path().join("man");
     good(tidelog(dir.path()).arg("man").arg(&pages));

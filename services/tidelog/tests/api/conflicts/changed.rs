@@ -210,5 +210,5 @@ async fn a_cursor_of_changes_is_of_its_order_and_of_its_generation() {
     owner.execute(sql, &[&world.app.workspace.0]).await.unwrap();
     get(&format!("changed_after=0&after={cursor}")).await.refused(409, "cursor_diverged");
     let anew: ConflictsResponse = get("changed_after=0").await.good();
-    assert_eq!((anew.conflicts.len(), anew.conflicts[0].changed_at), (2, Position(3)));
+    assert_eq!((anew.conflicts.len(), anew.conflicts[0].changed_at), (2, Position(5)));
 }

@@ -190,7 +190,7 @@ async fn a_page_has_digests_where_the_projector_is_exactly_there_and_if_asked_al
     let mut phone = app.phone("phone").await;
     phone.saves("notes", "a", json!({})).await;
     let page = phone.pull_page("digests=true").await;
-    assert_eq!((page.position.0, page.digests), (2, None), "nothing is folded yet");
+    assert_eq!((page.position.0, page.digests), (3, None), "nothing is folded yet");
     let projector = app.another_server(tidelog::Roles { gateway: false, projector: true }).await;
     app.folded().await;
     projector.stop().await;

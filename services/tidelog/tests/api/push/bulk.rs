@@ -227,8 +227,8 @@ async fn a_page_looks_at_a_bounded_number_of_verdicts_and_the_next_one_goes_on()
         FROM tidelog.log l JOIN tidelog.checkpoints c ON c.workspace = l.workspace AND c.live
         WHERE l.workspace = $1 AND rejected = '' AND (l.device = $2 OR l.position = ANY ($3))";
     owner.execute(sql, &[&app.workspace.0, &other.device.0, &lost_positions]).await.unwrap();
-    let sql = "UPDATE tidelog.checkpoints SET position =
-        (SELECT max(position) FROM tidelog.log l WHERE l.workspace = $1) WHERE workspace = $1 AND live";
+    let sql = "UPDATE tidelog.checkpoints SET (position, folded_position) =
+        (SELECT max(position), max(position) FROM tidelog.log l WHERE l.workspace = $1) WHERE workspace = $1 AND live";
     owner.execute(sql, &[&app.workspace.0]).await.unwrap();
 
     let mut pages = 0;

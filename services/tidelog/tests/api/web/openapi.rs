@@ -14,6 +14,7 @@ struct Operation {
 fn operations() -> Vec<Operation> {
     let document: Json = serde_json::from_str(&tidelog_gateway::openapi_json()).unwrap();
     let values = [
+        ("workspace", "5d0c7b1e-6f7a-4f57-9d0e-0d1f9d3c2b1a"),
         ("device", "92b2203a-17a1-4210-ad48-c9282171d3a7"),
         ("seq", "1"),
         ("conflict", "1.a"),
