@@ -87,9 +87,9 @@ async fn an_app_that_was_shipped_before_its_catalog_loses_nothing() {
     }
 
     // What a command that readmits nothing prints, it prints all the same.
-    let output = run(&app, &["readmit", &position, "--json"]);
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
-    let refused: Vec<Readmitted> = serde_json::from_slice(&output.stdout).unwrap();
+    let said = run(&app, &["readmit", &position, "--json"]);
+    assert_eq!(said.status.code(), Some(1), "{}", String::from_utf8_lossy(&said.stderr));
+    let refused: Vec<Readmitted> = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(refused[0].outcome, "refused", "the table is still unknown");
     assert_eq!(refused[0].code.as_deref(), Some("table_unknown"));
     let head = app.store().head(app.workspace, Position::START).await.unwrap().unwrap().head;
