@@ -45,7 +45,7 @@ impl FromStr for CorsOrigin {
         let parts = uri.as_ref().and_then(|uri| uri.scheme_str().zip(uri.authority()));
         let is_origin = parts.is_some_and(|(scheme, authority)| {
             format!("{scheme}://{authority}") == text
-                && !authority.as_str().contains('@')
+                && !authority.as_str().contains(['@', '*'])
                 && text == text.to_lowercase()
         });
         match is_origin {
