@@ -15,6 +15,7 @@ fn operations() -> Vec<Operation> {
     let document: Json = serde_json::from_str(&tidelog_gateway::openapi_json()).unwrap();
     let values = [
         ("device", "92b2203a-17a1-4210-ad48-c9282171d3a7"),
+        ("workspace", "acb5f696-c1a7-4880-934f-296a149e74e6"),
         ("seq", "1"),
         ("conflict", "1.a"),
         ("table", "notes"),
