@@ -101,6 +101,7 @@ fn method_label(method: &str) -> &'static str {
         "GET" => "GET",
         "POST" => "POST",
         "DELETE" => "DELETE",
+        "PATCH" => "PATCH",
         "HEAD" => "HEAD",
         _ => "other",
     }

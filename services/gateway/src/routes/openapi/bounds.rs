@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 use tidelog_core::limits::{
-    APP_BYTES_MAX, BATCH_OPS_MAX, NAME_BYTES_MAX, PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX, PULL_WAIT_MS_MAX,
-    PUSH_WAIT_MS_MAX,
+    APP_BYTES_MAX, BATCH_OPS_MAX, NAME_BYTES_MAX, NONCE_CHARS_MAX, NONCE_CHARS_MIN, PAGE_EVENTS_DEFAULT,
+    PAGE_EVENTS_MAX, PULL_WAIT_MS_MAX, PUSH_WAIT_MS_MAX, ROLE_BYTES_MAX,
 };
 
 /// Longest id of a conflict, in bytes.
@@ -19,6 +19,8 @@ pub(super) fn of_parameter(name: &str, method: &str) -> Option<Map<String, Json>
         "table" => json!({"pattern": format!("^{table}$")}),
         "tables" => json!({"pattern": format!("^{table}(,{table})*$")}),
         "at_least" | "changed_after" => json!({"minimum": 0, "maximum": i64::MAX}),
+        // Several of them, separated by commas.
+        "scopes" => json!({"pattern": "^[^\\u0000]*$"}),
         "state" => json!({"enum": ["plain", "full"], "default": "plain"}),
         "status" => json!({"enum": ["open", "resolved", "overtaken", "automatic"]}),
         _ => return of_member(name),
@@ -35,11 +37,14 @@ pub(super) fn of_member(name: &str) -> Option<Map<String, Json>> {
         "seq" => json!({"minimum": 1, "maximum": i64::MAX}),
         "base" => json!({"minimum": 0, "maximum": i64::MAX}),
         "limit" => json!({"minimum": 1, "maximum": PAGE_EVENTS_MAX}),
-        "device" | "replaces" => json!({"pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}),
+        "replaces_through" => json!({"minimum": 0, "maximum": i64::MAX}),
+        "device" | "replaces" | "workspace" => json!({"pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}),
         "table" | "tables" => json!({"pattern": "^[a-z][a-z0-9_]{0,62}$"}),
         "record" | "name" => text(1, NAME_BYTES_MAX),
         "scope" => json!({"maxLength": NAME_BYTES_MAX, "pattern": "^(?!\\*$)[^\\u0000]*$"}),
-        "actor" => text(0, NAME_BYTES_MAX),
+        "actor" | "scopes" => text(0, NAME_BYTES_MAX),
+        "role" => text(1, ROLE_BYTES_MAX),
+        "nonce" => text(NONCE_CHARS_MIN, NONCE_CHARS_MAX),
         "conflict" => text(1, CONFLICT_BYTES_MAX),
         "app" | "platform" => text(0, APP_BYTES_MAX),
         "ops" => json!({"maxItems": BATCH_OPS_MAX}),

@@ -16,6 +16,7 @@ fn operations() -> Vec<Operation> {
     let values = [
         ("workspace", "5d0c7b1e-6f7a-4f57-9d0e-0d1f9d3c2b1a"),
         ("device", "92b2203a-17a1-4210-ad48-c9282171d3a7"),
+        ("workspace", "acb5f696-c1a7-4880-934f-296a149e74e6"),
         ("seq", "1"),
         ("conflict", "1.a"),
         ("table", "notes"),
