@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tidelog_core::device_change::{Alias, DeviceChange};
 use tidelog_core::ids::{DeviceId, Position, Seq, WorkspaceId};
-use tidelog_core::wire::{DeviceView, RegisterResponse};
+use tidelog_core::wire::{DeviceView, RegisterResponse, TokenResponse};
 use tidelog_engine::HttpResult;
 use uuid::Uuid;
 
@@ -78,7 +78,7 @@ impl ModelServer {
         if let Some(state) = self.devices.get_mut(&device) {
             state.tokens.push(token.clone());
         }
-        ok(&std::collections::BTreeMap::from([("token", token)]))
+        ok(&TokenResponse { token, previous_until: self.now })
     }
 
     /// Makes every token of a device unknown. Returns a new one.
