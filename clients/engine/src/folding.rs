@@ -1,12 +1,13 @@
 //! Folding on the device: the one place that knows how core's folder is fed from the local database.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidelog_core::catalog::{Catalog, CatalogFile, TableFile};
 use tidelog_core::event::Event;
-use tidelog_core::fold::{EventOutcome, FoldError, Folder, Resolvers};
-use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, DeviceId, Role, Scopes, TableName};
-use tidelog_core::wire::CatalogView;
+use tidelog_core::fold::{Aliases, EventOutcome, FoldError, Folder, Resolvers};
+use tidelog_core::ids::{CatalogVersion, DeviceId, Role, Scopes, TableName};
+use tidelog_core::wire::{AliasView, CatalogView};
 
 use crate::store::{Device, Fault};
 
@@ -15,8 +16,13 @@ use crate::store::{Device, Fault};
 pub(crate) struct Rules {
     pub(crate) version: CatalogVersion,
     pub(crate) catalog: Arc<Catalog>,
+    /// The earlier names of devices.
+    pub(crate) aliases: Arc<Aliases>,
     pub(crate) resolvers: Resolvers,
 }
+
+/// The earlier names of devices, as they are stored.
+pub(crate) type Replaced = BTreeMap<DeviceId, AliasView>;
 
 /// Who the device is for the rules.
 #[derive(Debug, Clone)]
@@ -35,7 +41,12 @@ impl Rules {
         if resolvers.missing_for(&catalog).is_some() {
             return Err(Fault::CustomRule);
         }
-        Ok(Self { version, catalog: Arc::new(catalog), resolvers: resolvers.clone() })
+        Ok(Self { version, catalog: Arc::new(catalog), aliases: Arc::default(), resolvers: resolvers.clone() })
+    }
+
+    /// The same rules, where devices have these earlier names.
+    pub(crate) fn with_replaced(self, replaced: &Replaced) -> Self {
+        Self { aliases: Arc::new(Aliases::from_views(replaced)), ..self }
     }
 
     /// The default rules, for a table whose catalog is not known yet.
@@ -50,6 +61,7 @@ impl Rules {
     pub(crate) fn folder(&self) -> Folder {
         let mut folder = Folder::with_resolvers(self.resolvers.clone());
         folder.set_catalog(self.version, Arc::clone(&self.catalog));
+        folder.set_aliases(Arc::clone(&self.aliases));
         folder
     }
 }
@@ -70,12 +82,9 @@ fn unregistered() -> DeviceId {
     DeviceId::parse("ffffffff-ffff-4fff-bfff-ffffffffffff").unwrap_or(DeviceId::SYSTEM)
 }
 
-/// Folds an event; `None` for an event of a server's table that this version does not know.
-pub(crate) fn fold(folder: &mut Folder, event: &Event) -> Result<Option<EventOutcome>, Fault> {
-    if event.table.is_server_owned() && event.table.as_str() != CATALOG_TABLE {
-        return Ok(None);
-    }
-    folder.fold(event).map(Some).map_err(|error| match error {
+/// Folds an event. The folder passes over events of a server's table that it does not know.
+pub(crate) fn fold(folder: &mut Folder, event: &Event) -> Result<EventOutcome, Fault> {
+    folder.fold(event).map_err(|error| match error {
         FoldError::ResolverMissing(_) => Fault::CustomRule,
         FoldError::NoCatalog(_) | FoldError::Catalog { .. } | FoldError::Device { .. } => Fault::Unfoldable,
     })

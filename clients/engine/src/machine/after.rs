@@ -44,6 +44,10 @@ impl Engine {
                 self.lane(Lane::Up).is_due = true;
                 self.checks_digests = check_again;
             }
+            After::OutcomesAsked => {
+                self.asks_outcomes = false;
+                self.lane(Lane::Down).is_due = true;
+            }
             After::Begun(lane) => self.lane(lane).is_due = true,
             After::Later(lane) => self.retry(lane, "not_ready", 0, out),
             After::Rewind { expected, device } => {

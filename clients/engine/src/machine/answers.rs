@@ -59,7 +59,7 @@ impl Engine {
                 Read::Done => {}
             },
             Purpose::Register | Purpose::LastSeq => self.gate_answered(&purpose, &bearer, result, out),
-            Purpose::Rotate(call) => match self.read::<crate::wire::TokenResponse>(lane, &bearer, result, out) {
+            Purpose::Rotate(call) => match self.read::<tidelog_core::wire::TokenResponse>(lane, &bearer, result, out) {
                 Read::Ok(response) => self.queue_call(call, StoreToken { call, token: response.token }),
                 Read::Refused(_) | Read::Done => out.push(Command::Reply(call, Reply::Refused(Refusal::NoAnswer))),
             },

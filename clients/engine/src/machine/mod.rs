@@ -48,6 +48,8 @@ pub struct Engine {
     push_ops_max: usize,
     is_caught_up: bool,
     checks_digests: bool,
+    /// Whether the server may know more about what became of own ops than at the last look.
+    asks_outcomes: bool,
     probe_below: Option<i64>,
     /// The sign-out that waits for the outbox.
     sign_out: Option<(CallId, Unsent)>,
@@ -74,6 +76,7 @@ impl Engine {
             refused_token: None,
             is_caught_up: false,
             checks_digests: true,
+            asks_outcomes: true,
             probe_below: None,
             sign_out: None,
         }
@@ -139,8 +142,8 @@ impl Engine {
             }
             if is_ready && self.lane(Lane::Down).may_step() {
                 self.lane(Lane::Down).is_due = false;
-                let Self { is_caught_up, checks_digests, probe_below, .. } = *self;
-                self.queue(Lane::Down, DecideDown { is_caught_up, checks_digests, probe_below });
+                let Self { is_caught_up, checks_digests, asks_outcomes, probe_below, .. } = *self;
+                self.queue(Lane::Down, DecideDown { is_caught_up, checks_digests, asks_outcomes, probe_below });
             }
         }
         self.run_steps(out);

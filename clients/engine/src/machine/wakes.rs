@@ -43,7 +43,7 @@ impl Engine {
             TimerId::Down => self.end_pause(Lane::Down),
             TimerId::Poll => {
                 out.push(Command::SetTimer { id: TimerId::Poll, after_ms: self.config.poll_ms });
-                self.checks_digests = true;
+                (self.checks_digests, self.asks_outcomes) = (true, true);
                 self.make_due();
             }
             TimerId::SignOut => self.finish_sign_out(out),
@@ -85,6 +85,7 @@ impl Engine {
             Wake::Online => self.end_wait(out),
             Wake::Visible => {}
         }
+        self.asks_outcomes = true;
         for lane in [Lane::Gate, Lane::Up, Lane::Down] {
             self.lane(lane).wake();
         }

@@ -69,10 +69,7 @@ pub(crate) fn lay(
         let event = hypothetical(ground, op, position, by);
         position = event.position;
         let outcome = fold(&mut folder, &event)?;
-        predicted.push(match outcome {
-            Some(outcome) if is_known => Predicted::Verdict(outcome.verdict),
-            Some(_) | None => Predicted::Unknown,
-        });
+        predicted.push(if is_known { Predicted::Verdict(outcome.verdict) } else { Predicted::Unknown });
     }
     Ok(Laid { record: folder.record(key).cloned(), predicted })
 }

@@ -21,12 +21,14 @@ pub(crate) fn server_now(tx: &mut Tx, cx: &Cx<'_>) -> Result<UnixMs, Fault> {
 
 /// What ops are laid on.
 pub(crate) fn ground(tx: &mut Tx, cx: &Cx<'_>) -> Result<Ground, Fault> {
-    let keys = [Meta::device().key(), Meta::catalog().key(), Meta::cursor().key(), Meta::clock_offset().key()];
+    let keys = [Meta::device().key(), Meta::catalog().key(), Meta::replaced().key(), Meta::cursor().key(), Meta::clock_offset().key()];
     tx.need(&keys)?;
     let device = tx.meta(Meta::device())?;
     let catalog = tx.meta(Meta::catalog())?;
     let position = tx.meta(Meta::cursor())?.unwrap_or_default().base();
     let rules = catalog.map(|view| Rules::of(&view, &cx.config.resolvers)).transpose()?;
+    let replaced = tx.meta(Meta::replaced())?.unwrap_or_default();
+    let rules = rules.map(|rules| rules.with_replaced(&replaced));
     Ok(Ground { rules, me: Me::of(device.as_ref()), position, now: server_now(tx, cx)? })
 }
 

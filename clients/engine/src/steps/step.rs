@@ -44,6 +44,8 @@ pub(crate) enum After {
     Pulled { more: bool, check_again: bool },
     /// The lane goes on at once, but has not got further: it counts its failed attempts on.
     Begun(Lane),
+    /// The server was asked what became of own ops. What it has not folded yet is asked for at the next poll.
+    OutcomesAsked,
     /// The lane tries again later: the server is not ready.
     Later(Lane),
     /// The server has lost own ops from this seq on.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 use tidelog_core::fold::table_digest::TableDigest;
 use tidelog_core::ids::{DeviceId, Position, Role, Scope, Scopes, TableName, WorkspaceId};
-use tidelog_core::wire::CatalogView;
+use tidelog_core::wire::{AliasView, CatalogView};
 
 use crate::store::key::{Key, Part, StoreName};
 
@@ -74,6 +74,8 @@ rows! {
     kept_cursors: Vec<KeptCursor> = "cursors",
     /// The catalog in force at the cursor.
     catalog: CatalogView = "catalog",
+    /// The earlier names of devices at the cursor.
+    replaced: BTreeMap<DeviceId, AliasView> = "replaced",
     /// The tables and scopes that the app wants; all if absent.
     selection: Selection = "selection",
     /// The generation in which the records of most tables are.
@@ -225,6 +227,8 @@ pub(crate) struct SnapshotRow {
     pub(crate) events_after: Option<(String, i64)>,
     #[serde(default)]
     pub(crate) catalog: Option<CatalogView>,
+    #[serde(default)]
+    pub(crate) replaced: BTreeMap<DeviceId, AliasView>,
     #[serde(default)]
     pub(crate) digests: BTreeMap<TableName, (i64, i64, i64)>,
     /// The number of records so far.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tidelog_core::ids::{Scope, TableName};
+use tidelog_core::ids::TableName;
 use tidelog_core::time::UnixMs;
-use tidelog_core::wire::{EventView, OpStatus};
+use tidelog_core::wire::EventView;
 
-/// A page of events.
+/// A page of events. Its cursor stays the text that it came as: only the server knows what is in it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct PullPage {
     pub(crate) cursor: String,
@@ -20,19 +20,10 @@ pub(crate) struct PullPage {
     #[serde(default)]
     pub(crate) drop: Vec<TableName>,
     #[serde(default)]
-    pub(crate) resync_scopes: Vec<Scope>,
+    pub(crate) resync_scopes: Vec<String>,
     #[serde(default)]
-    pub(crate) drop_scopes: Vec<Scope>,
+    pub(crate) drop_scopes: Vec<String>,
     #[serde(default)]
     pub(crate) digests: Option<BTreeMap<TableName, String>>,
     pub(crate) events: Vec<EventView>,
-}
-
-/// A page of what became of the device's own ops.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(crate) struct OpsPage {
-    pub(crate) ops: Vec<OpStatus>,
-    pub(crate) folded_to: i64,
-    #[serde(default)]
-    pub(crate) more: bool,
 }

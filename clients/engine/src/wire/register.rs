@@ -1,6 +1,6 @@
-//! Registration, and new tokens.
+//! Registration.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidelog_core::ids::DeviceId;
 
 /// The body of `POST /devices`.
@@ -14,10 +14,4 @@ pub(crate) struct RegisterBody<'a> {
     pub(crate) replaces: Option<DeviceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replaces_through: Option<i64>,
-}
-
-/// The response to `POST /devices/self/token`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct TokenResponse {
-    pub(crate) token: String,
 }

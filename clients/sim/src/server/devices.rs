@@ -1,8 +1,9 @@
 //! Devices of the model.
 
 use serde::Deserialize;
-use tidelog_core::ids::{DeviceId, Position, WorkspaceId};
-use tidelog_core::wire::{DeviceView, RegisterResponse};
+use tidelog_core::device_change::{Alias, DeviceChange};
+use tidelog_core::ids::{DeviceId, Position, Seq, WorkspaceId};
+use tidelog_core::wire::{DeviceView, RegisterResponse, TokenResponse};
 use tidelog_engine::HttpResult;
 use uuid::Uuid;
 
@@ -13,6 +14,10 @@ use crate::server::log::{DeviceState, ModelServer};
 struct RegisterBody {
     name: String,
     nonce: String,
+    #[serde(default)]
+    replaces: Option<DeviceId>,
+    #[serde(default)]
+    replaces_through: Option<i64>,
 }
 
 impl ModelServer {
@@ -23,6 +28,10 @@ impl ModelServer {
         let next = DeviceId(Uuid::from_u128(0x1000_0000_4000_8000_0000_0000_0000 + self.devices.len() as u128 + 1));
         let device = *self.nonces.entry((key.to_owned(), body.nonce)).or_insert(next);
         let token = self.new_token();
+        let replaced = body.replaces.filter(|_| !self.devices.contains_key(&device));
+        if let Some(replaced) = replaced {
+            self.note_replacement(device, replaced, body.replaces_through);
+        }
         let state = self.devices.entry(device).or_insert_with(|| DeviceState {
             role: role.clone(),
             scopes: scopes.clone(),
@@ -42,6 +51,16 @@ impl ModelServer {
         }))
     }
 
+    fn note_replacement(&mut self, device: DeviceId, replaced: DeviceId, through: Option<i64>) {
+        let last_seq = self.devices.get(&replaced).map_or(0, |state| state.last_seq);
+        let alias = Alias { device: replaced, through: Seq(through.unwrap_or(last_seq)) };
+        let change = DeviceChange { replaces: Some(alias), ..DeviceChange::of(device) };
+        if let Ok(op) = change.to_op() {
+            self.append_catalog();
+            self.append_system(op);
+        }
+    }
+
     fn new_token(&mut self) -> String {
         self.next_token += 1;
         format!("tld_{}", self.next_token)
@@ -59,7 +78,7 @@ impl ModelServer {
         if let Some(state) = self.devices.get_mut(&device) {
             state.tokens.push(token.clone());
         }
-        ok(&std::collections::BTreeMap::from([("token", token)]))
+        ok(&TokenResponse { token, previous_until: self.now })
     }
 
     /// Makes every token of a device unknown. Returns a new one.

@@ -7,6 +7,7 @@ use tidelog_core::cursor::Cursor;
 use tidelog_core::event::Event;
 use tidelog_core::fold::{Conflict, ConflictStatus, EventOutcome, Folder, RecordKey};
 use tidelog_core::ids::{CATALOG_TABLE, CatalogVersion, ConflictId, DeviceId, Position, Role, Scopes, Seq};
+use tidelog_core::op::Op;
 use tidelog_core::time::UnixMs;
 
 /// A device of the model.
@@ -107,7 +108,13 @@ impl ModelServer {
         if known == Some(*version) {
             return;
         }
-        let Ok(op) = catalog_op(*version, catalog, *refold) else { return };
+        if let Ok(op) = catalog_op(*version, catalog, *refold) {
+            self.append_system(op);
+        }
+    }
+
+    /// Appends an op of the system device.
+    pub(crate) fn append_system(&mut self, op: Op) {
         let position = Position(self.log.len() as i64 + 1);
         let seq = Seq(self.log.iter().filter(|event| event.device.is_system()).count() as i64 + 1);
         self.log.push(Event {

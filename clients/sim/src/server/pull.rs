@@ -9,7 +9,7 @@ use tidelog_core::event::Event;
 use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
 use tidelog_core::ids::{CATALOG_TABLE, DeviceId, Position, Role, Scope, Scopes, TableName};
 use tidelog_core::verdict::Verdict;
-use tidelog_core::wire::{EventView, OpStatus, PullResponse};
+use tidelog_core::wire::{EventView, OpStatus, OpsResponse, PullResponse};
 
 use crate::server::http::{Query, Refusal};
 use crate::server::log::ModelServer;
@@ -19,8 +19,6 @@ use crate::server::log::ModelServer;
 pub(crate) struct Page {
     #[serde(flatten)]
     page: PullResponse,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digests: Option<BTreeMap<TableName, String>>,
     #[serde(skip)]
     after: Position,
 }
@@ -29,15 +27,6 @@ impl Page {
     pub(crate) fn has_news(&self) -> bool {
         !self.page.events.is_empty() || self.page.position > self.after
     }
-}
-
-/// A page of what became of ops.
-#[derive(Serialize)]
-pub(crate) struct OpsPage {
-    ops: Vec<OpStatus>,
-    folded_to: i64,
-    last_seq: i64,
-    more: bool,
 }
 
 /// What a caller may see and wants to see.
@@ -127,10 +116,10 @@ impl ModelServer {
             drop,
             resync_scopes: Vec::new(),
             drop_scopes: Vec::new(),
-            digests: None,
+            digests,
             events,
         };
-        Ok(Page { page, digests, after: after.position })
+        Ok(Page { page, after: after.position })
     }
 
     /// The tables that a role has gained and lost between two positions.
@@ -164,12 +153,12 @@ impl ModelServer {
     }
 
     /// The ops of a device after a seq that did not simply apply.
-    pub(crate) fn ops(&self, device: DeviceId, query: &Query) -> OpsPage {
+    pub(crate) fn ops(&self, device: DeviceId, query: &Query) -> OpsResponse {
         let after = query.number("after").unwrap_or_default();
-        let own = self.log.iter().filter(|event| event.device == device && event.seq.0 > after);
-        let ops = own.filter_map(|event| self.op_status(event));
-        let last_seq = self.devices[&device].last_seq;
-        OpsPage { ops: ops.collect(), folded_to: self.projected as i64, last_seq, more: false }
+        let own = self.log.iter().filter(|event| event.device == device && event.position.0 <= self.projected as i64);
+        let folded_to = own.clone().map(|event| event.seq.0).max().unwrap_or_default();
+        let ops = own.filter(|event| event.seq.0 > after).filter_map(|event| self.op_status(event));
+        OpsResponse { ops: ops.collect(), folded_to, last_seq: self.devices[&device].last_seq, more: false }
     }
 
     fn op_status(&self, event: &Event) -> Option<OpStatus> {

@@ -51,6 +51,8 @@ impl ModelServer {
         let is_complete = !more && projected >= from;
         let folded_under = self.folder().catalog().filter(|_| is_complete);
         let (resync, drop) = self.access_since(after.map_or(0, |after| after.catalog), &view);
+        let aliases = self.folder().aliases().iter().filter(|_| is_complete);
+        let replaced: BTreeMap<_, _> = aliases.map(|(device, alias)| (device, alias.into())).collect();
         let end = RecordsEnd {
             cursor: cursor.to_string(),
             position,
@@ -62,7 +64,7 @@ impl ModelServer {
             drop,
             resync_scopes: Vec::new(),
             drop_scopes: Vec::new(),
-            replaced: BTreeMap::new(),
+            replaced,
         };
         Ok(RecordsResponse { records, end })
     }

@@ -72,7 +72,8 @@ impl World {
         let head = self.server.head();
         (0..self.places.len()).all(|place| match self.ask(place, Call::Status) {
             Some(Reply::Status(Durable { pending, position, is_reading_snapshot, device, .. })) => {
-                let is_there = pending == 0 && position == head && !is_reading_snapshot;
+                let asks = self.places[place].store.asks_outcomes();
+                let is_there = pending == 0 && position == head && !is_reading_snapshot && !asks;
                 let has_nothing = device.is_none() && pending == 0;
                 let is_blocked = self.tabs[self.leader_of(place)].engine.status().gate == Gate::Blocked(Why::Revoked);
                 is_there || has_nothing || is_blocked

@@ -71,6 +71,11 @@ impl SimStore {
         self.meta("device").and_then(|row| rmp_serde::from_slice::<DeviceRow>(row).ok()).map(|row| row.device)
     }
 
+    /// Whether the device still asks what became of its ops.
+    pub(crate) fn asks_outcomes(&self) -> bool {
+        self.meta("ask_outcomes").is_some()
+    }
+
     /// The tables that the app wants.
     pub(crate) fn selected(&self) -> Option<BTreeSet<TableName>> {
         self.meta("selection").and_then(|row| rmp_serde::from_slice::<SelectionRow>(row).ok())?.tables

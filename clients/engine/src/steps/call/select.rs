@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tidelog_core::ids::TableName;
 
 use crate::port::{CallId, Reply};
-use crate::steps::down::{drop_scope, drop_tables};
+use crate::steps::down::{drop_scopes, drop_tables};
 use crate::steps::step::{After, Cx, Step};
 use crate::store::{CursorRow, Fault, Meta, Selection, SnapshotRow, SnapshotTables, Tx};
 
@@ -43,9 +43,8 @@ impl Step for Select {
             (None, Some(_)) | (Some(_), None) => true,
             (Some(old), Some(new)) => {
                 let stays: BTreeSet<_> = kept.iter().filter(|table| !lost.contains(*table)).cloned().collect();
-                for scope in old.difference(new) {
-                    drop_scope(tx, &stays, scope)?;
-                }
+                let lost: BTreeSet<_> = old.difference(new).collect();
+                drop_scopes(tx, &stays, |scope| lost.contains(scope))?;
                 !new.is_subset(old)
             }
         };

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use tidelog_core::device_change::DeviceChange;
 use tidelog_core::event::Event;
 use tidelog_core::fold::RecordKey;
 use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
-use tidelog_core::ids::{RecordId, Role, Scope, Scopes, TableName};
-use tidelog_core::value::{Fields, Value};
+use tidelog_core::ids::{DEVICES_TABLE, RecordId, Scope, TableName};
 
 use crate::port::{ConflictRow, Signal};
 use crate::steps::down::fold_page::add_to_digests;
 use crate::steps::place::place_of;
 use crate::store::{Device, Fault, Meta, Part, Range, RecordRow, Selection, StoreName, Tx, read_row};
-
-/// The table of the events that say what a device may do.
-const DEVICES_TABLE: &str = "_devices";
 
 /// Deletes the records of tables, with their digests and conflicts. Ops in the outbox stay.
 pub(crate) fn drop_tables(tx: &mut Tx, tables: &BTreeSet<TableName>) -> Result<(), Fault> {
@@ -35,20 +32,25 @@ pub(crate) fn drop_tables(tx: &mut Tx, tables: &BTreeSet<TableName>) -> Result<(
     Ok(())
 }
 
-/// Deletes the records of a scope from tables.
-pub(crate) fn drop_scope(tx: &mut Tx, tables: &BTreeSet<TableName>, scope: &Scope) -> Result<(), Fault> {
+/// Deletes the records of scopes from tables.
+pub(crate) fn drop_scopes(
+    tx: &mut Tx,
+    tables: &BTreeSet<TableName>,
+    is_dropped: impl Fn(&Scope) -> bool,
+) -> Result<(), Fault> {
     for table in tables {
         let generation = place_of(tx, table)?.generation;
         let mut delta = TableDigest::EMPTY;
-        for (key, row) in tx.range(&Range::records(generation, table, Some(scope)))? {
+        for (key, row) in tx.range(&Range::records(generation, table, None))? {
+            let [_, _, Part::Text(scope), Part::Text(record)] = &key.path[..] else { continue };
+            let scope = Scope::parse(scope.as_str()).map_err(|_| Fault::Unfoldable)?;
+            if !is_dropped(&scope) {
+                continue;
+            }
+            let record = RecordId::parse(record.as_str()).map_err(|_| Fault::Unfoldable)?;
             let row: RecordRow = read_row(&row, "a record")?;
-            let record = match key.path.last() {
-                Some(Part::Text(record)) => RecordId::parse(record.as_str()).map_err(|_| Fault::Unfoldable)?,
-                Some(Part::Int(_)) | None => continue,
-            };
             if let Some(fields) = row.live_fields() {
-                let record = RecordKey { table: table.clone(), scope: scope.clone(), record };
-                delta.remove(RecordHash::of(&record, fields));
+                delta.remove(RecordHash::of(&RecordKey { table: table.clone(), scope, record }, fields));
             }
             tx.delete(key);
         }
@@ -62,31 +64,15 @@ pub(crate) fn drop_scope(tx: &mut Tx, tables: &BTreeSet<TableName>, scope: &Scop
 
 /// Learns what the device itself may do from now on.
 pub(super) fn note_own_rights(tx: &mut Tx, device: &mut Device, events: &[Event]) {
-    let is_own =
-        |event: &&Event| event.table.as_str() == DEVICES_TABLE && event.record.as_str() == device.device.to_string();
-    let Some(fields) = events.iter().rfind(is_own).and_then(|event| event.intent.fields()) else { return };
-    let role = role_in(fields).unwrap_or_else(|| device.role.clone());
-    let scopes = scopes_in(fields).unwrap_or_else(|| device.scopes.clone());
+    let changes = events.iter().filter(|event| event.table.as_str() == DEVICES_TABLE);
+    let mut own = changes.filter_map(|event| DeviceChange::from_event(event).ok()).filter(|it| it.device == device.device);
+    let Some(DeviceChange { role: Some(role), scopes: Some(scopes), .. }) = own.rfind(|it| it.role.is_some()) else {
+        return;
+    };
     if role != device.role || scopes != device.scopes {
         (device.role, device.scopes) = (role, scopes);
         tx.set_meta(Meta::device(), device);
     }
-}
-
-fn role_in(fields: &Fields) -> Option<Role> {
-    match fields.0.get("role")? {
-        Value::Text(role) => Role::parse(role.as_str()).ok(),
-        _ => None,
-    }
-}
-
-fn scopes_in(fields: &Fields) -> Option<Scopes> {
-    let Value::Array(scopes) = fields.0.get("scopes")? else { return None };
-    let texts = scopes.iter().map(|scope| match scope {
-        Value::Text(scope) => Some(scope.as_str()),
-        _ => None,
-    });
-    Scopes::parse(&texts.collect::<Option<Vec<_>>>()?).ok()
 }
 
 impl Selection {

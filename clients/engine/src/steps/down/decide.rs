@@ -17,6 +17,8 @@ pub(crate) struct DecideDown {
     pub(crate) is_caught_up: bool,
     /// Whether the digests are compared.
     pub(crate) checks_digests: bool,
+    /// Whether the server may know more about what became of own ops than at the last look.
+    pub(crate) asks_outcomes: bool,
     /// The server refuses the cursor: it is asked about the kept ones below this position.
     pub(crate) probe_below: Option<i64>,
 }
@@ -63,7 +65,7 @@ impl Step for DecideDown {
             begin_snapshot(tx, SnapshotTables::Only(stale))?;
             return Ok(After::Again(Lane::Down));
         }
-        if let Some(seq) = tx.meta(Meta::ask_outcomes())? {
+        if let Some(seq) = tx.meta(Meta::ask_outcomes())?.filter(|_| self.asks_outcomes) {
             return Ok(ask.outcomes(seq));
         }
         if let Some(after) = tx.meta(Meta::ask_conflicts())? {

@@ -1,14 +1,15 @@
 //! Folds the events of a page into a generation of records.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tidelog_core::event::Event;
 use tidelog_core::fold::table_digest::{RecordHash, TableDigest};
 use tidelog_core::fold::{EventOutcome, Folder, Record, RecordKey};
 use tidelog_core::ids::{Position, TableName};
-use tidelog_core::wire::CatalogView;
+use tidelog_core::wire::{AliasView, CatalogView};
 
-use crate::folding::{Rules, fold};
+use crate::folding::{Replaced, Rules, fold};
 use crate::store::{Fault, Key, Meta, RecordRow, Tx, digest_of_row, digest_to_row, read_row, write_row};
 
 /// What folding a page has done.
@@ -23,6 +24,8 @@ pub(super) struct Folded {
     pub(super) deltas: BTreeMap<TableName, TableDigest>,
     /// The catalog in force after the page, if the page has one.
     pub(super) catalog: Option<CatalogView>,
+    /// The earlier names of devices after the page, if the page has changed them.
+    pub(super) replaced: Option<Replaced>,
 }
 
 /// Folds events into the records of the generations in which their tables are.
@@ -50,9 +53,7 @@ pub(super) fn fold_events(
     }
     let mut outcomes = BTreeMap::new();
     for event in events {
-        if let Some(outcome) = fold(&mut folder, event)? {
-            outcomes.insert(event.position, outcome);
-        }
+        outcomes.insert(event.position, fold(&mut folder, event)?);
     }
     let mut deltas: BTreeMap<TableName, TableDigest> = BTreeMap::new();
     let mut keys = Vec::new();
@@ -70,7 +71,10 @@ pub(super) fn fold_events(
     }
     let catalog = folder.catalog().filter(|(now, _)| Some(*now) != version);
     let catalog = catalog.map(|(version, catalog)| CatalogView { version: version.0, catalog: catalog.file.clone() });
-    Ok(Folded { outcomes, before, keys, deltas, catalog })
+    let known = rules.map(|rules| Arc::clone(&rules.aliases)).unwrap_or_default();
+    let replaced = (*folder.aliases() != known)
+        .then(|| folder.aliases().iter().map(|(device, alias)| (device, AliasView::from(alias))).collect());
+    Ok(Folded { outcomes, before, keys, deltas, catalog, replaced })
 }
 
 /// Adds to the digests of tables.

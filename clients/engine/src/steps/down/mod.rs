@@ -10,7 +10,7 @@ mod own;
 mod page;
 mod snapshot;
 
-pub(crate) use access::{drop_scope, drop_tables};
+pub(crate) use access::{drop_scopes, drop_tables};
 pub(crate) use decide::DecideDown;
 pub(crate) use outcomes::{TakeConflicts, TakeOutcomes};
 pub(crate) use page::TakePage;

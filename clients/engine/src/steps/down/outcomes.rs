@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 
 use tidelog_core::verdict::Verdict;
-use tidelog_core::wire::{ConflictsResponse, OpStatus};
+use tidelog_core::wire::{ConflictsResponse, OpStatus, OpsResponse};
 
 use crate::port::{ConflictRow, Lane, Outcome, Signal};
 use crate::steps::outbox;
 use crate::steps::step::{After, Cx, Step};
 use crate::store::{Device, Fault, Key, Meta, OutcomeRow, Range, SentRow, StoreName, Tx, read_row, write_row};
-use crate::wire::{OpsPage, decode_op};
+use crate::wire::decode_op;
 
 /// Takes what became of own ops. Without a page the server cannot tell it.
 pub(crate) struct TakeOutcomes {
-    pub(crate) page: Option<OpsPage>,
+    pub(crate) page: Option<OpsResponse>,
 }
 
 impl Step for TakeOutcomes {
     fn run(&self, tx: &mut Tx, _: &Cx<'_>) -> Result<After, Fault> {
-        tx.need(&[Meta::device().key(), Meta::ask_outcomes().key(), Meta::cursor().key()])?;
+        tx.need(&[Meta::device().key(), Meta::ask_outcomes().key(), Meta::acked().key()])?;
         let (Some(device), Some(asked)) = (tx.meta(Meta::device())?, tx.meta(Meta::ask_outcomes())?) else {
             return Ok(After::Again(Lane::Down));
         };
@@ -26,9 +26,6 @@ impl Step for TakeOutcomes {
             tx.delete_meta(Meta::ask_outcomes());
             return Ok(After::Again(Lane::Down));
         };
-        if page.folded_to < tx.meta(Meta::cursor())?.unwrap_or_default().position {
-            return Ok(After::Later(Lane::Down));
-        }
         let mut ids: BTreeMap<i64, (i64, SentRow)> = BTreeMap::new();
         for (key, row) in tx.range(&Range::ops_after(StoreName::Sent, device.ids_after + asked, usize::MAX))? {
             let row: SentRow = read_row(&row, "an op")?;
@@ -44,11 +41,13 @@ impl Step for TakeOutcomes {
                 note(tx, &device, (*id, row), status)?;
             }
         }
-        match page.ops.last().filter(|_| page.more) {
-            Some(last) => tx.set_meta(Meta::ask_outcomes(), &last.seq.0),
-            None => tx.delete_meta(Meta::ask_outcomes()),
+        if page.more || page.folded_to < tx.meta(Meta::acked())?.unwrap_or_default().seq {
+            tx.set_meta(Meta::ask_outcomes(), &page.folded_to.max(asked));
+        } else {
+            tx.delete_meta(Meta::ask_outcomes());
         }
-        Ok(After::Again(Lane::Down))
+        // The rest is not folded yet: the events go first.
+        Ok(if page.more { After::Again(Lane::Down) } else { After::OutcomesAsked })
     }
 }
 

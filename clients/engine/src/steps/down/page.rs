@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use tidelog_core::catalog::Catalog;
 use tidelog_core::event::Event;
 use tidelog_core::fold::RecordKey;
-use tidelog_core::ids::{CATALOG_TABLE, TableName};
+use tidelog_core::ids::{CATALOG_TABLE, Scope, TableName};
 
 use crate::folding::Rules;
 use crate::port::{Lane, Signal};
-use crate::steps::down::access::{drop_scope, drop_tables, note_own_rights};
+use crate::steps::down::access::{drop_scopes, drop_tables, note_own_rights};
 use crate::steps::down::digests::compare;
 use crate::steps::down::fold_page::{Folded, add_to_digests, fold_events};
 use crate::steps::down::ledger::note_conflicts;
@@ -62,6 +62,9 @@ impl Step for TakePage {
         if let Some(catalog) = &folded.catalog {
             tx.set_meta(Meta::catalog(), catalog);
         }
+        if let Some(replaced) = &folded.replaced {
+            tx.set_meta(Meta::replaced(), replaced);
+        }
         self.move_cursor(tx, &local)?;
         note_server_time(tx, cx, self.page.server_time)?;
         if !folded.keys.is_empty() {
@@ -86,6 +89,7 @@ impl TakePage {
             Meta::selection().key(),
             Meta::stale().key(),
             Meta::catalog().key(),
+            Meta::replaced().key(),
             Meta::kept_cursors().key(),
             Meta::generation().key(),
             Meta::clock_offset().key(),
@@ -100,12 +104,14 @@ impl TakePage {
             return Ok(None);
         }
         let catalog = tx.meta(Meta::catalog())?;
+        let replaced = tx.meta(Meta::replaced())?.unwrap_or_default();
+        let rules = catalog.map(|view| Rules::of(&view, &cx.config.resolvers)).transpose()?;
         Ok(Some(Local {
             device,
             cursor,
             selection,
             stale: tx.meta(Meta::stale())?.unwrap_or_default(),
-            rules: catalog.map(|view| Rules::of(&view, &cx.config.resolvers)).transpose()?,
+            rules: rules.map(|rules| rules.with_replaced(&replaced)),
         }))
     }
 
@@ -119,10 +125,9 @@ impl TakePage {
             return Ok(());
         }
         let readable: BTreeSet<_> = local.rules.iter().flat_map(|it| it.catalog.tables.keys()).cloned().collect();
-        for scope in &self.page.drop_scopes {
-            drop_scope(tx, &readable, scope)?;
-        }
-        if self.page.resync_scopes.iter().any(|scope| local.selection.has_scope(scope)) {
+        let drop = &self.page.drop_scopes;
+        drop_scopes(tx, &readable, |scope| drop.iter().any(|it| names(it, scope)))?;
+        if !self.page.resync_scopes.is_empty() {
             local.stale.extend(readable.iter().filter(wanted).cloned());
         }
         Ok(())
@@ -200,6 +205,11 @@ impl TakePage {
         tx.set_meta(Meta::kept_cursors(), &kept);
         Ok(())
     }
+}
+
+/// Whether an item of `drop_scopes` names a scope: `*` is every scope but the one of everyone.
+fn names(item: &str, scope: &Scope) -> bool {
+    if item == "*" { !scope.is_everyones() } else { item == scope.as_str() }
 }
 
 /// The events of a page, for the fold.

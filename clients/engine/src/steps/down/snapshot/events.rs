@@ -29,12 +29,15 @@ impl Step for TakeEvents {
             return Ok(After::Again(Lane::Down));
         };
         let events = read_events(&self.page)?;
-        let has_changed_access = !self.page.resync.is_empty() || !self.page.drop.is_empty();
-        if events.iter().any(asks_for_refold) || has_changed_access {
+        let PullPage { resync, drop, resync_scopes, drop_scopes, .. } = &self.page;
+        let is_same_access =
+            resync.is_empty() && drop.is_empty() && resync_scopes.is_empty() && drop_scopes.is_empty();
+        if events.iter().any(asks_for_refold) || !is_same_access {
             begin_snapshot(tx, snapshot.tables)?;
             return Ok(After::Later(Lane::Down));
         }
         let rules = snapshot.catalog.as_ref().map(|view| Rules::of(view, &cx.config.resolvers)).transpose()?;
+        let rules = rules.map(|rules| rules.with_replaced(&snapshot.replaced));
         let is_wanted = |table: &_| match &snapshot.tables {
             SnapshotTables::All => true,
             SnapshotTables::Only(tables) => tables.contains(table),
@@ -50,6 +53,9 @@ impl Step for TakeEvents {
         }
         if folded.catalog.is_some() {
             snapshot.catalog = folded.catalog;
+        }
+        if let Some(replaced) = folded.replaced {
+            snapshot.replaced = replaced;
         }
         let cursor = tx.meta(Meta::cursor())?.unwrap_or_default();
         if self.page.position < cursor.position && self.page.more {

@@ -61,6 +61,7 @@ fn swap_all(tx: &mut Tx, snapshot: &SnapshotRow, reached: &Reached) -> Result<()
     if let Some(catalog) = &snapshot.catalog {
         tx.set_meta(Meta::catalog(), catalog);
     }
+    tx.set_meta(Meta::replaced(), &snapshot.replaced);
     if tx.meta(Meta::stale())?.is_some() {
         tx.delete_meta(Meta::stale());
     }

@@ -28,7 +28,8 @@ impl Step for TakeRecords {
         let snapshot = tx.meta(Meta::snapshot())?.filter(is_asked);
         let Some(mut snapshot) = snapshot else { return Ok(After::Again(Lane::Down)) };
         let end = &self.page.end;
-        if !end.resync.is_empty() || !end.drop.is_empty() {
+        let has_changed_scopes = !end.resync_scopes.is_empty() || !end.drop_scopes.is_empty();
+        if !end.resync.is_empty() || !end.drop.is_empty() || has_changed_scopes {
             // What the device may read has changed while it read: another start is simpler than to mend this one.
             begin_snapshot(tx, snapshot.tables)?;
             return Ok(After::Again(Lane::Down));
@@ -40,7 +41,7 @@ impl Step for TakeRecords {
             tx.set_meta(Meta::snapshot(), &snapshot);
             return Ok(if end.more { After::Again(Lane::Down) } else { After::Later(Lane::Down) });
         };
-        snapshot.catalog = end.catalog.clone();
+        (snapshot.catalog, snapshot.replaced) = (end.catalog.clone(), end.replaced.clone());
         let reached = Reached { cursor: pull_cursor.to_string(), position: end.position.0 };
         let cursor = tx.meta(Meta::cursor())?.unwrap_or_default();
         if cursor.cursor.is_some() && reached.position < cursor.position {

@@ -91,6 +91,7 @@ pub(crate) fn begin_snapshot(tx: &mut Tx, tables: SnapshotTables) -> Result<(), 
         after: None,
         events_after: None,
         catalog: None,
+        replaced: Default::default(),
         digests: Default::default(),
         records: 0,
     };
