@@ -31,6 +31,8 @@ const GROUPS_MAX: usize = 16;
 pub struct GatewayConfig {
     /// The database.
     pub store: Store,
+    /// A connection to the database for health and metrics alone: they are answered while all others are busy.
+    pub health_store: Store,
     /// In-process wake-ups: what was appended and folded, here and in other processes.
     pub wakeups: Arc<Wakeups>,
     /// Clock and randomness.
@@ -69,6 +71,7 @@ fn groups_max(connections: usize, workers: usize) -> usize {
 /// What it does is in `impl Gateway` blocks beside the concept: `auth`, `push`, `pull`, `read`.
 pub struct Gateway {
     pub(crate) store: Store,
+    pub(crate) health_store: Store,
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) runtime: Runtime,
     pub(crate) registry: Registry,
@@ -126,6 +129,7 @@ impl Gateway {
             stopping: config.stopping,
             resolvers: config.resolvers,
             store: config.store,
+            health_store: config.health_store,
             wakeups: config.wakeups,
             runtime: config.runtime,
             registry: config.registry,

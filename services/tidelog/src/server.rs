@@ -23,6 +23,9 @@ const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Wake-up hints of other processes that are received and not yet passed on.
 const RECEIVED_HINTS_MAX: usize = 1_024;
 
+/// Connections for health and metrics. One is enough, since all who ask share its answer.
+const HEALTH_CONNECTIONS: usize = 1;
+
 /// A running server. If it is dropped without [`Server::stop`], the projector's step is aborted and the other tasks end
 /// with the tokio runtime.
 pub struct Server {
@@ -42,8 +45,10 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         Durability::of(&config.database_url).await?.check(config.allow_unsafe_durability)?;
         migrate(&config.database_url).await?;
-        let pool_size = config.pool_size.saturating_sub(ProjectorHandle::connections(&config)).max(1);
-        let store = Store::new(&StoreConfig { url: config.database_url.clone(), pool_size })?;
+        let pool = |pool_size| Store::new(&StoreConfig { url: config.database_url.clone(), pool_size });
+        let health_store = pool(HEALTH_CONNECTIONS)?;
+        let taken = ProjectorHandle::connections(&config) + HEALTH_CONNECTIONS;
+        let store = pool(config.pool_size.saturating_sub(taken).max(1))?;
         ensure_catalog(&store, &config).await?;
         match views::apply(&config.database_url).await {
             Ok(outcome) => outcome.advice().into_iter().for_each(|advice| tracing::warn!("{advice}")),
@@ -74,6 +79,7 @@ impl Server {
         }
         let gateway = Gateway::start(GatewayConfig {
             store,
+            health_store,
             wakeups,
             runtime: config.runtime.clone(),
             registry,

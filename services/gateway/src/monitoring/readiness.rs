@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidelog_core::time::UnixMs;
+use tidelog_postgres::Store;
 
 use crate::caches::presence::ACTIVE_AGE_MS_MAX;
 use crate::gateway::Gateway;
@@ -64,9 +65,9 @@ impl Gateway {
         let work = async move {
             let since = UnixMs(gateway.runtime.clock.now().0 - ACTIVE_AGE_MS_MAX);
             DatabaseReport {
-                lagging: gateway.store.lagging().await.map_err(|error| error.to_string()),
-                active_devices: gateway.store.active_devices(since).await.ok(),
-                catalog: gateway.catalogs.current().await.map(drop).map_err(|error| error.detail),
+                lagging: gateway.health_store.lagging().await.map_err(|error| error.to_string()),
+                active_devices: gateway.health_store.active_devices(since).await.ok(),
+                catalog: catalog_of(&gateway.health_store).await,
             }
         };
         self.database_reports.run(&self.tasks, PROBE_TIMEOUT, work).await
@@ -116,6 +117,18 @@ impl Gateway {
             return Err(format!("{} MiB left on the disk of the database", free / (1024 * 1024)));
         }
         Ok(())
+    }
+}
+
+/// Whether a catalog is in force.
+async fn catalog_of(store: &Store) -> Result<(), String> {
+    match store.catalog_in_force().await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("no catalog is in force yet".to_owned()),
+        Err(error) => {
+            tracing::warn!(%error, "the catalog cannot be read");
+            Err("the catalog cannot be read".to_owned())
+        }
     }
 }
 

@@ -55,6 +55,7 @@ mod records {
 }
 mod robustness {
     mod bad_input;
+    mod health;
     mod log_under_load;
     mod malformed_ops;
     mod negotiation;
