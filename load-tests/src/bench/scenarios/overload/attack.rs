@@ -15,12 +15,15 @@ use tokio::time::{sleep, sleep_until};
 
 use super::honest::{PUSH, zstd_post};
 use super::rude::RudeConnection;
-use super::{BATCH, CAPACITY_CONNECTIONS};
 use crate::bench::environment::devices::{Device, Devices};
 use crate::bench::generator::payloads::OpTemplates;
 use crate::bench::http::{self, parse_head};
 use crate::bench::plan::Scenario;
 
+/// Ops of a push while the capacity is measured and exceeded.
+pub(super) const BATCH: u64 = 10;
+/// Connections that measure the capacity.
+pub(super) const CAPACITY_CONNECTIONS: usize = 32;
 /// Long polls whose clients hang up.
 const WAITS: usize = 1_100;
 /// Bodies that never end, their announced length, and what is sent of each.

@@ -9,6 +9,7 @@ use anyhow::Result;
 use tokio::task::JoinHandle;
 
 use crate::bench::http::{self, Connection};
+use crate::output;
 
 /// Time between two questions.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -23,21 +24,27 @@ pub(super) struct Probing {
 pub(super) struct Health {
     /// The slowest answer, with the time to connect.
     pub(super) slowest_ms: f64,
+    /// Answers other than 200: a load balancer would take the server out.
+    pub(super) unready: u32,
 }
 
-/// Asks `/health/ready` on a new connection each time. An answer other than 200 is an error of the run.
+/// Asks `/health/ready` on a new connection each time.
 pub(super) fn probe(address: SocketAddr) -> Probing {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stopped);
     let thread = tokio::task::spawn_blocking(move || {
-        let mut slowest = Duration::ZERO;
+        let (mut slowest, mut unready) = (Duration::ZERO, 0);
         while !flag.load(Ordering::Relaxed) {
             let asked = Instant::now();
-            Connection::open(address)?.exchange(&http::get("/health/ready", "", "application/json"))?;
+            let mut connection = Connection::open(address)?;
+            if let Err(error) = connection.exchange(&http::get("/health/ready", "", "application/json")) {
+                output::note(format_args!("  health: {error:#}"));
+                unready += 1;
+            }
             slowest = slowest.max(asked.elapsed());
             std::thread::sleep(INTERVAL);
         }
-        Ok(Health { slowest_ms: slowest.as_secs_f64() * 1_000.0 })
+        Ok(Health { slowest_ms: slowest.as_secs_f64() * 1_000.0, unready })
     });
     Probing { stopped, thread }
 }

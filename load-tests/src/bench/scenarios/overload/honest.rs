@@ -10,6 +10,7 @@ use crate::bench::environment::devices::Device;
 use crate::bench::generator::payloads::OpTemplates;
 use crate::bench::http::{self, Connection};
 use crate::bench::measure::latency::Latencies;
+use crate::output;
 
 /// Pushes of the honest device in each part of a row.
 pub(super) const PUSHES: u32 = 50;
@@ -58,7 +59,7 @@ impl Honest {
                 let due = begin + interval * number;
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 if let Err(error) = self.push_one() {
-                    crate::output::note(format_args!("  the honest device was refused: {error:#}"));
+                    output::note(format_args!("  the honest device was refused: {error:#}"));
                     noticed.refused += 1;
                     self.connection = Connection::open(self.address)?;
                 }

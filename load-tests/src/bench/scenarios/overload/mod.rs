@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use self::attack::{Attack, Tally};
+use self::attack::{Attack, BATCH, CAPACITY_CONNECTIONS, Tally};
 use self::honest::{Honest, PUSHES};
 use crate::bench::args::BenchArgs;
 use crate::bench::environment::MeasuredServer;
@@ -29,12 +29,8 @@ use crate::{output, server};
 
 /// Devices that share one workspace: as many as an attack has.
 const DEVICES_OF_ONE_WORKSPACE: usize = 1_500;
-/// Connections that measure the capacity.
-const CAPACITY_CONNECTIONS: usize = 32;
 /// How long the capacity is measured, after a warm-up of a second.
 const CAPACITY_TIME: Duration = Duration::from_secs(5);
-/// Ops of a push while the capacity is measured and exceeded.
-const BATCH: u64 = 10;
 /// Time between two pushes of the honest device while nobody else does anything.
 const QUIET_INTERVAL: Duration = Duration::from_millis(60);
 /// Soft limit of file descriptors that the server starts with, as most systems have it.
@@ -105,11 +101,12 @@ impl Overload {
         }
         let quiet_p99 = Spread::one(quiet.p99_ms());
         add("honest pushes refused, of 50", f64::from(attacked.refused), "", &at_most(0.0));
-        add("p99 of honest pushes", attacked.p99_ms(), "ms", &|figure| {
+        add("p99 of honest pushes, beside the quiet p99", attacked.p99_ms(), "ms", &|figure| {
             let figure = figure.beside(quiet_p99, None);
             if capacity > 0.0 { figure.target(Target::RatioAtMost(5.0)) } else { figure }
         });
         add("slowest answer of health", health.slowest_ms, "ms", &at_most(1_000.0));
+        add("answers of health other than 200", f64::from(health.unready), "", &at_most(0.0));
         add("growth of memory", growth as f64 / MIB, "MiB", &at_most(256.0));
         if let Some(end) = tally.slowest_end() {
             add("slowest end of a hung-up wait", end.as_secs_f64(), "s", &at_most(2.0));

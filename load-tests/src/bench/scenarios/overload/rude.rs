@@ -56,6 +56,9 @@ impl RudeConnection {
             if let Some(head) = parse_head(&self.received)? {
                 let Framing::Length(length) = head.framing else { anyhow::bail!("an answer in chunks") };
                 if self.received.len() >= head.bytes + length {
+                    if ends_connection(&self.received[..head.bytes]) {
+                        self.stream = None;
+                    }
                     return Ok(head.status);
                 }
             }
@@ -63,4 +66,9 @@ impl RudeConnection {
             (count > 0).then_some(()).context("the server closed the connection")?;
         }
     }
+}
+
+/// Whether the server closes the connection after the answer with this head.
+fn ends_connection(head: &[u8]) -> bool {
+    String::from_utf8_lossy(head).to_ascii_lowercase().contains("\r\nconnection: close\r\n")
 }
