@@ -5,6 +5,7 @@ pub(crate) mod page;
 pub(crate) mod shared_pages;
 pub(crate) mod stream;
 pub(crate) mod tail_cache;
+mod zstd_frame;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +50,9 @@ pub(crate) struct PullRequest {
     pub(crate) digests: bool,
     /// The encoding of the response.
     pub(crate) encoding: Encoding,
+    /// Whether the caller takes zstd. Then a page that may be shared is compressed once. Others are compressed as they are
+    /// sent, like every other response.
+    pub(crate) takes_zstd: bool,
 }
 
 /// The state of a log when a pull looked at it.
@@ -232,8 +236,14 @@ impl Gateway {
         let (workspace, range) = (reader.workspace(), (after, log.head));
         let shared_filter = filter.of_any_device();
         let read = || self.read_page(workspace, shared_filter.clone(), range, pull);
-        let key =
-            PageKey { workspace, after, limit: pull.limit, encoding: pull.encoding, filter: shared_filter.clone() };
+        let key = PageKey {
+            workspace,
+            after,
+            limit: pull.limit,
+            encoding: pull.encoding,
+            is_compressed: pull.takes_zstd,
+            filter: shared_filter.clone(),
+        };
         let (mut shared, is_read_here) = self.shared_pages.get_or_read(key.clone(), read()).await?;
         if !is_read_here {
             if shared.is_whole_at(log.head) && self.has_end_of(workspace, &shared.page).await? {
@@ -264,7 +274,11 @@ impl Gateway {
         // everything else that is done to them.
         let page = self.tasks.spawn(async move { log.next_page().await }).await;
         let page = page.map_err(|_| ApiError::unavailable("the server is stopping"))??;
-        let page = page.map_or_else(|| Page::empty(after), Page::from).encoded(pull.encoding)?;
+        let mut page = page.map_or_else(|| Page::empty(after), Page::from).encoded(pull.encoding)?;
+        if pull.takes_zstd {
+            let compressing = self.tasks.spawn_blocking(move || page.compressed()).await;
+            page = compressing.map_err(|_| ApiError::unavailable("the server is stopping"))??;
+        }
         Ok(SharedPage::new(page, until))
     }
 

@@ -32,8 +32,9 @@ pub(crate) struct PageKey {
     pub(crate) after: Cursor,
     /// Maximum number of events.
     pub(crate) limit: usize,
-    /// The encoding of the events.
+    /// The encoding of the events, and whether they are compressed.
     pub(crate) encoding: Encoding,
+    pub(crate) is_compressed: bool,
     /// What the reader's role and scopes show it under the catalog of the log, of the tables and scopes that it asks for,
     /// whichever device it is.
     pub(crate) filter: EventFilter,
@@ -64,9 +65,9 @@ impl SharedPage {
         self.page.devices.is_empty() || !reader.device().is_some_and(names)
     }
 
-    /// Roughly the memory that the page takes. Buffers are up to a quarter larger than what is in them.
+    /// Roughly the memory that the page takes.
     fn bytes(&self) -> usize {
-        let events = self.page.events.iter().map(|part| part.len() + part.len() / 4).sum::<usize>();
+        let events = self.page.events_bytes();
         let access_events = self.page.access_events.iter().map(|(_, event)| event.len()).sum::<usize>();
         let devices = self.page.devices.iter().map(String::len).sum::<usize>();
         PAGE_OVERHEAD_BYTES + events + access_events + devices

@@ -6,7 +6,9 @@ pub(crate) mod vary;
 use std::cmp::Reverse;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{ACCEPT, Quality, QualityItem};
+use actix_web::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AcceptEncoding, Encoding as Coding, Header, Quality, QualityItem,
+};
 use actix_web::mime::{self, Mime};
 use tidelog_core::error::Code;
 use tidelog_core::wire::Encoding;
@@ -61,6 +63,14 @@ fn first_choice<F: Copy>(request: &HttpRequest, offers: &[Offer<F>]) -> Option<F
     }
     let first = accepted.split(',').next().filter(|_| !accepted.contains(';'))?;
     offers.iter().find(|(_, media_types)| media_types.contains(&first)).map(|(form, _)| *form)
+}
+
+/// Whether the caller prefers a response that is compressed with zstd: what the middleware would choose too.
+pub(crate) fn prefers_zstd(request: &HttpRequest) -> bool {
+    let offered = [Coding::identity(), Coding::brotli(), Coding::gzip(), Coding::deflate(), Coding::zstd()];
+    let accepted =
+        request.headers().contains_key(ACCEPT_ENCODING).then(|| AcceptEncoding::parse(request).ok()).flatten();
+    accepted.and_then(|accepted| accepted.negotiate(offered.iter())) == Some(Coding::zstd())
 }
 
 /// The media ranges of the `Accept` headers; `*/*` if there is none. A range that cannot be parsed is left out, and so is

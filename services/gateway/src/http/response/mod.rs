@@ -4,6 +4,7 @@ pub(crate) mod pieces;
 
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_ENCODING, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::{Stream, StreamExt};
@@ -32,6 +33,13 @@ pub(crate) fn respond<T: Serialize>(
 /// A response of status 200 whose body is encoded already, in parts.
 pub(crate) fn respond_encoded(encoding: Encoding, parts: Vec<Bytes>) -> HttpResponse {
     with_body(StatusCode::OK, encoding, Pieces::of(parts))
+}
+
+/// A response of status 200 whose body is encoded and compressed with zstd already, in parts.
+pub(crate) fn respond_compressed(encoding: Encoding, parts: Vec<Bytes>) -> HttpResponse {
+    let mut response = respond_encoded(encoding, parts);
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+    response
 }
 
 /// A response of status 200 that streams its body. An error cuts the stream off, since the status is already sent.

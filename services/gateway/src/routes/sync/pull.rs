@@ -13,9 +13,9 @@ use crate::gateway::Gateway;
 use crate::http::connection::Client;
 use crate::http::error::ApiError;
 use crate::http::negotiate::media_type::{JSON, MESSAGE_PACK, MESSAGE_PACK_SEQUENCE, NDJSON};
-use crate::http::negotiate::{Offer, negotiate};
+use crate::http::negotiate::{Offer, negotiate, prefers_zstd};
 use crate::http::params::Params;
-use crate::http::response::respond_encoded;
+use crate::http::response::{respond_compressed, respond_encoded};
 use crate::pull::PullRequest;
 use crate::routes::sync::stream;
 
@@ -65,12 +65,16 @@ pub(crate) async fn pull(gateway: Data<Gateway>, request: HttpRequest) -> Result
         digests: params.flag("digests")?,
         // Streams have encodings of their own.
         encoding: Encoding::MessagePack,
+        takes_zstd: false,
     };
     match form {
         Form::Page(encoding) => {
-            let pull = PullRequest { encoding, ..pull };
+            let pull = PullRequest { encoding, takes_zstd: prefers_zstd(&request), ..pull };
             let (response, page) = gateway.pull(&reader, &pull, &Client::of(&request)).await?;
-            Ok(respond_encoded(encoding, page.body(&response)?))
+            Ok(match page.is_compressed() {
+                true => respond_compressed(encoding, page.body(&response)?),
+                false => respond_encoded(encoding, page.body(&response)?),
+            })
         }
         Form::Lines => stream::events(gateway.into_inner(), reader, pull).await,
         Form::Pages => stream::pages(gateway.into_inner(), reader, pull).await,

@@ -45,7 +45,7 @@ pub(crate) async fn sync(
     let client = Client::of(&request);
     let push = gateway.push(&device, sync.push, None, &client, &RequestId::of(&request)).await?;
     let wanted = Wanted { tables: sync.tables, scopes: sync.scopes };
-    let pull = PullRequest { after, limit, wanted, wait: Duration::ZERO, digests: false, encoding };
+    let pull = PullRequest { after, limit, wanted, wait: Duration::ZERO, digests: false, encoding, takes_zstd: false };
     let (response, page) = gateway.pull(&Reader::Device(device), &pull, &client).await?;
     let push = encode(encoding, &push).map_err(|error| unwritable(&error))?;
     let [before, between, after] = sync_frame(encoding);

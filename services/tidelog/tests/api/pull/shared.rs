@@ -1,12 +1,13 @@
 //! Pages that several readers share are the pages that each would get from the log (PULL-1, SEC-1), and only for as long as
 //! the log holds them.
 
+use reqwest::Method;
 use serde_json::json;
 use tidelog_core::digest::Digest;
 use tidelog_core::ids::Position;
 use tidelog_core::time::UnixMs;
 use tidelog_core::wire::{Encoding, EventView, PullResponse};
-use tidelog_testkit::{Http, Phone, StoredEvent, TestApp, json_of};
+use tidelog_testkit::{Http, Phone, Response, StoredEvent, TestApp, json_of};
 use uuid::Uuid;
 
 const CATALOG: &str = "roles = [\"boss\", \"staff\"]\n[tables.notes]\n[tables.rare]\n[tables.plans]\nread = [\"boss\"]";
@@ -89,6 +90,34 @@ async fn readers_who_come_at_once_share_each_page() {
             from_database: after.from_database - before.from_database,
         };
         assert_eq!(served, PagesServed { shared: 14, from_database: 2 }, "{encoding:?}: two pages, read once each");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_compressed_once_is_read_by_all_who_take_zstd() {
+    let (app, boss) = start().await;
+    for encoding in [Encoding::Json, Encoding::MessagePack] {
+        let http = boss.http.clone().speaking(encoding);
+        let plain = pull(&http, "limit=1000").await;
+        let before = pages_served(&app).await;
+        let mut sizes = Vec::new();
+        for accepted in ["zstd", "zstd, gzip;q=0.5", "gzip;q=0.2, zstd"] {
+            let request = http.request(Method::GET, "/api/v1/sync/pull?limit=1000").header("accept-encoding", accepted);
+            let response = http.send(request).await.unwrap();
+            assert_eq!(response.headers["content-encoding"], "zstd");
+            let vary =
+                response.headers.get_all("vary").iter().map(|value| value.to_str().unwrap().to_ascii_lowercase());
+            assert!(vary.collect::<Vec<_>>().join(", ").contains("accept-encoding"));
+            let body = zstd::stream::decode_all(response.body.as_slice()).unwrap();
+            let (status, headers) = (response.status, response.headers.clone());
+            let page: PullResponse = Response { status, headers, body }.good();
+            assert_eq!((page.events, page.cursor, page.more), (plain.events.clone(), plain.cursor, plain.more));
+            sizes.push(response.body.len());
+        }
+        let after = pages_served(&app).await;
+        assert_eq!((after.shared - before.shared, after.from_database - before.from_database), (2, 1), "{sizes:?}");
+        let gzip = http.request(Method::GET, "/api/v1/sync/pull?limit=1000").header("accept-encoding", "gzip");
+        assert_eq!(http.send(gzip).await.unwrap().headers["content-encoding"], "gzip");
     }
 }
 
