@@ -45,13 +45,15 @@ fn history(after: i64, count: i64, name: &str) -> Vec<StoredEvent> {
     events.collect()
 }
 
-/// A server whose log is longer than a tail: the catalog's event and an op of a device, then a history.
-async fn start() -> (TestApp, Phone) {
+/// A server whose log is longer than a tail: an op of a writer with what comes before it, then a history. The boss, who is
+/// returned too, has pushed nothing, so no event says who it is.
+async fn start() -> (TestApp, Phone, Phone) {
     let app = TestApp::build().catalog(CATALOG).without_projector().start().await;
-    let mut boss = app.phone_as("boss", "boss", &["*"]).await;
-    let head = boss.saves("notes", "first", json!({})).await.head;
+    let mut writer = app.phone_as("writer", "boss", &["*"]).await;
+    let boss = app.phone_as("boss", "boss", &["*"]).await;
+    let head = writer.saves("notes", "first", json!({})).await.head;
     app.database.write_log(app.workspace, Uuid::from_u128(100), &history(head.0, EVENTS, "old")).await;
-    (app, boss)
+    (app, boss, writer)
 }
 
 /// Positions of a page's events, with the name of the history that each is from.
@@ -66,7 +68,7 @@ async fn pull(http: &Http, query: &str) -> PullResponse {
 
 #[tokio::test]
 async fn readers_who_come_at_once_share_each_page() {
-    let (app, boss) = start().await;
+    let (app, boss, _) = start().await;
     for encoding in [Encoding::Json, Encoding::MessagePack] {
         let before = pages_served(&app).await;
         let readers: Vec<_> = (0..8)
@@ -95,7 +97,7 @@ async fn readers_who_come_at_once_share_each_page() {
 
 #[tokio::test]
 async fn a_page_that_is_compressed_once_is_read_by_all_who_take_zstd() {
-    let (app, boss) = start().await;
+    let (app, boss, _) = start().await;
     for encoding in [Encoding::Json, Encoding::MessagePack] {
         let http = boss.http.clone().speaking(encoding);
         let plain = pull(&http, "limit=1000").await;
@@ -123,7 +125,7 @@ async fn a_page_that_is_compressed_once_is_read_by_all_who_take_zstd() {
 
 #[tokio::test]
 async fn a_page_is_shared_with_nobody_who_may_see_other_events() {
-    let (app, boss) = start().await;
+    let (app, boss, writer) = start().await;
     let log = app.database.read_log(app.workspace).await;
     let one = app.phone_as("one", "staff", &["s1"]).await;
     let two = app.phone_as("two", "staff", &["s1", "s2"]).await;
@@ -132,6 +134,7 @@ async fn a_page_is_shared_with_nobody_who_may_see_other_events() {
     let staff = Some(&["notes", "rare"][..]);
     let readers = [
         (&boss.http, Some(&["notes", "rare", "plans"][..]), None),
+        (&writer.http, Some(&["notes", "rare", "plans"][..]), None),
         (&one.http, staff, Some(&["", "s1"][..])),
         (&two.http, staff, Some(&["", "s1", "s2"][..])),
         (&all.http, staff, None),
@@ -147,7 +150,7 @@ async fn a_page_is_shared_with_nobody_who_may_see_other_events() {
                 let http = reader.clone().speaking(encoding);
                 let page = pull(&http, &format!("limit={limit}{asked_tables}")).await;
                 let is_shown = |event: &&StoredEvent| {
-                    let is_asked = asked.is_none_or(|asked| event.table == asked || event.table == "_catalog");
+                    let is_asked = asked.is_none_or(|asked| event.table == asked || event.table.starts_with('_'));
                     event.position <= page.position && event.is_seen(tables, scopes) && is_asked
                 };
                 let expected: Vec<_> = log.iter().filter(is_shown).map(|event| event.position).collect();
@@ -163,26 +166,45 @@ async fn a_page_is_shared_with_nobody_who_may_see_other_events() {
 }
 
 #[tokio::test]
+async fn a_shared_page_shows_nobody_the_role_and_scopes_of_another_device() {
+    let (app, boss, writer) = start().await;
+    let is_told = async |http: &Http, encoding| {
+        let page = pull(&http.clone().speaking(encoding), "limit=1000").await;
+        let mut events = page.events.into_iter().filter(|event| event.table.as_str() == "_devices");
+        let event = events.find(|event| event.record.as_str() == writer.device.to_string()).unwrap();
+        json_of(&event.fields).get("role").is_some()
+    };
+    for encoding in [Encoding::Json, Encoding::MessagePack] {
+        for _ in 0..2 {
+            assert!(!is_told(&boss.http, encoding).await, "another device's");
+            assert!(is_told(&writer.http, encoding).await, "its own");
+            assert!(is_told(&app.analyst().await, encoding).await, "everything is the analyst's to see");
+        }
+    }
+    assert!(pages_served(&app).await.shared > 0);
+}
+
+#[tokio::test]
 async fn a_page_is_not_shared_across_a_change_of_the_catalog() {
-    let (app, mut boss) = start().await;
+    let (app, _, mut writer) = start().await;
     let staff = app.phone_as("staff", "staff", &["*"]).await;
     let before = pull(&staff.http, "limit=1000").await;
     assert!(before.events.iter().all(|event| event.table.as_str() != "plans"));
     assert_eq!(contents(&pull(&staff.http, "limit=1000").await), contents(&before));
 
     app.apply_catalog(&CATALOG.replace("read = [\"boss\"]", "")).await;
-    boss.saves("notes", "second", json!({})).await;
+    writer.saves("notes", "second", json!({})).await;
     let after = pull(&staff.http, "limit=1000").await;
     assert!(after.events.iter().any(|event| event.table.as_str() == "plans"), "the new catalog shows them");
 
     app.apply_catalog(CATALOG).await;
-    boss.saves("notes", "third", json!({})).await;
+    writer.saves("notes", "third", json!({})).await;
     assert_eq!(contents(&pull(&staff.http, "limit=1000").await), contents(&before), "and this one hides them again");
 }
 
 #[tokio::test]
 async fn a_page_of_a_log_that_was_replaced_is_not_shared() {
-    let (app, boss) = start().await;
+    let (app, boss, _) = start().await;
     let names = |page: &PullResponse| {
         let mut names: Vec<_> =
             contents(page).into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect();
@@ -191,7 +213,9 @@ async fn a_page_of_a_log_that_was_replaced_is_not_shared() {
     };
     let old = pull(&boss.http, "limit=1000").await;
     assert_eq!(names(&old), ["old"]);
-    let middle = app.database.read_log(app.workspace).await[501].cursor();
+    let log = app.database.read_log(app.workspace).await;
+    let mut ends = log.iter().zip(log.iter().skip(1)).filter(|(one, next)| one.batch != next.batch);
+    let middle = ends.find(|(end, _)| end.position.0 > 500).unwrap().0.cursor();
 
     // The log is restored up to the middle of the page, and other events follow.
     app.database.cut_log(app.workspace, middle.position).await;
@@ -208,14 +232,13 @@ async fn a_page_of_a_log_that_was_replaced_is_not_shared() {
 
 #[tokio::test]
 async fn a_page_that_ended_at_the_head_is_not_shared_when_the_log_has_grown() {
-    let (app, mut boss) = start().await;
+    let (app, boss, mut writer) = start().await;
     let query = "limit=1000&tables=rare";
     let before = pull(&boss.http, query).await;
     assert!(!before.more && before.events.iter().all(|event| event.table.is_server_owned()));
     assert_eq!(contents(&pull(&boss.http, query).await), contents(&before));
     assert_eq!(pages_served(&app).await, PagesServed { shared: 1, from_database: 1 });
-    boss.cursor = Some(before.cursor);
-    let pushed = boss.saves("rare", "first", json!({})).await;
+    let pushed = writer.saves("rare", "first", json!({})).await;
     let after = pull(&boss.http, query).await;
     assert_eq!(after.events.last().map(|event| event.position), Some(pushed.head), "it was acknowledged before");
 }
