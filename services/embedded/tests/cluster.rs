@@ -220,7 +220,9 @@ fn a_second_server_is_refused_and_the_first_stays() {
 async fn a_copied_directory_has_a_server_of_its_own_beside_the_original() {
     let (dir, copies) = (open_dir(), open_dir());
     let original = start(dir.path());
-    query(&original, "CREATE TABLE kept AS SELECT 7 AS n; CHECKPOINT").await;
+    query(&original, "CREATE TABLE kept AS SELECT 7 AS n").await;
+    // After the commit, so that the files have all of it.
+    query(&original, "CHECKPOINT").await;
     let copy = copies.path().join("copy");
     assert!(Command::new("cp").arg("-a").args([dir.path(), &copy]).status().unwrap().success());
     assert!(Cluster::attach(&copy).unwrap().is_none(), "it is the server of the original");
