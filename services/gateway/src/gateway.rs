@@ -27,10 +27,6 @@ use crate::runtime::Runtime;
 /// Groups that one append worker has under way at most. More would be smaller, and cost more for each op.
 const GROUPS_MAX: usize = 16;
 
-pub(crate) fn mutant(n: &str) -> bool {
-    std::env::var("MUTANT").is_ok_and(|m| m == n)
-}
-
 /// What a gateway is built from.
 pub struct GatewayConfig {
     /// The database.

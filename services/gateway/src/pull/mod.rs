@@ -242,7 +242,7 @@ impl Gateway {
             limit: pull.limit,
             encoding: pull.encoding,
             is_compressed: pull.takes_zstd,
-            filter: if crate::gateway::mutant("3") { EventFilter::all() } else { shared_filter.clone() },
+            filter: shared_filter.clone(),
         };
         let (mut shared, is_read_here) = self.shared_pages.get_or_read(key.clone(), read()).await?;
         if !is_read_here {
@@ -285,7 +285,7 @@ impl Gateway {
     /// Whether a log has the event at the end of a page, and so all of the page.
     async fn has_end_of(&self, workspace: WorkspaceId, page: &Page) -> Result<bool, ApiError> {
         let head = self.store.head(workspace, page.end.position).await?.ok_or_else(revoked)?;
-        Ok(crate::gateway::mutant("1") || head.check == Some(page.end.check))
+        Ok(head.check == Some(page.end.check))
     }
 
     /// All pages up to the head in `log`, or until the pull's limit of events. While one page is sent the next one is

@@ -55,14 +55,14 @@ impl SharedPage {
 
     /// Whether a reader would get the same page now that the head is here, if the log still has the page's end.
     pub(crate) fn is_whole_at(&self, head: Position) -> bool {
-        crate::gateway::mutant("2") || self.page.end.position < self.read_to || self.read_to == head
+        self.page.end.position < self.read_to || self.read_to == head
     }
 
     /// Whether a reader would get the same events. The page leaves out the role and scopes of every device, and a device sees
     /// its own.
     pub(crate) fn is_for(&self, reader: &Reader) -> bool {
         let names = |device: &DevicePrincipal| self.page.devices.contains(&device.device.to_string());
-        crate::gateway::mutant("4") || self.page.devices.is_empty() || !reader.device().is_some_and(names)
+        self.page.devices.is_empty() || !reader.device().is_some_and(names)
     }
 
     /// Roughly the memory that the page takes.

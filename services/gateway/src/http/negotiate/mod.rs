@@ -61,7 +61,7 @@ fn first_choice<F: Copy>(request: &HttpRequest, offers: &[Offer<F>]) -> Option<F
     if accepted == "*/*" {
         return offers.first().map(|(form, _)| *form);
     }
-    let first = accepted.split(',').next().filter(|_| crate::gateway::mutant("8") || !accepted.contains(';'))?;
+    let first = accepted.split(',').next().filter(|_| !accepted.contains(';'))?;
     offers.iter().find(|(_, media_types)| media_types.contains(&first)).map(|(form, _)| *form)
 }
 

@@ -112,9 +112,7 @@ impl Store {
                 join3(client.batch_execute("BEGIN"), append, client.batch_execute("COMMIT")).await;
             // If the append failed, the transaction was rolled back. If BEGIN failed, so did the others.
             let appended = appended?;
-            if std::env::var("MUTANT").is_err() {
-                committed.map_err(StoreError::of_commit)?;
-            }
+            committed.map_err(StoreError::of_commit)?;
             Ok(appended)
         };
         let appended = timeout(RESPONSE_TIMEOUT, in_turn).await;
