@@ -21,7 +21,13 @@ pub(crate) fn server_now(tx: &mut Tx, cx: &Cx<'_>) -> Result<UnixMs, Fault> {
 
 /// What ops are laid on.
 pub(crate) fn ground(tx: &mut Tx, cx: &Cx<'_>) -> Result<Ground, Fault> {
-    let keys = [Meta::device().key(), Meta::catalog().key(), Meta::replaced().key(), Meta::cursor().key(), Meta::clock_offset().key()];
+    let keys = [
+        Meta::device().key(),
+        Meta::catalog().key(),
+        Meta::replaced().key(),
+        Meta::cursor().key(),
+        Meta::clock_offset().key(),
+    ];
     tx.need(&keys)?;
     let device = tx.meta(Meta::device())?;
     let catalog = tx.meta(Meta::catalog())?;

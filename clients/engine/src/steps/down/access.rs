@@ -65,7 +65,8 @@ pub(crate) fn drop_scopes(
 /// Learns what the device itself may do from now on.
 pub(super) fn note_own_rights(tx: &mut Tx, device: &mut Device, events: &[Event]) {
     let changes = events.iter().filter(|event| event.table.as_str() == DEVICES_TABLE);
-    let mut own = changes.filter_map(|event| DeviceChange::from_event(event).ok()).filter(|it| it.device == device.device);
+    let mut own =
+        changes.filter_map(|event| DeviceChange::from_event(event).ok()).filter(|it| it.device == device.device);
     let Some(DeviceChange { role: Some(role), scopes: Some(scopes), .. }) = own.rfind(|it| it.role.is_some()) else {
         return;
     };

@@ -30,8 +30,7 @@ impl Step for TakeEvents {
         };
         let events = read_events(&self.page)?;
         let PullPage { resync, drop, resync_scopes, drop_scopes, .. } = &self.page;
-        let is_same_access =
-            resync.is_empty() && drop.is_empty() && resync_scopes.is_empty() && drop_scopes.is_empty();
+        let is_same_access = resync.is_empty() && drop.is_empty() && resync_scopes.is_empty() && drop_scopes.is_empty();
         if events.iter().any(asks_for_refold) || !is_same_access {
             begin_snapshot(tx, snapshot.tables)?;
             return Ok(After::Later(Lane::Down));
