@@ -18,6 +18,11 @@ use crate::bench::measure::{Clients, LoadControl};
 const PARAMETERS: &str = "SELECT unnest(proargnames[1:pronargs]) FROM (SELECT * FROM pg_proc
     WHERE pronamespace = 'tidelog'::regnamespace AND proname = 'append' ORDER BY pronargs LIMIT 1) AS append";
 
+/// The options by which the server's sessions plan the statements of the function. Without them they are planned for tables
+/// that are still empty.
+const PLANNING: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off;
+    SET enable_bitmapscan = off; SET enable_sort = off";
+
 /// A parameter of the function.
 struct Parameter {
     /// Its name, or if it takes rows, the names of their columns.
@@ -62,6 +67,7 @@ pub(crate) async fn start(database: &Database, devices: &[Device], control: &Arc
     let mut clients = Clients::new();
     for device in devices {
         let client = database.connect().await?;
+        client.batch_execute(PLANNING).await?;
         let statement = client.prepare(&sql).await?;
         let (parameters, fields) = (Arc::clone(&parameters), Arc::clone(&fields));
         let mut caller = Caller { client, statement, parameters, fields, device: device.clone(), seq: 0 };
