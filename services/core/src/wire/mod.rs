@@ -21,7 +21,7 @@ mod status;
 pub use conflicts::{
     AuthoredEvent, Choice, ConflictView, ConflictsResponse, HistoryEvent, HistoryResponse, ResolveResponse, SideView,
 };
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, has_endless_whitespace};
 pub use devices::{DeviceList, DevicePatch, DeviceView, RegisterRequest, RegisterResponse, TokenResponse};
 pub use encode::encode;
 pub use events::{AccessEvent, EventView, PullEnd, PullResponse, ReadError};

@@ -18,7 +18,7 @@ use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use tidelog_core::error::Code;
 use tidelog_core::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX};
-use tidelog_core::wire::{DecodeError, Encoding};
+use tidelog_core::wire::{DecodeError, Encoding, has_endless_whitespace};
 use tokio::time::timeout;
 
 use crate::gateway::Gateway;
@@ -51,7 +51,7 @@ pub(crate) async fn read_body<T: Send + 'static>(
     let body = timeout(BODY_TIMEOUT, collect(request, payload, &mut memory)).await;
     let body = body.map_err(|_| ApiError::new(Code::RequestTimeout, "sending the body took too long"))??;
     gateway.metrics.received_bytes.inc_by(body.len() as u64);
-    let mut inflating = Inflating::begin(coding, body)?;
+    let mut inflating = Inflating::begin(encoding, coding, body)?;
     if inflating.step(&mut memory)? && inflating.is_light() {
         return Ok(decode(encoding, &inflating.finish()?)?);
     }
@@ -132,8 +132,11 @@ async fn collect(request: &HttpRequest, mut payload: Payload, memory: &mut BodyM
 
 /// A body on its way to be decompressed, step by step.
 struct Inflating {
+    encoding: Encoding,
     source: Source,
     inflated: Vec<u8>,
+    /// The length from which on it is looked at again for white space without end.
+    next_look: usize,
 }
 
 /// Where the bytes of a body come from.
@@ -145,7 +148,7 @@ enum Source {
 }
 
 impl Inflating {
-    fn begin(coding: Coding, body: Bytes) -> Result<Self, ApiError> {
+    fn begin(encoding: Encoding, coding: Coding, body: Bytes) -> Result<Self, ApiError> {
         let source = match coding {
             Coding::Identity => Source::Plain(body),
             Coding::Gzip => Source::Gzip(flate2::bufread::GzDecoder::new(Cursor::new(body))),
@@ -156,7 +159,7 @@ impl Inflating {
                 Source::Zstd(decoder)
             }
         };
-        Ok(Self { source, inflated: Vec::new() })
+        Ok(Self { encoding, source, inflated: Vec::new(), next_look: 2 * INFLATE_STEP_BYTES })
     }
 
     /// Decompresses the next bytes. Whether that was all.
@@ -172,11 +175,24 @@ impl Inflating {
         reader.take(step).read_to_end(&mut self.inflated).map_err(|_| corrupt())?;
         let read = self.inflated.len() - before;
         memory.add(read)?;
+        self.check_whitespace()?;
         if self.inflated.len() > INFLATED_BYTES_MAX {
             let detail = "the decompressed body is larger than this server takes";
             return Err(ApiError::new(Code::InflatedTooLarge, detail).with_limit(INFLATED_BYTES_MAX));
         }
         Ok((read as u64) < step)
+    }
+
+    /// Refuses white space without end before all of it takes memory. Looks each time that the body has doubled.
+    fn check_whitespace(&mut self) -> Result<(), ApiError> {
+        if self.encoding != Encoding::Json || self.inflated.len() < self.next_look {
+            return Ok(());
+        }
+        self.next_look = 2 * self.inflated.len();
+        match has_endless_whitespace(&self.inflated) {
+            true => Err(ApiError::new(Code::BodyTooLarge, "the body holds more white space than this server takes")),
+            false => Ok(()),
+        }
     }
 
     /// Whether what is decompressed so far is little enough to be decoded where requests are served.
@@ -210,8 +226,29 @@ fn corrupt() -> ApiError {
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use tidelog_core::ids::WorkspaceId;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::limits::bodies::BodyLimits;
+
+    #[test]
+    fn white_space_without_end_is_refused_while_it_is_decompressed() {
+        let owner = Owner { workspace: WorkspaceId(Uuid::nil()), caller: Uuid::nil() };
+        let mut memory = BodyLimits::new(1 << 30).open(owner);
+        let mut spaces = vec![b' '; 33_000_000];
+        spaces.extend_from_slice(b"{\"ops\":[]}");
+        let body = zstd::encode_all(&spaces[..], 1).unwrap();
+        let mut inflating = Inflating::begin(Encoding::Json, Coding::Zstd, body.into()).unwrap();
+        let refused = loop {
+            match inflating.step(&mut memory) {
+                Ok(is_whole) => assert!(!is_whole, "all of it is read"),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused.code, Code::BodyTooLarge);
+        assert_eq!(inflating.inflated.len(), 2 * INFLATE_STEP_BYTES);
+    }
 
     #[test]
     fn the_content_type_names_the_encoding() {

@@ -47,6 +47,26 @@ pub(super) fn scan(body: &[u8]) -> Result<(), ScanFault> {
     Ok(())
 }
 
+/// Whether a JSON body that begins with these bytes is refused for a run of white space, however it goes on.
+pub fn has_endless_whitespace(start: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(&byte) = start.get(at) {
+        at += 1;
+        match byte {
+            b'"' => at = end_of_string(start, at),
+            b' ' | b'\n' | b'\r' | b'\t' => {
+                let end = end_of_whitespace(start, at);
+                if end - (at - 1) > WHITESPACE_RUN_BYTES_MAX {
+                    return true;
+                }
+                at = end;
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The index after the closing quote of the string whose text starts at `at`.
 pub(super) fn end_of_string(body: &[u8], mut at: usize) -> usize {
     while let Some(&byte) = body.get(at) {

@@ -16,6 +16,7 @@ mod msgpack_scan;
 mod scan_fault;
 
 pub use error::DecodeError;
+pub use json_scan::has_endless_whitespace;
 pub(super) use map_only::MapOnly;
 use serde::de::DeserializeOwned;
 
