@@ -18,7 +18,7 @@ use crate::cli::catalog::history::print_history;
 use crate::cli::catalog::preview::print_preview;
 use crate::cli::connect::with_database;
 use crate::cli::global::Global;
-use crate::cli::log::rebuild::run::{REBUILD_CONNECTIONS_MAX, lock, rebuild, rebuilt_table, refuse_kept};
+use crate::cli::log::rebuild::run::{REBUILD_CONNECTIONS_MAX, lock_for_rebuild, rebuild, rebuilt_table};
 use crate::cli::output::{Output, table};
 
 #[derive(Subcommand)]
@@ -150,8 +150,7 @@ async fn apply(
             false => format!("catalog {version}, which is in force, is the same: nothing changed"),
         });
     }
-    let lock = lock(store).await?;
-    refuse_kept(store, None, refold.replace).await?;
+    let lock = lock_for_rebuild(store, None, refold.replace).await?;
     let version = store.apply_catalog_to_all(source, catalog, clock.now()).await?;
     let rebuilt = async {
         views::apply(url).await?;

@@ -11,7 +11,7 @@ use tidelog_postgres::{Generation, Generations, Store};
 use crate::cli::accounts::workspace::find_optional;
 use crate::cli::connect::with_store_of;
 use crate::cli::global::Global;
-use crate::cli::log::rebuild::run::{REBUILD_CONNECTIONS_MAX, lock, rebuild, rebuilt_table, refuse_kept};
+use crate::cli::log::rebuild::run::{REBUILD_CONNECTIONS_MAX, lock, lock_for_rebuild, rebuild, rebuilt_table};
 use crate::cli::output::{Output, table};
 
 #[derive(Args)]
@@ -71,8 +71,7 @@ impl Rebuild {
         let work = async |store: &Store| match &self.action {
             None => {
                 let only = find_optional(store, self.workspace.as_deref()).await?;
-                let lock = lock(store).await?;
-                refuse_kept(store, only, self.replace).await?;
+                let lock = lock_for_rebuild(store, only, self.replace).await?;
                 let rows = rebuild(lock, store, global, only).await?;
                 output.print(&serde_json::json!({ "rebuilt": rows }), |_| rebuilt_table(&rows))
             }

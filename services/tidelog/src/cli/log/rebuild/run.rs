@@ -38,9 +38,26 @@ pub(crate) async fn lock(store: &Store) -> anyhow::Result<RebuildLock> {
         .context("another `tidelog rebuild` is running on this database: wait until it has ended")
 }
 
+/// Takes the lock for a rebuild, unless [`refuse_kept`] refuses it. The lock is released then, so that the next command does
+/// not find it taken until Postgres has noticed that this process has ended.
+pub(crate) async fn lock_for_rebuild(
+    store: &Store,
+    only: Option<WorkspaceId>,
+    replace: bool,
+) -> anyhow::Result<RebuildLock> {
+    let lock = lock(store).await?;
+    match refuse_kept(store, only, replace).await {
+        Ok(()) => Ok(lock),
+        Err(refused) => {
+            lock.release().await?;
+            Err(refused)
+        }
+    }
+}
+
 /// Fails if a workspace keeps an older generation and `replace` does not allow to drop it. While one is kept, both table
 /// sets are in use, and the next generation has no place.
-pub(crate) async fn refuse_kept(store: &Store, only: Option<WorkspaceId>, replace: bool) -> anyhow::Result<()> {
+async fn refuse_kept(store: &Store, only: Option<WorkspaceId>, replace: bool) -> anyhow::Result<()> {
     let generations = store.generations(only).await?;
     let Some(kept) = generations.iter().find_map(Generations::kept).filter(|_| !replace) else { return Ok(()) };
     bail!(
@@ -51,7 +68,7 @@ pub(crate) async fn refuse_kept(store: &Store, only: Option<WorkspaceId>, replac
     );
 }
 
-/// Rebuilds one workspace or all, and drops the generations that they keep; [`refuse_kept`] comes before.
+/// Rebuilds one workspace or all, and drops the generations that they keep; [`lock_for_rebuild`] comes before.
 pub(crate) async fn rebuild(
     lock: RebuildLock,
     store: &Store,
