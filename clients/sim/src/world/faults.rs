@@ -84,6 +84,10 @@ impl World {
     fn clone_place(&mut self, tab: usize) {
         let place = self.tabs[tab].place;
         let number = self.places.len();
+        // Two copies of a store without a device have nothing by which the server could know them as one.
+        if self.places[place].store.device().is_none() {
+            return;
+        }
         let installation = match self.dice.happens(500) {
             true => self.places[place].installation.clone(),
             false => format!("installation-{number}"),

@@ -64,7 +64,7 @@ impl Options {
         Self {
             devices: 2 + (seed % 3) as usize,
             tabs: 1 + (seed / 3 % 2) as usize,
-            turns: 400,
+            turns: if seed.is_multiple_of(10) { 1_500 } else { 400 },
             network_faults: 60,
             world_faults: 60,
             clones: seed % 4 == 1,
