@@ -70,7 +70,7 @@ impl Options {
             clones: seed % 4 == 1,
             restores: seed.is_multiple_of(3),
             catalogs: seed.is_multiple_of(2),
-            revokes: seed % 3 == 1,
+            revokes: seed % 3 == 1 && seed % 4 != 1,
             seals: seed.is_multiple_of(5),
             mutant: None,
         }
