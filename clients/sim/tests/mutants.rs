@@ -80,6 +80,7 @@ fn c_9_a_page_that_is_taken_twice_is_found() {
 fn c_11_a_device_that_keeps_nothing_for_a_restored_server_is_found() {
     assert_found(Mutant::ForgetsSent, &["C-11"], |options| {
         (options.restores, options.clones, options.revokes) = (true, false, false);
+        (options.devices, options.tabs, options.turns) = (2, 1, 2_000);
     });
 }
 

@@ -91,6 +91,7 @@ impl Engine {
         match running.queued.step.run(&mut running.tx, &cx) {
             Err(Fault::Missing) => {
                 running.reads = running.tx.take_missing();
+                running.reads.extend(running.tx.guard_reads());
                 out.push(Command::Load { id: running.id, reads: running.reads.clone() });
                 self.steps.running = Some(running);
             }
@@ -113,7 +114,9 @@ impl Engine {
     pub(super) fn loaded(&mut self, id: StepId, rows: Rows, out: &mut Vec<Command>) {
         let Some(mut running) = self.take_running(id) else { return };
         let reads = std::mem::take(&mut running.reads);
-        running.tx.add_loaded(reads, rows);
+        if !running.tx.add_loaded(reads, rows) {
+            running.tx = Tx::default();
+        }
         self.steps.running = Some(running);
         self.think(out);
     }

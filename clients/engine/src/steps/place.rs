@@ -25,12 +25,15 @@ pub(crate) fn ground(tx: &mut Tx, cx: &Cx<'_>) -> Result<Ground, Fault> {
         Meta::device().key(),
         Meta::catalog().key(),
         Meta::replaced().key(),
+        Meta::acked().key(),
         Meta::cursor().key(),
         Meta::clock_offset().key(),
     ];
     tx.need(&keys)?;
     let device = tx.meta(Meta::device())?;
     let catalog = tx.meta(Meta::catalog())?;
+    // Guarded, since an acknowledgement may take an op out of the outbox.
+    tx.meta(Meta::acked())?;
     let position = tx.meta(Meta::cursor())?.unwrap_or_default().base();
     let rules = catalog.map(|view| Rules::of(&view, &cx.config.resolvers)).transpose()?;
     let replaced = tx.meta(Meta::replaced())?.unwrap_or_default();

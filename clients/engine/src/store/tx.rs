@@ -132,14 +132,25 @@ impl Tx {
         missing
     }
 
-    /// Adds rows that were loaded.
-    pub(crate) fn add_loaded(&mut self, reads: Vec<Read>, rows: Rows) {
+    /// The reads of the guarded rows that are loaded. They go with every further load, so that all rows of a step are of
+    /// one state of the database, though it was loaded in parts.
+    pub(crate) fn guard_reads(&self) -> impl Iterator<Item = Read> {
+        self.guarded.iter().filter(|key| self.rows.contains_key(*key)).map(|key| Read::Key(key.clone()))
+    }
+
+    /// Adds rows that were loaded. Returns whether the guarded rows are still the same.
+    pub(crate) fn add_loaded(&mut self, reads: Vec<Read>, rows: Rows) -> bool {
+        let mut is_same = true;
         for (read, mut rows) in reads.into_iter().zip(rows) {
             match read {
-                Read::Key(key) => drop(self.rows.insert(key, rows.pop().map(|(_, row)| row))),
+                Read::Key(key) => {
+                    let row = rows.pop().map(|(_, row)| row);
+                    is_same &= self.rows.insert(key, row.clone()).is_none_or(|known| known == row);
+                }
                 Read::Range(range) => drop(self.ranges.insert(range, rows)),
             }
         }
+        is_same
     }
 
     /// Takes back what the step has written, before it runs again on the same rows.

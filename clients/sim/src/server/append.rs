@@ -32,9 +32,12 @@ impl ModelServer {
             let expected = Some(base_max.0);
             return Err(Refusal { op_index: Some(index), expected, ..Refusal::new(422, "base_ahead") });
         }
+        let gap = ops.windows(2).position(|pair| pair[1].seq.0 != pair[0].seq.0 + 1);
+        if let Some(index) = gap {
+            return Err(Refusal { op_index: Some(index + 1), ..Refusal::new(422, "seq_order") });
+        }
         let duplicates = self.duplicates(device, ops)?;
-        if let Some(first) = ops.get(duplicates).filter(|op| op.seq.0 != state.last_seq + 1) {
-            debug_assert!(first.seq.0 > state.last_seq);
+        if ops.get(duplicates).is_some_and(|op| op.seq.0 != state.last_seq + 1) {
             return Err(Refusal { expected: Some(state.last_seq + 1), ..Refusal::new(409, "seq_gap") });
         }
         if ops.len() > duplicates {

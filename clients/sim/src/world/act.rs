@@ -141,6 +141,12 @@ impl World {
     }
 
     fn make_private(&mut self, tab: usize) {
+        // In one tab alone: of two tabs the one whose call comes later may be the first to commit.
+        let place = self.tabs[tab].place;
+        let tab = self.tabs.iter().position(|other| other.place == place).unwrap_or(tab);
+        if self.tabs[tab].frozen_until > self.now_ms {
+            return;
+        }
         let actor = self.actor();
         let value = self.next_actor as i64;
         let record = self.places[self.tabs[tab].place].private.clone();

@@ -1,6 +1,6 @@
 //! Takes the commands of engines, and puts what they start on its way.
 
-use tidelog_engine::{Call, Command, CredentialNeed, Edit, Input, Reply, Settle, Signal};
+use tidelog_engine::{Call, Command, CredentialNeed, Edit, Input, Reply, Settle, Signal, Wake, Why};
 
 use crate::world::options::Mutant;
 use crate::world::state::{Asked, Flying, World};
@@ -49,7 +49,7 @@ impl World {
                 let place = self.tabs[tab].place;
                 let others = (0..self.tabs.len()).filter(|other| *other != tab && self.tabs[*other].place == place);
                 for other in others.collect::<Vec<_>>() {
-                    let input = Input::Wake(tidelog_engine::Wake::Hint);
+                    let input = Input::Wake(Wake::Hint);
                     let life = self.tabs[other].life;
                     if self.is_calm || self.dice.happens(700) {
                         self.flying.push(Flying::ToTab { tab: other, life, input });
@@ -57,6 +57,11 @@ impl World {
                 }
             }
             Command::Emit(signal) => {
+                // Once nothing fails any more, the host mends its store.
+                if self.is_calm && matches!(signal, Signal::Blocked(Why::StoreFull | Why::StoreLost)) {
+                    let input = Input::Wake(Wake::StoreMended);
+                    self.flying.push(Flying::ToTab { tab, life, input });
+                }
                 if !matches!(signal, Signal::Changed { .. } | Signal::Stored { .. } | Signal::Progress(_)) {
                     self.note(|| format!("tab {tab} tells {signal:?}"));
                 }

@@ -86,7 +86,9 @@ impl World {
         if self.dice.happens(faults) {
             let refusal =
                 [(503, "unavailable"), (503, "commit_unknown"), (429, "rate_limited"), (401, "token_invalid")];
-            let (status, code) = *self.dice.pick(&refusal);
+            // A twin that loses its token cannot tell which of the ops under the old name are its own.
+            let refusals = if self.options.clones { &refusal[..3] } else { &refusal[..] };
+            let (status, code) = *self.dice.pick(refusals);
             let is_done = code == "commit_unknown" && self.dice.happens(500);
             if is_done {
                 let _ = self.serve(&request, true);

@@ -84,6 +84,10 @@ impl World {
     fn clone_place(&mut self, tab: usize) {
         let place = self.tabs[tab].place;
         let number = self.places.len();
+        // Copies that are made before or during a registration have nothing by which the server could tell them apart.
+        if self.places[place].store.device().is_none() || self.places[place].store.is_registering() {
+            return;
+        }
         let installation = match self.dice.happens(500) {
             true => self.places[place].installation.clone(),
             false => format!("installation-{number}"),

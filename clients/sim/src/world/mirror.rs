@@ -76,6 +76,11 @@ impl SimStore {
         self.meta("ask_outcomes").is_some()
     }
 
+    /// Whether a registration is under way.
+    pub(crate) fn is_registering(&self) -> bool {
+        self.meta("registration").is_some() || self.meta("renumbering").is_some()
+    }
+
     /// The tables that the app wants.
     pub(crate) fn selected(&self) -> Option<BTreeSet<TableName>> {
         self.meta("selection").and_then(|row| rmp_serde::from_slice::<SelectionRow>(row).ok())?.tables

@@ -56,6 +56,8 @@ fn compare_installations(tx: &mut Tx, cx: &Cx<'_>, device: Option<&Device>) -> R
     tx.set_meta(Meta::installation(), mark);
     if known.is_some() && device.is_some() && tx.meta(Meta::renumbering())?.is_none() {
         tx.set_meta(Meta::renumbering(), &Renumbering::default());
+        // A registration that was under way is the other installation's.
+        tx.delete_meta(Meta::registration());
     }
     Ok(())
 }
