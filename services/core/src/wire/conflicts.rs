@@ -97,7 +97,8 @@ pub struct ConflictsResponse {
     /// The conflicts, in the order of the position and the field in their ids; with `changed_after`, in the order of
     /// `changed_at` first.
     pub conflicts: Vec<ConflictView>,
-    /// The cursor to read after next; left out if there is no conflict at all.
+    /// The cursor to read after next, also of an empty page. The first version left it out if there was no conflict at
+    /// all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Whether there may be more conflicts.

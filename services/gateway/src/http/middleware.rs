@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use crate::gateway::Gateway;
 use crate::http::connection::{Connection, OwedResponse};
+use crate::http::negotiate::vary::set_vary;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -52,7 +53,7 @@ pub(crate) async fn observe<B: MessageBody>(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    crate::http::negotiate::vary::set_vary(response.headers_mut());
+    set_vary(response.headers_mut());
     let is_crowded = gateway.metrics.open_connections.get() > gateway.kept_connections_max as i64;
     if is_last || is_crowded || (response.status().as_u16() >= 400 && method != "GET") {
         // Reading the rest of a refused body is not worth keeping the connection. One that was to be upgraded is closed too,

@@ -70,9 +70,8 @@ impl Gateway {
                 }
                 page => page?,
             };
-            let end = &page.end;
-            let has_news = !page.records.is_empty() || end.more || !end.resync.is_empty() || !end.drop.is_empty();
-            let Some(cursor) = RecordsCursor::parse(&end.cursor).filter(|_| !has_news) else { return Ok(page) };
+            let cursor = RecordsCursor::parse(&page.end.cursor).filter(|_| !has_news(&page));
+            let Some(cursor) = cursor else { return Ok(page) };
             if Instant::now() >= deadline {
                 return Ok(page);
             }
@@ -112,4 +111,12 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Whether a page has something for its reader, beside a cursor that has moved.
+fn has_news(page: &RecordsResponse) -> bool {
+    let end = &page.end;
+    let has_same_tables = end.resync.is_empty() && end.drop.is_empty();
+    let has_same_scopes = end.resync_scopes.is_empty() && end.drop_scopes.is_empty();
+    end.more || !page.records.is_empty() || !has_same_tables || !has_same_scopes
 }

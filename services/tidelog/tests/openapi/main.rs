@@ -42,7 +42,6 @@ fn every_route_is_in_the_document() {
     assert_eq!(paths.len(), 21, "a path without a route");
 }
 
-/// The bounds of query parameters are literals in the document, and constants in the code.
 #[test]
 fn every_number_in_a_query_has_the_bounds_that_the_server_checks() {
     let document: serde_json::Value = serde_json::from_str(&tidelog_gateway::openapi_json()).unwrap();

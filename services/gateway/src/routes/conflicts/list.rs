@@ -29,10 +29,10 @@ const PARAMS: [&str; 7] = ["status", "table", "record", "scope", "changed_after"
         ("table" = Option<String>, Query),
         ("record" = Option<String>, Query),
         ("scope" = Option<String>, Query),
-        ("changed_after" = Option<i64>, Query, minimum = 0,
+        ("changed_after" = Option<i64>, Query,
             description = "Only conflicts that were made, resolved or overtaken after this position, in the order in which they last were"),
         ("after" = Option<String>, Query, description = "The cursor of the previous page, with `changed_after` if that page had it. Without it, the first page"),
-        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10000, description = "Maximum number of conflicts, 1 to 10,000"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of conflicts, 1 to 10,000"),
     ),
     responses((status = 200, body = ConflictsResponse), (status = 400), (status = 409), (status = 422)))]
 pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -63,7 +63,7 @@ pub(crate) async fn conflicts(gateway: Data<Gateway>, request: HttpRequest) -> R
             "the records were rebuilt since this cursor was made: list the conflicts from `changed_after` alone";
         return Err(ApiError::new(Code::CursorDiverged, detail));
     }
-    let cursor = cursor_of(query.order, &page);
+    let cursor = Some(cursor_of(query.order, &page));
     ok(&request, &ConflictsResponse { conflicts: page.conflicts, cursor, more: page.more })
 }
 
@@ -99,13 +99,15 @@ fn start_of(params: &Params) -> Result<Start, ApiError> {
     }
 }
 
-fn cursor_of(order: ConflictOrder, page: &ConflictsPage) -> Option<String> {
-    let last = page.last.as_ref()?;
-    Some(match order {
+/// Where to go on after a page. If there is no conflict at all, that is before the first one.
+fn cursor_of(order: ConflictOrder, page: &ConflictsPage) -> String {
+    let first = ConflictPlace { changed_at: Position::START, position: Position::START, field: String::new() };
+    let last = page.last.clone().unwrap_or(first);
+    match order {
         ConflictOrder::Made => last.conflict().to_string(),
         ConflictOrder::Changed => {
-            let ConflictPlace { changed_at, position, field } = last.clone();
+            let ConflictPlace { changed_at, position, field } = last;
             ConflictsCursor { generation: page.generation, changed_at, position, field }.to_string()
         }
-    })
+    }
 }

@@ -23,7 +23,7 @@ use crate::http::response::ok;
     request_body = tidelog_core::wire::schema::ResolveMembers,
     params(
         ("conflict" = String, Path),
-        ("wait" = Option<u64>, Query, maximum = 10_000, description = "Milliseconds to wait for the verdict"),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdict"),
     ),
     responses((status = 200, body = ResolveResponse), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(crate) async fn resolve(

@@ -22,7 +22,7 @@ use crate::routes::records::one::{absent, key_of};
         ("record" = String, Path),
         ("scope" = Option<String>, Query),
         ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the first page"),
-        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Maximum number of events, 1,000 by default"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of events, 1,000 by default"),
     ),
     responses((status = 200, body = HistoryResponse), (status = 400), (status = 404)))]
 pub(crate) async fn history(

@@ -44,10 +44,10 @@ const FORMS: [Offer<Form>; 4] = [
 #[utoipa::path(get, path = "/api/v1/sync/pull", tag = "sync",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the previous page. Without it, the events from the start of the log"),
-        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Maximum number of events, 1,000 by default. A batch is never split, so a page may have more"),
-        ("tables" = Option<String>, Query, min_length = 1, description = "Only these tables, separated by commas"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of events, 1,000 by default. A batch is never split, so a page may have more"),
+        ("tables" = Option<String>, Query, description = "Only these tables, separated by commas"),
         ("scopes" = Option<String>, Query, description = "Only these scopes and the scope of everyone, separated by commas"),
-        ("wait" = Option<u64>, Query, maximum = 30_000, description = "Milliseconds to wait for an event if there is none yet"),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for an event if there is none yet"),
         ("digests" = Option<bool>, Query, description = "Adds the digests of the records at the position of the page, if the projector is exactly there"),
     ),
     responses((status = 200, body = PullResponse), (status = 400), (status = 409), (status = 410)))]

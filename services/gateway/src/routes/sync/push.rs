@@ -23,7 +23,7 @@ use crate::push::outcomes::OutcomesWanted;
 /// When the response arrives, they are durable and part of every later pull.
 #[utoipa::path(post, path = "/api/v1/sync/push", tag = "sync", request_body = tidelog_core::wire::schema::PushMembers,
     params(
-        ("wait" = Option<u64>, Query, minimum = 0, maximum = 10000, description = "Milliseconds to wait for the verdicts of the operations, up to 10,000"),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for the verdicts of the operations, up to 10,000"),
         ("records" = Option<bool>, Query, description = "With `wait`: whether to add to each outcome the record of its operation, as it is then"),
     ),
     responses((status = 200, body = PushResponse), (status = 409), (status = 413), (status = 422), (status = 503)))]

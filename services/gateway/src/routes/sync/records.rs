@@ -46,12 +46,12 @@ const FORMS: [Offer<Form>; 3] =
 #[utoipa::path(get, path = "/api/v1/sync/records", tag = "records",
     params(
         ("after" = Option<String>, Query, description = "The cursor of the previous page, or of an earlier read. Without it, a snapshot"),
-        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Maximum number of records, 1,000 by default"),
-        ("tables" = Option<String>, Query, min_length = 1, description = "Only these tables, separated by commas"),
+        ("limit" = Option<u64>, Query, description = "Maximum number of records, 1,000 by default"),
+        ("tables" = Option<String>, Query, description = "Only these tables, separated by commas"),
         ("scopes" = Option<String>, Query, description = "Only these scopes and the scope of everyone, separated by commas"),
         ("state" = Option<String>, Query, description = "`plain` (the default), or `full`: adds the state from which a replica can fold further events, and orders the records by `touched`"),
-        ("wait" = Option<u64>, Query, maximum = 30_000, description = "Milliseconds to wait for a record that changed after the cursor if there is none yet; with `at_least`, for that position, 5,000 by default"),
-        ("at_least" = Option<i64>, Query, minimum = 0, description = "Responds once the records are as far as this position"),
+        ("wait" = Option<u64>, Query, description = "Milliseconds to wait for a record that changed after the cursor if there is none yet; with `at_least`, for that position, 5,000 by default"),
+        ("at_least" = Option<i64>, Query, description = "Responds once the records are as far as this position"),
     ),
     responses((status = 200, body = RecordsResponse), (status = 400), (status = 409), (status = 503)))]
 pub(crate) async fn records(gateway: Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, ApiError> {

@@ -31,7 +31,7 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
     gateway.flush_presence().await;
     let in_force = gateway.catalogs.refresh().await?;
     let wanted = Wanted { scopes: params.scopes()?, ..Wanted::default() };
-    let (head, filter, digests) = visible_digests(&gateway, &reader, &wanted).await?;
+    let VisibleDigests { reader, head, filter, digests } = visible_digests(&gateway, reader, &wanted).await?;
     let devices = gateway.store.devices(workspace, None).await?;
     let now = gateway.runtime.clock.now();
     let is_active = |at: i64| now.0 - at <= ACTIVE_AGE_MS_MAX;
@@ -71,24 +71,32 @@ pub(crate) async fn status(gateway: Data<Gateway>, request: HttpRequest) -> Resu
     ok(&request, &status)
 }
 
-/// The digests of what the caller may read, with the head of its log and the filter that they go by.
+/// The digests of what the caller may read, with what they go by.
+struct VisibleDigests {
+    /// The caller with the role and scopes that its log gives it.
+    reader: Reader,
+    /// The head of its log.
+    head: Position,
+    filter: EventFilter,
+    digests: Digests,
+}
+
+/// Reads the digests of what the caller may read.
 ///
-/// The caller compares the digests with what it has pulled. So they cover what the catalog of its log grants, even if the
-/// catalog in force grants more.
-async fn visible_digests(
-    gateway: &Gateway,
-    reader: &Reader,
-    wanted: &Wanted,
-) -> Result<(Position, EventFilter, Digests), ApiError> {
-    let mut head = gateway.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?;
+/// It compares them with what it has pulled. So they cover what the catalog of its log grants to the role and scopes that its
+/// log gives it, even if the catalog in force grants more.
+async fn visible_digests(gateway: &Gateway, mut reader: Reader, wanted: &Wanted) -> Result<VisibleDigests, ApiError> {
+    let workspace = reader.workspace();
+    let mut head = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
     loop {
         let of_log = gateway.catalogs.of_log(head.catalog_version).await?;
+        reader = gateway.newer_access(&reader, head.access_position).await?.unwrap_or(reader);
         let filter = reader.filter(&of_log.catalog, wanted);
-        let digests = gateway.store.digests(reader.workspace(), &filter).await?.ok_or_else(revoked)?;
-        let now = gateway.store.head(reader.workspace(), Position::START).await?.ok_or_else(revoked)?;
-        // Otherwise the records may be under a later catalog already.
-        if now.catalog_version == head.catalog_version {
-            return Ok((now.head, filter, digests));
+        let digests = gateway.store.digests(workspace, &filter).await?.ok_or_else(revoked)?;
+        let now = gateway.store.head(workspace, Position::START).await?.ok_or_else(revoked)?;
+        // Otherwise the records may be of a time when the caller may read something else.
+        if (now.catalog_version, now.access_position) == (head.catalog_version, head.access_position) {
+            return Ok(VisibleDigests { reader, head: now.head, filter, digests });
         }
         head = now;
     }

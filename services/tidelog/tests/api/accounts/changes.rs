@@ -113,6 +113,10 @@ async fn no_gateway_passes_the_place_of_a_change_with_what_was_before() {
         there.pull_page("limit=1").await;
         change(&boss, &staff, json!({"role": role})).await;
         boss.saves("plans", "p2", json!({})).await;
+        app.folded().await;
+        let status = there.status().await;
+        assert_eq!(status.records.contains_key("plans"), role == "boss", "the status goes by the change too");
+        assert_eq!(status.digests.contains_key("plans"), role == "boss");
         let page = next_page(&mut there).await;
         let has_plans = page.events.iter().any(|event| event.table.as_str() == "plans");
         assert_eq!(has_plans, role == "boss");

@@ -111,3 +111,19 @@ async fn conflicts_are_read_by_filters_and_in_pages() {
     office.http.get("/api/v1/conflicts?after=nonsense").await.refused(400, "cursor_invalid");
     office.http.get("/api/v1/conflicts?limit=0").await.refused(422, "query_invalid");
 }
+
+#[tokio::test]
+async fn an_empty_page_has_a_cursor_from_which_later_conflicts_are_read() {
+    let mut world = World::start().await;
+    let queries = ["", "status=open", "table=notes", "table=notes&record=n&scope=", "changed_after=0"];
+    let mut cursors = Vec::new();
+    for query in queries {
+        let page = world.office.conflicts_page(query).await;
+        assert_eq!((page.conflicts.len(), page.more), (0, false), "{query}");
+        cursors.push(page.cursor.unwrap());
+    }
+    let made = world.meet_by_puts("notes", "n", json!({"text": "a"}), json!({"text": "b"})).await.conflicts;
+    for (query, cursor) in queries.iter().zip(cursors) {
+        assert_eq!(ids(&world.office.conflicts(&format!("{query}&after={cursor}")).await), made, "{query}");
+    }
+}

@@ -66,6 +66,24 @@ async fn a_wait_for_records_goes_on_over_changes_that_its_reader_may_not_see() {
     assert_eq!(reader.records_page(&format!("after={}", page.end.cursor)).await.records, []);
 }
 
+/// The change alone is news: a page without records says what to read from the start and what to forget.
+#[tokio::test]
+async fn a_wait_for_records_ends_when_its_reader_may_read_other_scopes() {
+    let catalog = "roles = [\"boss\", \"staff\"]\nmanage_devices = [\"boss\"]\n[tables.notes]";
+    let app = TestApp::build().catalog(catalog).start().await;
+    let mut boss = app.phone_as("boss", "boss", &["*"]).await;
+    let staff = app.phone_as("staff", "staff", &["a", "b"]).await;
+    boss.saves("notes", "n", json!({})).await;
+    let query = from_now_on(&app, &staff).await;
+    let (page, ()) = tokio::join!(staff.records_page(&query), async {
+        until_waits(&app, 1).await;
+        let path = format!("/api/v1/devices/{}", staff.device);
+        assert_eq!(boss.http.patch(&path, &json!({"scopes": ["b", "c"]})).await.status, 200);
+    });
+    assert_eq!(page.records, []);
+    assert_eq!(json!([page.end.resync_scopes, page.end.drop_scopes]), json!([["c"], ["a"]]));
+}
+
 #[tokio::test]
 async fn a_wait_without_a_cursor_outlives_a_rebuild_and_one_with_a_cursor_is_told() {
     let app = TestApp::start().await;
