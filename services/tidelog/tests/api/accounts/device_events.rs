@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
+use tidelog_core::verdict::Verdict;
 use tidelog_core::wire::{EventView, PullResponse, RegisterResponse};
 use tidelog_testkit::{Phone, Reader, TestApp, assert_snapshot_of, json_of};
 
@@ -215,6 +216,26 @@ async fn a_device_says_what_it_made_under_another_name() {
     let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(rows, [format!("{} 3", lost.device), format!("{} 2", lost.device), format!("{} 1", by_default.device)]);
     assert_eq!(next.device(clone.device).await.replaces, Some(lost.device));
+}
+
+/// All of them write without having read anything. What the lost tablet made up to seq 2 is the restored one's own.
+#[tokio::test]
+async fn a_restored_tablet_does_not_conflict_with_itself_and_a_clones_twin_does() {
+    let app = TestApp::build().catalog("roles = [\"member\"]\n[tables.notes]\nrule = \"manual\"").start().await;
+    let mut lost = app.phone("lost tablet").await;
+    for text in ["first", "second"] {
+        let op = lost.put("notes", "n", json!({"text": text}));
+        assert_eq!(lost.lands(op).await.verdict, Verdict::Applied);
+    }
+    let mut restored = register(&app, "restored", json!({"replaces": lost.device})).await;
+    let op = restored.put("notes", "n", json!({"text": "third"}));
+    assert_eq!(restored.lands(op).await.verdict, Verdict::Applied);
+    let op = lost.put("notes", "n", json!({"text": "the twin's"}));
+    assert_eq!(lost.lands(op).await.verdict, Verdict::Conflict, "who goes on under the old name is a stranger");
+    let mut next = register(&app, "next", json!({"replaces": restored.device})).await;
+    let op = next.put("notes", "n", json!({"text": "fourth"}));
+    assert_eq!(next.lands(op).await.verdict, Verdict::Applied, "back through a chain");
+    assert_eq!(next.fields("notes", "n").await, json!({"text": "fourth"}));
 }
 
 #[tokio::test]
