@@ -68,8 +68,6 @@ async fn numbers_in_queries_have_the_bounds_of_the_document() {
             if parameter["in"] != "query" {
                 continue;
             }
-            // Wider than any bound.
-            let (min, max) = (i128::from(min), i128::from(max));
             // Some may be as large as a number of 64 bits.
             let (min, max) = (i128::from(min), i128::from(max));
             for (value, is_allowed) in [(min - 1, false), (min, true), (max, true), (max + 1, false)] {
