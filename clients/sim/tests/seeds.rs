@@ -6,15 +6,12 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// With `TIDELOG_SIM_CLONES` stores are copied too. Twins that are copied again, or while they register, are not told apart
+/// yet in every run (docs/adr/0033).
 #[test]
 fn no_seed_breaks_an_invariant() {
-    assert_all_hold(Options::all);
-}
-
-#[test]
-#[ignore = "twins that are copied again, or while they register, are not told apart yet in every run"]
-fn no_seed_with_copied_stores_breaks_an_invariant() {
-    assert_all_hold(Options::with_clones);
+    let has_clones = std::env::var_os("TIDELOG_SIM_CLONES").is_some();
+    assert_all_hold(if has_clones { Options::with_clones } else { Options::all });
 }
 
 #[track_caller]

@@ -80,14 +80,19 @@ pub(crate) fn stored_rows(tx: &mut Tx, device: &Device) -> Result<BTreeMap<i64, 
     Ok(stored)
 }
 
-/// Puts stored ops back into the outbox, from a seq on. `false` if one of them is not kept any more.
+/// Puts stored ops back into the outbox, from a seq on. `false` if one of them is not kept any more, or was never pushed and
+/// is not in the outbox either: then no push from here on can succeed under these seqs.
 pub(crate) fn put_back(tx: &mut Tx, device: &Device, acked: Acked, from_seq: i64) -> Result<bool, Fault> {
     let stored: Vec<_> = stored_rows(tx, device)?
         .into_iter()
         .filter(|(_, (row, _))| row.seq >= from_seq && row.seq <= acked.seq)
         .collect();
     let is_complete = i64::try_from(stored.len()).is_ok_and(|count| count == acked.seq - from_seq + 1);
-    let Some((first, _)) = stored.first().filter(|_| is_complete) else { return Ok(acked.seq < from_seq) };
+    let Some((first, _)) = stored.first().filter(|_| is_complete) else {
+        let next = rows(tx, &Range::ops_after(StoreName::Outbox, acked.id, 1))?;
+        let has_hole = acked.seq + 1 == from_seq && next.first().is_some_and(|(_, row)| row.seq > from_seq);
+        return Ok(acked.seq < from_seq && !has_hole);
+    };
     tx.set_meta(Meta::acked(), &Acked { seq: from_seq - 1, id: first - 1 });
     for (id, (row, _)) in stored {
         let record = record_of(&decode_op(&row.op)?);

@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tidelog_core::ids::WorkspaceId;
 use tidelog_postgres::{Appended, StoreError};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::push::append_worker::AppendWorker;
-use crate::push::commit_pace::CommitSample;
 use crate::push::group::{Group, PendingPush, Reply};
+use crate::push::group_turn::{FinishedGroup, Outcomes, WritingTurn};
 
 /// How often a push is sent by itself while its outcome is unknown, the first time included. Repeating it is safe: the push is
 /// stored once, whatever happened (LOG-1).
@@ -20,45 +18,6 @@ const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Backstop only, above all timeouts of `Store::append`, which ends by itself: a group that takes so long is tried push by
 /// push.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// Outcomes of pushes, each with the channel to its request.
-pub(super) type Outcomes = Vec<(PendingPush, Reply, Result<Appended, StoreError>)>;
-
-/// A group that is no longer under way.
-pub(super) struct FinishedGroup {
-    /// The workspaces of its pushes.
-    pub(super) workspaces: HashSet<WorkspaceId>,
-    /// The outcomes that are not sent yet.
-    pub(super) outcomes: Outcomes,
-    /// How long its append took, if that was measured.
-    pub(super) sample: Option<CommitSample>,
-}
-
-/// A group's turn to be written by Postgres. It ends when the rows are written, if the group is measured, so that the next
-/// group is written while this one waits for its commit. Otherwise it ends with the append.
-pub(super) struct WritingTurn {
-    permit: Option<OwnedSemaphorePermit>,
-    is_measured: bool,
-    begun_at: Instant,
-    written_at: Option<Instant>,
-}
-
-impl WritingTurn {
-    pub(super) fn begin(permit: OwnedSemaphorePermit, is_measured: bool) -> Self {
-        Self { permit: Some(permit), is_measured, begun_at: Instant::now(), written_at: None }
-    }
-
-    fn end(&mut self) {
-        self.permit = None;
-        self.written_at = Some(Instant::now());
-    }
-
-    /// How long the two parts of the append took until now.
-    fn sample(&self) -> Option<CommitSample> {
-        let written_at = self.written_at?;
-        Some(CommitSample { executed: written_at - self.begun_at, committed: written_at.elapsed() })
-    }
-}
 
 impl AppendWorker {
     /// Appends a group in one transaction. If that fails, its pushes are appended one by one.

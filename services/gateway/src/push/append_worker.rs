@@ -15,9 +15,9 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::monitoring::append_health::AppendHealth;
 use crate::monitoring::metrics::GatewayMetrics;
-use crate::push::append_group::{FinishedGroup, Outcomes, WritingTurn};
 use crate::push::commit_pace::CommitPace;
 use crate::push::group::{Group, PendingPush, Reply, split_off_group};
+use crate::push::group_turn::{FinishedGroup, Outcomes, WritingTurn};
 use crate::runtime::Clock;
 
 /// How many pushes one worker's queue holds. The worker holds at most as many again that it has taken and not appended. If

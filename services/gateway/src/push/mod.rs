@@ -7,6 +7,7 @@ mod batch;
 mod commit_pace;
 mod device_turns;
 pub(crate) mod group;
+mod group_turn;
 pub(crate) mod outcomes;
 
 use std::collections::BTreeMap;

@@ -65,6 +65,7 @@ pub(crate) fn all() -> Vec<Example> {
     let mut all = rules();
     all.extend(merges_and_whole_records());
     all.extend(deletes());
+    all.extend(deletes_that_a_person_decides());
     all.extend(resolves());
     all
 }
@@ -171,15 +172,21 @@ fn merges_and_whole_records() -> Vec<Example> {
     ]
 }
 
+/// A put and a delete that did not know of each other.
+fn met() -> Vec<Step> {
+    vec![put("phone", 0, json!({"title": "a"})), delete("tablet", 1)]
+}
+
+/// A put that comes after a delete and did not know of it.
+fn late() -> Vec<Step> {
+    vec![
+        put("phone", 0, json!({"title": "a", "body": "a"})),
+        delete("phone", 2),
+        put("tablet", 2, json!({"title": "b"})),
+    ]
+}
+
 fn deletes() -> Vec<Example> {
-    let met = || vec![put("phone", 0, json!({"title": "a"})), delete("tablet", 1)];
-    let late = || {
-        vec![
-            put("phone", 0, json!({"title": "a", "body": "a"})),
-            delete("phone", 2),
-            put("tablet", 2, json!({"title": "b"})),
-        ]
-    };
     vec![
         Example {
             title: "`on_delete = \"delete_wins\"`: a delete that did not know of a put",
@@ -226,6 +233,11 @@ fn deletes() -> Vec<Example> {
                 put("tablet", 2, json!({"title": "b"})),
             ],
         },
+    ]
+}
+
+fn deletes_that_a_person_decides() -> Vec<Example> {
+    vec![
         Example {
             title: "`on_delete = \"manual\"`",
             text: "What is stored stays, and a person decides.",

@@ -183,86 +183,92 @@ async fn a_body_that_is_refused_is_not_asked_for() {
     assert_eq!(statuses(&exchange(app.address(), other.as_bytes()).await), [200]);
 }
 
-#[tokio::test]
-async fn what_is_no_http_is_refused_and_what_http_allows_is_taken() {
-    let app = TestApp::build().admin_listener().start().await;
+/// Heads and the status of the response. `Host` and the end of the head are added. A status of 200 is that of `/health/live`.
+const HEADS: [(&str, u16); 55] = [
+    // How long the body is.
+    ("POST /health/live HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 4", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: 0, 0", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: +0", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: -1", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: 0x0", 400),
+    ("POST /health/live HTTP/1.1\r\nContent-Length: 18446744073709551616", 400),
+    ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: identity", 400),
+    ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: gzip, chunked", 400),
+    ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: xchunked", 400),
+    ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 400),
+    ("POST /health/live HTTP/1.1\r\nTransfer-Encoding : chunked", 400),
+    ("POST /health/live HTTP/1.0\r\nTransfer-Encoding: chunked", 400),
+    ("POST /health/live HTTP/1.0", 400),
+    // The bytes of the head.
+    ("GET /health/live HTTP/1.1\r\nX: a\r\n b", 400),
+    ("GET /health/live HTTP/1.1\r\n X: a", 400),
+    ("GET /health/live HTTP/1.1\r\nX: a\0b", 400),
+    ("GET /health/live HTTP/1.1\r\nX: a\u{1}b", 400),
+    ("GET /health/live HTTP/1.1\r\nX: a\u{7f}b", 400),
+    ("GET /health/live HTTP/1.1\r\nX: a\rb", 400),
+    ("GET /health/live HTTP/1.1\r\nX\0: a", 400),
+    ("GET /health/live HTTP/1.1\r\n\u{e9}: a", 400),
+    ("GET /health/live HTTP/1.1\r\nno header", 400),
+    ("GET /health\0/live HTTP/1.1", 400),
+    ("GET /health/live\u{1} HTTP/1.1", 400),
+    ("GET /health/ live HTTP/1.1", 400),
+    ("GET /health/live HTTP/1.1\r\nX: \u{e9}\t", 200),
+    ("GET /health/live HTTP/1.1\r\nX: ", 200),
+    ("GET /health/live HTTP/1.1\nX: a", 200),
+    ("\r\n\r\nGET /health/live HTTP/1.1", 200),
+    // The version.
+    ("GET /health/live HTTP/1.0", 200),
+    ("GET /health/live HTTP/1.2", 400),
+    ("GET /health/live HTTP/2.0", 400),
+    ("PRI * HTTP/2.0", 400),
+    ("GET /health/live", 400),
+    (
+        "GET /health/live HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
+        200,
+    ),
+    ("GET /health/live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13", 200),
+    // The target.
+    ("GET http://elsewhere.example/health/live HTTP/1.1", 200),
+    ("GET health/live HTTP/1.1", 400),
+    ("GET /health/%6cive HTTP/1.1", 404),
+    ("GET /%68ealth/live HTTP/1.1", 404),
+    ("GET /health%2Flive HTTP/1.1", 404),
+    ("GET /health/../health/live HTTP/1.1", 404),
+    ("GET //health/live HTTP/1.1", 404),
+    ("GET /health/live/ HTTP/1.1", 404),
+    ("GET /health/live;a HTTP/1.1", 404),
+    ("OPTIONS * HTTP/1.1", 404),
+    // The method.
+    ("TRACE /health/live HTTP/1.1", 405),
+    ("BREW /health/live HTTP/1.1", 405),
+    ("get /health/live HTTP/1.1", 405),
+    ("CONNECT /health/live HTTP/1.1", 405),
+    ("CONNECT elsewhere.example:443 HTTP/1.1", 404),
+    ("POST /health/live HTTP/1.1\r\nX-HTTP-Method-Override: GET\r\nContent-Length: 0", 405),
+    ("GE(T /health/live HTTP/1.1", 400),
+];
+
+/// Heads that are large, and the status of the response.
+fn large_heads() -> Vec<(String, u16)> {
     let many = "X: 1\r\n".repeat(97);
     let (long, longer) = ("a".repeat(70_000), "a".repeat(140_000));
-    // `Host` and the end of the head are added. A status of 200 is that of `/health/live`.
-    let rows: Vec<(String, u16)> = [
-        // How long the body is.
-        ("POST /health/live HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 4", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: 0, 0", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: +0", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: -1", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: 0x0", 400),
-        ("POST /health/live HTTP/1.1\r\nContent-Length: 18446744073709551616", 400),
-        ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: identity", 400),
-        ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: gzip, chunked", 400),
-        ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: xchunked", 400),
-        ("POST /health/live HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 400),
-        ("POST /health/live HTTP/1.1\r\nTransfer-Encoding : chunked", 400),
-        ("POST /health/live HTTP/1.0\r\nTransfer-Encoding: chunked", 400),
-        ("POST /health/live HTTP/1.0", 400),
-        // The bytes of the head.
-        ("GET /health/live HTTP/1.1\r\nX: a\r\n b", 400),
-        ("GET /health/live HTTP/1.1\r\n X: a", 400),
-        ("GET /health/live HTTP/1.1\r\nX: a\0b", 400),
-        ("GET /health/live HTTP/1.1\r\nX: a\u{1}b", 400),
-        ("GET /health/live HTTP/1.1\r\nX: a\u{7f}b", 400),
-        ("GET /health/live HTTP/1.1\r\nX: a\rb", 400),
-        ("GET /health/live HTTP/1.1\r\nX\0: a", 400),
-        ("GET /health/live HTTP/1.1\r\n\u{e9}: a", 400),
-        ("GET /health/live HTTP/1.1\r\nno header", 400),
-        ("GET /health\0/live HTTP/1.1", 400),
-        ("GET /health/live\u{1} HTTP/1.1", 400),
-        ("GET /health/ live HTTP/1.1", 400),
-        ("GET /health/live HTTP/1.1\r\nX: \u{e9}\t", 200),
-        ("GET /health/live HTTP/1.1\r\nX: ", 200),
-        ("GET /health/live HTTP/1.1\nX: a", 200),
-        ("\r\n\r\nGET /health/live HTTP/1.1", 200),
-        // The version.
-        ("GET /health/live HTTP/1.0", 200),
-        ("GET /health/live HTTP/1.2", 400),
-        ("GET /health/live HTTP/2.0", 400),
-        ("PRI * HTTP/2.0", 400),
-        ("GET /health/live", 400),
-        ("GET /health/live HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk", 200),
-        ("GET /health/live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13", 200),
-        // The target.
-        ("GET http://elsewhere.example/health/live HTTP/1.1", 200),
-        ("GET health/live HTTP/1.1", 400),
-        ("GET /health/%6cive HTTP/1.1", 404),
-        ("GET /%68ealth/live HTTP/1.1", 404),
-        ("GET /health%2Flive HTTP/1.1", 404),
-        ("GET /health/../health/live HTTP/1.1", 404),
-        ("GET //health/live HTTP/1.1", 404),
-        ("GET /health/live/ HTTP/1.1", 404),
-        ("GET /health/live;a HTTP/1.1", 404),
-        ("OPTIONS * HTTP/1.1", 404),
-        // The method.
-        ("TRACE /health/live HTTP/1.1", 405),
-        ("BREW /health/live HTTP/1.1", 405),
-        ("get /health/live HTTP/1.1", 405),
-        ("CONNECT /health/live HTTP/1.1", 405),
-        ("CONNECT elsewhere.example:443 HTTP/1.1", 404),
-        ("POST /health/live HTTP/1.1\r\nX-HTTP-Method-Override: GET\r\nContent-Length: 0", 405),
-        ("GE(T /health/live HTTP/1.1", 400),
-    ]
-    .map(|(head, status)| (head.to_owned(), status))
-    .into_iter()
-    .chain([
-        // How large the head is.
+    vec![
         (format!("GET /health/live HTTP/1.1\r\n{}", many.trim_end()), 431),
         (format!("GET /health/live HTTP/1.1\r\nX: {longer}"), 431),
         (format!("GET /{longer} HTTP/1.1"), 431),
         (format!("GET /{long} HTTP/1.1"), 400),
         (format!("GET /{} HTTP/1.1", &long[..60_000]), 404),
         (format!("GET /health/live HTTP/1.1\r\nX: {}", &long[..60_000]), 200),
-    ])
-    .collect();
+    ]
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_and_what_http_allows_is_taken() {
+    let app = TestApp::build().admin_listener().start().await;
+    let heads = HEADS.iter().map(|(head, status)| ((*head).to_owned(), *status));
+    let rows: Vec<_> = heads.chain(large_heads()).collect();
     for address in [app.address(), app.admin_address()] {
         for (head, status) in &rows {
             let sent = format!("{head}\r\nHost: x\r\nConnection: close\r\n\r\n");
