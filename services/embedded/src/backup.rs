@@ -15,8 +15,9 @@ use crate::user::{self, OsUser};
 
 /// Copies the running cluster at `url` into `target`, and checks the copy. Returns the size of the copy in bytes.
 ///
-/// The login needs the attribute REPLICATION. The cluster serves on meanwhile. The target must not exist or be empty. The copy is in `target/postgres`, so that `target` is a data directory itself. It has that name only when it is whole
-/// and checked: before, it is `target/postgres.new`, which the next start removes.
+/// The login needs the attribute REPLICATION. The cluster serves on meanwhile. The target must not exist or be empty. The
+/// copy is in `target/postgres`, so that `target` is a data directory itself. It has that name only when it is whole and
+/// checked: before, it is `target/postgres.new`, which the next start removes.
 pub fn backup(url: &str, pg_bin: Option<&Path>, target: &Path) -> Result<u64, EmbeddedError> {
     let target = DataDir::create(target)?;
     let _lock = lock::acquire(&target)?;
@@ -29,9 +30,19 @@ pub fn backup(url: &str, pg_bin: Option<&Path>, target: &Path) -> Result<u64, Em
         .args(["--wal-method=stream", "--checkpoint=fast", "--no-password", "--dbname", url, "--pgdata"])
         .arg(&unfinished);
     run(command, "copy the cluster to", &unfinished)?;
-    check(&binaries, &unfinished)?;
+    check(&binaries_of_copy(pg_bin, &target)?, &unfinished)?;
     fs::rename(&unfinished, &finished).map_err(EmbeddedError::io("create", &finished))?;
     size_bytes(&finished).map_err(EmbeddedError::io("read", &finished))
+}
+
+/// The programs of the version that the copied cluster has. The newest ones copy any version, and read the WAL of their own
+/// alone.
+fn binaries_of_copy(pg_bin: Option<&Path>, target: &DataDir) -> Result<Binaries, EmbeddedError> {
+    let path = target.unfinished_pgdata().join("PG_VERSION");
+    let text = fs::read_to_string(&path).map_err(EmbeddedError::io("read", &path))?;
+    let unreadable = || EmbeddedError::BadDirectory { path: path.clone(), reason: "is unreadable".to_owned() };
+    let version = text.trim().parse().map_err(|_| unreadable())?;
+    binaries::find(pg_bin, Some(version), target, &SearchPaths::of_this_machine(), None)
 }
 
 /// Checks the backup in `source`, and copies it to the data directory `target`, which must hold no cluster yet. The next

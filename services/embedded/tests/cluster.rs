@@ -233,6 +233,22 @@ async fn a_copied_directory_has_a_server_of_its_own_beside_the_original() {
     original.stop().unwrap();
 }
 
+#[tokio::test]
+async fn a_running_cluster_is_backed_up_and_restored_with_what_it_has_committed() {
+    let (dir, others) = (open_dir(), open_dir());
+    let (backup, target) = (others.path().join("backup"), others.path().join("target"));
+    let pg_bin = config(dir.path(), Durability::None).pg_bin;
+    let cluster = start(dir.path());
+    query(&cluster, "CREATE TABLE kept AS SELECT 7 AS n").await;
+    assert!(tidelog_embedded::backup(&cluster.url("postgres"), pg_bin.as_deref(), &backup).unwrap() > 0);
+    cluster.stop().unwrap();
+    assert!(!backup.join("postgres.new").exists());
+    tidelog_embedded::restore(&backup, pg_bin.as_deref(), &target).unwrap();
+    let restored = start(&target);
+    assert_eq!(query(&restored, "SELECT n FROM kept").await, ["7"]);
+    restored.stop().unwrap();
+}
+
 #[test]
 fn a_pid_that_another_program_has_got_does_not_stop_a_start() {
     let dir = open_dir();
